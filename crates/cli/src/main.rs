@@ -1,0 +1,2 @@
+//! The operators binary.
+fn main() {}

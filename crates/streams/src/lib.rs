@@ -1,0 +1,1 @@
+//! Typed programs over logs and stores.
