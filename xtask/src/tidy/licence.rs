@@ -4,9 +4,11 @@
 use crate::graph::Graph;
 
 const PERMITTED: &[&str] = &[
+    "0BSD",
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "BSL-1.0",
     "CC0-1.0",
     "ISC",
     "MIT",
