@@ -14,7 +14,8 @@ pub(super) fn check(root: &Path) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for page in files(root, "docs", ".md")? {
         for (index, line) in read(root, &page)?.lines().enumerate() {
-            if !line.trim().starts_with(OPEN) {
+            // At the start of the line only: an indented one is an example of a hash line.
+            if !line.starts_with(OPEN) {
                 continue;
             }
             let place = format!("{page}:{}", index + 1);
@@ -55,7 +56,6 @@ pub(super) fn bless(root: &Path) -> Result<()> {
 
 fn blessed(root: &Path, line: &str) -> String {
     let file = line
-        .trim()
         .strip_prefix(OPEN)
         .and_then(|rest| rest.split_once(':'))
         .map(|(file, _)| file);
@@ -67,7 +67,6 @@ fn blessed(root: &Path, line: &str) -> String {
 
 fn parse(line: &str) -> Option<(&str, u64)> {
     let (file, hash) = line
-        .trim()
         .strip_prefix(OPEN)?
         .strip_suffix(CLOSE)?
         .split_once(": ")?;

@@ -354,7 +354,11 @@ fn a_page_whose_file_has_changed_is_found_until_blessed() {
     fs::create_dir_all(root.join("docs/design")).unwrap();
     fs::write(root.join("format.rs"), "one").unwrap();
     let page = root.join("docs/design/format.md");
-    fs::write(&page, "# Format\n\n<!-- hash of format.rs: 0 -->\nText.\n").unwrap();
+    fs::write(
+        &page,
+        "# Format\n\n<!-- hash of format.rs: 0 -->\n    <!-- hash of no.rs: 0 -->\n",
+    )
+    .unwrap();
     check(
         &hash::check(root).unwrap(),
         &["docs/design/format.md:3: format.rs has changed"],
@@ -364,7 +368,7 @@ fn a_page_whose_file_has_changed_is_found_until_blessed() {
     let blessed = fs::read_to_string(&page).unwrap();
     assert!(
         blessed.starts_with("# Format\n\n<!-- hash of format.rs: ")
-            && blessed.ends_with(" -->\nText.\n")
+            && blessed.ends_with(" -->\n    <!-- hash of no.rs: 0 -->\n")
     );
     fs::write(root.join("format.rs"), "two").unwrap();
     check(&hash::check(root).unwrap(), &["bring the page up to date"]);
