@@ -2,6 +2,8 @@
 //! Invariant: what `sync` (for a file) and `sync_dir` (for its name) confirmed survives a crash; nothing else is promised.
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;
 
 use std::{

@@ -165,12 +165,13 @@ impl Disk for SimulatedDisk {
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let mut drive = self.lock_drive();
         drive.faults.alive()?;
-        let node = drive.medium.require(from)?;
+        // Both directories first, as the kernel does: it decides which of two errors is seen.
         let (source, target) = (drive.medium.place(from)?, drive.medium.place(to)?);
+        let node = drive.medium.require(from)?;
         if source == target {
             return Ok(());
         }
-        drive.medium.check_replace(node, &target, to)?;
+        drive.medium.check_replace(node, &source, &target, to)?;
         drive.change(Operation::Rename {
             from: source,
             to: target,
@@ -296,10 +297,10 @@ impl File for SimulatedFile {
     fn write_all_at(&self, bytes: &[u8], position: u64) -> Result<()> {
         let mut drive = lock(&self.drive);
         drive.faults.alive()?;
-        self.writable()?;
         if bytes.is_empty() {
             return Ok(());
         }
+        self.writable()?;
         let end = position.saturating_add(bytes.len() as u64);
         if end > FILE_BYTES_MAX {
             return Err(ErrorKind::FileTooLarge.into());

@@ -140,13 +140,23 @@ impl Medium {
     }
 
     /// The rules of `rename(2)` for what is at the target.
-    pub(super) fn check_replace(&self, node: NodeId, target: &Place, path: &Path) -> Result<()> {
+    pub(super) fn check_replace(
+        &self,
+        node: NodeId,
+        source: &Place,
+        target: &Place,
+        path: &Path,
+    ) -> Result<()> {
         if self.is_within(target.dir, node) {
             return Err(named(ErrorKind::InvalidInput, path));
         }
         let Some(replaced) = self.directory(target.dir)?.cached.get(&target.name) else {
             return Ok(());
         };
+        // A directory on the way to the source holds at least that way.
+        if self.is_within(source.dir, *replaced) {
+            return Err(named(ErrorKind::DirectoryNotEmpty, path));
+        }
         match (self.node(node), self.node(*replaced)) {
             (Node::File(_), Node::File(_)) => Ok(()),
             (Node::File(_), Node::Directory(_)) => Err(named(ErrorKind::IsADirectory, path)),
