@@ -83,7 +83,7 @@ impl Side<'_> {
 
 fn on_file(file: &dyn File, kind: u64, position: u64, bytes: &[u8]) -> Result<String> {
     // The kernel has other words for writes to a file opened for reading; that they fail is enough.
-    let refused = |error: std::io::Error| std::io::Error::new(ErrorKind::Other, error);
+    let refused = |error: std::io::Error| std::io::Error::other(error);
     match kind {
         10 => file
             .write_all_at(bytes, position)
