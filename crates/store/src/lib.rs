@@ -1,0 +1,26 @@
+//! Bytes by key: ordered stores that follow a changelog, their caches and engines, and the key layouts of Kafka Streams.
+//! Not typed, and not a database: the changelog topic is the write-ahead log, so a store has no journal of its own.
+//! Invariant: what a checkpoint holds is never older than the changelog position stored with it. See `docs/design/store.md`.
+#![forbid(unsafe_code)]
+
+mod budget;
+mod byte_store;
+mod checkpoint;
+mod error;
+mod index;
+mod options;
+mod order;
+mod record_cache;
+mod store;
+
+pub mod session;
+pub mod versioned;
+pub mod window;
+
+pub use budget::Budget;
+pub use byte_store::{ByteStore, Direction, KeyRange, ReadBytes, Visit};
+pub use checkpoint::{Attach, CheckpointSource};
+pub use error::{Error, Result};
+pub use options::{EngineKind, Layout, StoreOptions};
+pub use record_cache::{Entry, RecordCache};
+pub use store::{CheckpointStats, Snapshot, Store, StoreReader, StoreStats};

@@ -1,0 +1,182 @@
+//! The record cache: decides which updates of a key go downstream, with the size accounting and eviction of Kafka Streams'
+//! `ThreadCache` and `NamedCache`. Not a store: what it drops is lost unless the caller has written it.
+//! Invariant: an entry is in the dirty list if and only if it is dirty, in the order of its last update.
+
+mod named;
+
+use crate::{Direction, KeyRange};
+use named::NamedCache;
+
+/// What is cached for a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The value; `None` is a deletion.
+    pub value: Option<Vec<u8>>,
+    /// The record's timestamp.
+    pub timestamp: i64,
+    /// The record's headers, encoded by the caller; usually empty. Their encoded length counts as their size.
+    pub headers: Vec<u8>,
+    /// The caller's number of the source topic.
+    pub topic: u32,
+    /// The length of the source topic's name, which counts.
+    pub topic_len: usize,
+    /// The source partition.
+    pub partition: i32,
+    /// The source offset.
+    pub offset: i64,
+    /// True until the entry was handed out.
+    pub dirty: bool,
+}
+
+impl Entry {
+    /// `NamedCache.LRUNode.size`: key, three references, the dirty flag, value, timestamp, offset, topic, partition, headers.
+    fn size_bytes(&self, key_len: usize) -> usize {
+        key_len
+            + 3 * 8
+            + 1
+            + self.value.as_ref().map_or(0, Vec::len)
+            + 8
+            + 8
+            + self.topic_len
+            + 4
+            + self.headers.len()
+    }
+}
+
+/// The record caches of one worker's stores, under one budget.
+pub struct RecordCache {
+    bytes_max: usize,
+    bytes: usize,
+    stores: Vec<NamedCache>,
+    last_put: usize,
+}
+
+impl RecordCache {
+    /// A cache of at most `bytes_max` bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            bytes: 0,
+            stores: Vec::new(),
+            last_put: 0,
+        }
+    }
+
+    /// Adds a store; the number names it in every other call.
+    pub fn add_store(&mut self) -> usize {
+        self.stores.push(NamedCache::default());
+        self.stores.len() - 1
+    }
+
+    /// Changes the budget; call [`Self::over_budget`] and [`Self::evict`] until it fits.
+    pub fn resize(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
+    /// The cached entry, which becomes the most recently used.
+    pub fn get(&mut self, store: usize, key: &[u8]) -> Option<&Entry> {
+        self.stores[store].get(key)
+    }
+
+    /// The cached entry; its age stays.
+    pub fn peek(&self, store: usize, key: &[u8]) -> Option<&Entry> {
+        self.stores[store].peek(key)
+    }
+
+    /// Caches an update: dirty, the most recently used, and last in dirty order.
+    pub fn put(&mut self, store: usize, key: &[u8], mut entry: Entry) {
+        entry.dirty = true;
+        self.insert(store, key, entry);
+    }
+
+    /// As [`Self::put`], with the value copied into memory the entry already has.
+    pub fn put_slice(&mut self, store: usize, key: &[u8], value: Option<&[u8]>, context: &Entry) {
+        let cache = &mut self.stores[store];
+        let before = cache.bytes();
+        cache.put_slice(key, value, context);
+        self.bytes = self.bytes + cache.bytes() - before;
+        self.last_put = store;
+    }
+
+    /// Caches what was read from the store below. An entry that is cached already stays as it is.
+    pub fn put_clean(&mut self, store: usize, key: &[u8], mut entry: Entry) {
+        if self.stores[store].peek(key).is_none() {
+            entry.dirty = false;
+            self.insert(store, key, entry);
+        }
+    }
+
+    fn insert(&mut self, store: usize, key: &[u8], entry: Entry) {
+        let cache = &mut self.stores[store];
+        let before = cache.bytes();
+        cache.put(key, entry);
+        self.bytes = self.bytes + cache.bytes() - before;
+        self.last_put = store;
+    }
+
+    /// Hands out every dirty entry in dirty order (appended to `out`). They stay cached as clean; deletions leave the cache.
+    pub fn take_dirty(&mut self, store: usize, out: &mut Vec<(Vec<u8>, Entry)>) {
+        let cache = &mut self.stores[store];
+        let before = cache.bytes();
+        cache.take_dirty(out);
+        self.bytes = self.bytes + cache.bytes() - before;
+    }
+
+    /// The store whose eldest entry must go: the one last written to, while the caches together are over budget.
+    pub fn over_budget(&self) -> Option<usize> {
+        let over = self.bytes > self.bytes_max;
+        (over
+            && self
+                .stores
+                .get(self.last_put)
+                .is_some_and(|cache| cache.len() > 0))
+        .then_some(self.last_put)
+    }
+
+    /// Drops the eldest entry of a store. If it is dirty, it is handed out first and the store's whole dirty set after it.
+    pub fn evict(&mut self, store: usize, out: &mut Vec<(Vec<u8>, Entry)>) {
+        let cache = &mut self.stores[store];
+        let before = cache.bytes();
+        cache.evict(out);
+        self.bytes = self.bytes + cache.bytes() - before;
+    }
+
+    /// The cached entries of `range` in byte order, deletions included; ages stay. The first call makes the store keep an order.
+    pub fn range(
+        &self,
+        store: usize,
+        range: KeyRange<'_>,
+        direction: Direction,
+    ) -> impl Iterator<Item = (&[u8], &Entry)> {
+        self.stores[store].range(range, direction)
+    }
+
+    /// Forgets a store's entries, dirty ones too.
+    pub fn clear(&mut self, store: usize) {
+        self.bytes -= self.stores[store].bytes();
+        self.stores[store] = NamedCache::default();
+    }
+
+    /// True when a store has entries to hand out.
+    pub fn has_dirty(&self, store: usize) -> bool {
+        self.stores[store].has_dirty()
+    }
+
+    /// The entries of a store.
+    pub fn len(&self, store: usize) -> usize {
+        self.stores[store].len()
+    }
+
+    /// True when a store has no entries.
+    pub fn is_empty(&self, store: usize) -> bool {
+        self.len(store) == 0
+    }
+
+    /// The accounted bytes of all stores.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests;

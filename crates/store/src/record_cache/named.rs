@@ -1,0 +1,267 @@
+//! The record cache of one store: a hash index into slots, threaded by a use list and a dirty list. Not budgeted by itself.
+//! Invariant: `bytes` is the sum of the sizes of the cached entries.
+
+use super::Entry;
+use crate::{
+    Direction, KeyRange,
+    index::{Index, hash},
+    order::Order,
+};
+use std::cell::OnceCell;
+
+/// No slot: the end of a list.
+const NONE: u32 = u32::MAX;
+
+#[derive(Default)]
+struct Slot {
+    key: Vec<u8>,
+    entry: Entry,
+    hash: u32,
+    live: bool,
+    used: Link,
+    updated: Link,
+}
+
+/// A slot's neighbours in one list.
+#[derive(Clone, Copy)]
+struct Link {
+    newer: u32,
+    older: u32,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            newer: NONE,
+            older: NONE,
+        }
+    }
+}
+
+/// A list of slots by recency.
+struct List {
+    newest: u32,
+    oldest: u32,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self {
+            newest: NONE,
+            oldest: NONE,
+        }
+    }
+}
+
+impl List {
+    fn push(&mut self, slots: &mut [Slot], slot: u32, link: fn(&mut Slot) -> &mut Link) {
+        *link(&mut slots[slot as usize]) = Link {
+            newer: NONE,
+            older: self.newest,
+        };
+        match self.newest {
+            NONE => self.oldest = slot,
+            newest => link(&mut slots[newest as usize]).newer = slot,
+        }
+        self.newest = slot;
+    }
+
+    fn unlink(&mut self, slots: &mut [Slot], slot: u32, link: fn(&mut Slot) -> &mut Link) {
+        let Link { newer, older } = *link(&mut slots[slot as usize]);
+        match newer {
+            NONE => self.newest = older,
+            newer => link(&mut slots[newer as usize]).older = older,
+        }
+        match older {
+            NONE => self.oldest = newer,
+            older => link(&mut slots[older as usize]).newer = newer,
+        }
+    }
+
+    fn renew(&mut self, slots: &mut [Slot], slot: u32, link: fn(&mut Slot) -> &mut Link) {
+        if self.newest != slot {
+            self.unlink(slots, slot, link);
+            self.push(slots, slot, link);
+        }
+    }
+}
+
+fn used(slot: &mut Slot) -> &mut Link {
+    &mut slot.used
+}
+
+fn updated(slot: &mut Slot) -> &mut Link {
+    &mut slot.updated
+}
+
+/// The record cache of one store.
+#[derive(Default)]
+pub(super) struct NamedCache {
+    index: Index,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_use: List,
+    dirty: List,
+    bytes: usize,
+    order: OnceCell<Order>,
+}
+
+impl NamedCache {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(super) fn has_dirty(&self) -> bool {
+        self.dirty.newest != NONE
+    }
+
+    fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
+        self.index
+            .find(hash, |slot| self.slots[slot as usize].key == key)
+    }
+
+    pub(super) fn peek(&self, key: &[u8]) -> Option<&Entry> {
+        self.find(hash(key), key)
+            .map(|slot| &self.slots[slot as usize].entry)
+    }
+
+    pub(super) fn get(&mut self, key: &[u8]) -> Option<&Entry> {
+        let slot = self.find(hash(key), key)?;
+        self.by_use.renew(&mut self.slots, slot, used);
+        Some(&self.slots[slot as usize].entry)
+    }
+
+    pub(super) fn put(&mut self, key: &[u8], entry: Entry) {
+        self.change(key, entry.dirty, |slot| *slot = entry);
+    }
+
+    pub(super) fn put_slice(&mut self, key: &[u8], value: Option<&[u8]>, context: &Entry) {
+        self.change(key, true, |entry| {
+            match value {
+                Some(value) => {
+                    let bytes = entry.value.get_or_insert_default();
+                    bytes.clear();
+                    bytes.extend_from_slice(value);
+                }
+                None => entry.value = None,
+            }
+            entry.timestamp = context.timestamp;
+            entry.headers.clone_from(&context.headers);
+            (entry.topic, entry.topic_len) = (context.topic, context.topic_len);
+            (entry.partition, entry.offset) = (context.partition, context.offset);
+        });
+    }
+
+    /// Lets `apply` write the entry of `key`, makes it the most recently used, and the last of the dirty ones if it is dirty.
+    fn change(&mut self, key: &[u8], dirty: bool, apply: impl FnOnce(&mut Entry)) {
+        let hash = hash(key);
+        let found = self.find(hash, key);
+        let slot = match found {
+            Some(slot) => {
+                self.bytes -= self.slots[slot as usize].entry.size_bytes(key.len());
+                self.by_use.renew(&mut self.slots, slot, used);
+                slot
+            }
+            None => self.claim(hash, key),
+        };
+        let entry = &mut self.slots[slot as usize].entry;
+        let was_dirty = entry.dirty;
+        apply(entry);
+        entry.dirty = dirty;
+        self.bytes += entry.size_bytes(key.len());
+        match (was_dirty, dirty) {
+            (true, true) => self.dirty.renew(&mut self.slots, slot, updated),
+            (false, true) => self.dirty.push(&mut self.slots, slot, updated),
+            (true, false) => self.dirty.unlink(&mut self.slots, slot, updated),
+            (false, false) => {}
+        }
+    }
+
+    /// A slot for a key that is not cached; its memory is an evicted entry's where possible.
+    fn claim(&mut self, hash: u32, key: &[u8]) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let place = &mut self.slots[slot as usize];
+        place.key.clear();
+        place.key.extend_from_slice(key);
+        (place.hash, place.live, place.entry.dirty) = (hash, true, false);
+        self.index.insert(hash, slot);
+        self.by_use.push(&mut self.slots, slot, used);
+        let slots = &self.slots;
+        if let Some(order) = self.order.get_mut() {
+            order.insert(slot, |slot| &slots[slot as usize].key);
+        }
+        slot
+    }
+
+    /// Takes a slot out of everything. Its key and entry stay readable until the slot is claimed again.
+    fn release(&mut self, slot: u32) {
+        let slots = &self.slots;
+        if let Some(order) = self.order.get_mut() {
+            order.remove(slot, |slot| &slots[slot as usize].key);
+        }
+        self.by_use.unlink(&mut self.slots, slot, used);
+        let place = &mut self.slots[slot as usize];
+        self.bytes -= place.entry.size_bytes(place.key.len());
+        self.index.remove(place.hash, slot);
+        place.live = false;
+        let dirty = std::mem::take(&mut place.entry.dirty);
+        if dirty {
+            self.dirty.unlink(&mut self.slots, slot, updated);
+        }
+        self.free.push(slot);
+    }
+
+    pub(super) fn take_dirty(&mut self, out: &mut Vec<(Vec<u8>, Entry)>) {
+        let mut next = self.dirty.oldest;
+        while next != NONE {
+            let slot = next;
+            let place = &mut self.slots[slot as usize];
+            next = place.updated.newer;
+            out.push((place.key.clone(), place.entry.clone()));
+            place.entry.dirty = false;
+            if place.entry.value.is_none() {
+                self.release(slot);
+            }
+        }
+        self.dirty = List::default();
+    }
+
+    pub(super) fn evict(&mut self, out: &mut Vec<(Vec<u8>, Entry)>) {
+        let eldest = self.by_use.oldest;
+        if eldest == NONE {
+            return;
+        }
+        let dirty = self.slots[eldest as usize].entry.dirty;
+        if dirty {
+            let place = &self.slots[eldest as usize];
+            out.push((place.key.clone(), place.entry.clone()));
+        }
+        self.release(eldest);
+        if dirty {
+            self.take_dirty(out);
+        }
+    }
+
+    pub(super) fn range(
+        &self,
+        range: KeyRange<'_>,
+        direction: Direction,
+    ) -> impl Iterator<Item = (&[u8], &Entry)> {
+        let key_of = |slot: u32| self.slots[slot as usize].key.as_slice();
+        let order = self.order.get_or_init(|| {
+            let live = (0..self.slots.len() as u32).filter(|&slot| self.slots[slot as usize].live);
+            Order::build(live.collect(), key_of)
+        });
+        order.range(range, direction, key_of).map(|slot| {
+            let place = &self.slots[slot as usize];
+            (place.key.as_slice(), &place.entry)
+        })
+    }
+}
