@@ -1,1 +1,30 @@
-//! Typed programs over logs and stores.
+//! Typed programs over logs and stores: the DSL, the topology it builds, the tasks that run it, and a test driver.
+//! Not a runtime: nothing here opens a log, starts a thread or decides when to commit.
+//! Invariant: types are erased once per edge when a task is wired, never per record.
+#![forbid(unsafe_code)]
+
+mod driver;
+mod dsl;
+mod error;
+mod format;
+mod operator;
+mod record;
+mod task;
+mod topology;
+mod window;
+
+pub use driver::{TestDriver, TestRecord};
+pub use dsl::{
+    App, BadData, Branches, JoinTable, KGroupedStream, KStream, KTable, KWindowedStream,
+    Repartitioned, Store, StoreHandle, StoreSet, Topic,
+};
+pub use error::{Error, Result};
+pub use format::{Data, Format, FormatError, FormatOf, json};
+pub use operator::{Processor, ProcessorContext, StoreView};
+pub use record::{Change, Headers, Position, Record};
+pub use task::{
+    Counters, InputState, Output, Progress, Punctuation, PunctuationKind, Route, Task,
+    decode_metadata, encode_metadata,
+};
+pub use topology::{StoreInfo, SubtopologyInfo, Topology};
+pub use window::{TimeWindows, Windowed, windowed};

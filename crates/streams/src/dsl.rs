@@ -1,0 +1,27 @@
+//! The language of topologies: `App`, `KStream`, `KTable`, groups and windows, and the nouns they take.
+//! Not what runs: every verb adds a node to the graph. Invariant: handles are `Copy` and borrow the app; two type
+//! parameters, key and value.
+
+mod app;
+mod branch;
+mod grouped;
+mod join;
+mod repartition;
+mod store;
+mod stream;
+mod table;
+mod topic;
+mod windowed;
+
+pub use app::App;
+pub use branch::Branches;
+pub use grouped::KGroupedStream;
+pub use join::JoinTable;
+pub use repartition::Repartitioned;
+pub use store::{Store, StoreHandle, StoreSet};
+pub use stream::KStream;
+pub use table::KTable;
+pub use topic::{BadData, Topic};
+pub use windowed::KWindowedStream;
+
+pub(crate) use topic::{PartitionOf, TimestampOf};

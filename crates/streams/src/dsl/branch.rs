@@ -1,0 +1,119 @@
+//! Splitting a stream: each record goes to the first branch whose predicate it satisfies.
+//! Not a copy to all branches; using the handle twice is that. Invariant: a record goes to one branch at most.
+
+use super::KStream;
+use super::app::{closure_wire, processor};
+use crate::task::{Context, Outputs, Receive, Wire, boxed};
+use crate::{Record, Result};
+use std::{marker::PhantomData, sync::Arc};
+
+type Predicate<K, V> = Arc<dyn Fn(&K, &V) -> bool + Send + Sync>;
+
+struct Split<K, V> {
+    predicates: Vec<Option<Predicate<K, V>>>,
+    outputs: Outputs<K, V>,
+}
+
+impl<K: Clone, V: Clone> Receive<K, V> for Split<K, V> {
+    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        let chosen =
+            self.predicates
+                .iter()
+                .position(|predicate| match (predicate, &record.value) {
+                    (None, _) => true,
+                    (Some(predicate), Some(value)) => predicate(&record.key, value),
+                    // A tombstone satisfies no predicate: it goes to the default branch.
+                    (Some(_), None) => false,
+                });
+        match chosen {
+            Some(branch) => self.outputs.send_to(branch, ctx, record),
+            None => Ok(()),
+        }
+    }
+}
+
+type SharedPredicates<K, V> = Arc<std::sync::Mutex<Vec<Option<Predicate<K, V>>>>>;
+
+impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
+    /// Splits the stream; `branches` adds them in order and returns what it wants to go on with.
+    pub fn split<T>(self, branches: impl FnOnce(&mut Branches<'a, K, V>) -> T) -> T {
+        let predicates: SharedPredicates<K, V> = Arc::default();
+        let wired = predicates.clone();
+        let wire: Wire = Box::new(move |wiring, node| {
+            let predicates = wired
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .clone();
+            boxed::<K, V>(Split {
+                predicates,
+                outputs: wiring.outputs(node),
+            })
+        });
+        let mut graph = self.app.graph.borrow_mut();
+        let name = graph.number("KSTREAM-BRANCH-");
+        let formats = self.formats_in(&graph);
+        let split = graph.add(processor(name.clone(), vec![self.node], wire, formats));
+        drop(graph);
+        branches(&mut Branches {
+            stream: self,
+            split,
+            name,
+            predicates,
+        })
+    }
+}
+
+/// Adds the branches of a split stream, in order.
+pub struct Branches<'a, K, V> {
+    stream: KStream<'a, K, V>,
+    split: usize,
+    name: String,
+    predicates: SharedPredicates<K, V>,
+}
+
+impl<'a, K: Clone + 'static, V: Clone + 'static> Branches<'a, K, V> {
+    /// The records that satisfy `predicate` and no earlier branch's.
+    pub fn branch(
+        &mut self,
+        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+    ) -> KStream<'a, K, V> {
+        self.add(Some(Arc::new(predicate)))
+    }
+
+    /// The records that no earlier branch took.
+    pub fn default_branch(&mut self) -> KStream<'a, K, V> {
+        self.add(None)
+    }
+
+    fn add(&mut self, predicate: Option<Predicate<K, V>>) -> KStream<'a, K, V> {
+        let number = {
+            let mut predicates = self
+                .predicates
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            predicates.push(predicate.clone());
+            // Kafka Streams calls the default branch 0 and counts the others from 1.
+            if predicate.is_none() {
+                0
+            } else {
+                predicates.len()
+            }
+        };
+        let stream = self.stream;
+        let mut graph = stream.app.graph.borrow_mut();
+        let wire = closure_wire::<K, V, K, V, _>(|ctx, out, record| out.send(ctx, record));
+        let formats = stream.formats_in(&graph);
+        let node = graph.add(processor(
+            format!("{}{number}", self.name),
+            vec![self.split],
+            wire,
+            formats,
+        ));
+        KStream {
+            app: stream.app,
+            node,
+            rekeyed: stream.rekeyed,
+            types: PhantomData,
+        }
+    }
+}

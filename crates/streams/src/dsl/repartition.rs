@@ -1,0 +1,153 @@
+//! Repartition topics: where records go when their key changed, so that equal keys meet in one partition.
+//! Not a topic of the application. Invariant: names and numbers are those of Kafka Streams' `OptimizableRepartitionNode`.
+
+use super::app::{add_source_to, processor};
+use super::{BadData, KStream, Topic};
+use crate::format::{Data, Formats};
+use crate::operator::{NullKeyFilter, Source};
+use crate::task::{Wire, boxed};
+use crate::topology::{Repartition, TopicName};
+use std::marker::PhantomData;
+
+/// How to repartition.
+#[derive(Clone, Debug, Default)]
+pub struct Repartitioned {
+    name: Option<String>,
+    partitions: u32,
+}
+
+impl Repartitioned {
+    /// Through `<application>-<name>-repartition`.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: Some(name.into()),
+            partitions: 0,
+        }
+    }
+
+    /// With so many partitions; otherwise as many as the topics upstream have.
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = partitions;
+        self
+    }
+}
+
+impl From<&str> for Repartitioned {
+    fn from(name: &str) -> Self {
+        Self::named(name)
+    }
+}
+
+impl<'a, K: Data, V: Data> KStream<'a, K, V> {
+    /// Sends the stream through a repartition topic and reads it back.
+    pub fn repartition(self, how: impl Into<Repartitioned>) -> KStream<'a, K, V> {
+        let how = how.into();
+        let base = how
+            .name
+            .unwrap_or_else(|| self.app.graph.borrow_mut().number("KSTREAM-REPARTITION-"));
+        let mut formats = self.formats();
+        formats.key.get_or_insert_with(K::format);
+        formats.value.get_or_insert_with(V::format);
+        through_repartition(self, &base, formats, how.partitions)
+    }
+}
+
+/// Adds filter, sink and source around the topic `<base>-repartition`.
+pub(crate) fn through_repartition<'a, K: Clone + 'static, V: Clone + 'static>(
+    stream: KStream<'a, K, V>,
+    base: &str,
+    formats: Formats<K, V>,
+    partitions: u32,
+) -> KStream<'a, K, V> {
+    let app = stream.app;
+    let topic = format!("{base}-repartition");
+    let (sink, filter, source) = {
+        let mut graph = app.graph.borrow_mut();
+        let numbered = (
+            graph.number("KSTREAM-SINK-"),
+            graph.number("KSTREAM-FILTER-"),
+            graph.number("KSTREAM-SOURCE-"),
+        );
+        if is_generated(base) {
+            numbered
+        } else {
+            (
+                format!("{topic}-sink"),
+                format!("{topic}-filter"),
+                format!("{topic}-source"),
+            )
+        }
+    };
+    let (Some(key), Some(value)) = (formats.key.clone(), formats.value.clone()) else {
+        let which = if formats.key.is_none() {
+            "keys"
+        } else {
+            "values"
+        };
+        app.graph.borrow_mut().problem(format!(
+            "{filter}: the stream must go through repartition topic '{topic}', and the format of its {which} ({}) is not known; \
+             use KStream::repartition or group_by, or implement Data for the type",
+            if formats.key.is_none() { std::any::type_name::<K>() } else { std::any::type_name::<V>() }
+        ));
+        return stream;
+    };
+    let filter_key = key.clone();
+    let wire: Wire = Box::new(move |wiring, node| {
+        boxed::<K, V>(NullKeyFilter {
+            key: filter_key.clone(),
+            outputs: wiring.outputs(node),
+        })
+    });
+    let filter =
+        app.graph
+            .borrow_mut()
+            .add(processor(filter, vec![stream.node], wire, formats.clone()));
+    let filtered = KStream {
+        app,
+        node: filter,
+        rekeyed: true,
+        types: PhantomData,
+    };
+    let name = TopicName::Internal(topic.clone());
+    filtered.add_sink(
+        sink,
+        name.clone(),
+        Topic::named(topic).keys(key.clone()).values(value.clone()),
+    );
+    let mut graph = app.graph.borrow_mut();
+    graph.repartitions.push(Repartition {
+        topic: name.clone(),
+        partitions,
+    });
+    let node = add_source_to(
+        &mut graph,
+        source,
+        name,
+        move |wiring, node, topic| {
+            let (key, value, outputs) = (key.clone(), value.clone(), wiring.outputs::<K, V>(node));
+            Box::new(Source {
+                topic,
+                key,
+                value,
+                timestamp: None,
+                bad_data: BadData::Fail,
+                outputs,
+            })
+        },
+        formats,
+    );
+    KStream {
+        app,
+        node,
+        rekeyed: false,
+        types: PhantomData,
+    }
+}
+
+/// True for names that the counter made: `KSTREAM.*-[0-9]{10}`.
+fn is_generated(name: &str) -> bool {
+    let digits = name.rsplit('-').next().unwrap_or_default();
+    name.starts_with("KSTREAM")
+        && digits.len() == 10
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+}

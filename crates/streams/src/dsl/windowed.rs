@@ -1,0 +1,141 @@
+//! `KWindowedStream`: a stream grouped by key and window of time. Not sessions, which depend on their neighbours.
+//! Invariant: a window is kept for at least its size and grace.
+
+use super::app::{processor, store_spec};
+use super::grouped::add_stateful;
+use super::{KGroupedStream, KTable, Store};
+use crate::format::Formats;
+use crate::operator::{Materialized, WindowAggregate};
+use crate::task::{Wire, boxed};
+use crate::window::{TimeWindows, Windowed, window_store_key};
+use headwater_store::Layout;
+use std::{marker::PhantomData, sync::Arc};
+
+/// The least time a segment of windows spans (`Stores.persistentWindowStore`).
+const SEGMENT_INTERVAL_MS_MIN: i64 = 60_000;
+
+/// A grouped and windowed stream.
+#[derive(Clone, Copy)]
+pub struct KWindowedStream<'a, K, V> {
+    pub(crate) grouped: KGroupedStream<'a, K, V>,
+    pub(crate) windows: TimeWindows,
+}
+
+impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
+    /// Counts the records of each key and window.
+    pub fn count(self, store: impl Into<Store<K, u64>>) -> KTable<'a, Windowed<K>, u64> {
+        // A tombstone counts too, as in Kafka Streams.
+        self.build("KSTREAM-AGGREGATE-", store.into(), |_, _, count| {
+            Some(count.unwrap_or(0) + 1)
+        })
+    }
+
+    /// Combines the values of each key and window; the first stands as it is.
+    pub fn reduce(
+        self,
+        reduce: impl Fn(V, V) -> V + Send + Sync + 'static,
+        store: impl Into<Store<K, V>>,
+    ) -> KTable<'a, Windowed<K>, V> {
+        let formats = self.grouped.stream.formats();
+        let store = store.into().or_formats(formats.key, formats.value);
+        self.build("KSTREAM-REDUCE-", store, move |_, value, row| {
+            match (value, row) {
+                (Some(value), Some(row)) => Some(reduce(row, value)),
+                (value, row) => value.or(row),
+            }
+        })
+    }
+
+    /// Folds the values of each key and window into a row that begins as `initial`.
+    pub fn aggregate<A: Clone + 'static>(
+        self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        add: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
+        store: impl Into<Store<K, A>>,
+    ) -> KTable<'a, Windowed<K>, A> {
+        self.build(
+            "KSTREAM-AGGREGATE-",
+            store.into(),
+            move |key, value, row| match value {
+                Some(value) => Some(add(key, value, row.unwrap_or_else(&initial))),
+                None => row,
+            },
+        )
+    }
+
+    fn build<A: Clone + 'static>(
+        self,
+        prefix: &str,
+        store: Store<K, A>,
+        apply: impl Fn(&K, Option<V>, Option<A>) -> Option<A> + Send + Sync + 'static,
+    ) -> KTable<'a, Windowed<K>, A> {
+        let app = self.grouped.stream.app;
+        let windows = self.windows;
+        let (store, name) = self.grouped.names(prefix, store);
+        let source = self.grouped.grouped_source(&store);
+        if let Some(problem) = windows.problem() {
+            app.graph.borrow_mut().problem(format!("{name}: {problem}"));
+        }
+        let retention_ms = store
+            .retention
+            .map_or(windows.retention_ms(), |given| given.as_millis() as i64);
+        if retention_ms < windows.retention_ms() {
+            app.graph.borrow_mut().problem(format!(
+                "{name}: a retention of {retention_ms} ms is less than the window's size and grace, {} ms",
+                windows.retention_ms()
+            ));
+        }
+        let layout = Layout::Window {
+            retention_ms,
+            segment_interval_ms: (retention_ms / 2).max(SEGMENT_INTERVAL_MS_MIN),
+        };
+        let key = store.key.clone();
+        let window_key = key
+            .clone()
+            .map(|key| window_store_key(key, windows.size_ms));
+        let topic_key = key
+            .clone()
+            .map(|key| crate::window::windowed_ms(key, windows.size_ms));
+        let formats = Formats {
+            key: topic_key,
+            value: store.value.clone(),
+        };
+        let store = Store {
+            key: window_key,
+            value: store.value.clone(),
+            ..rekeyed(store)
+        };
+        let spec = store_spec(app, &name, store, layout);
+        let apply = Arc::new(apply);
+        let wire: Wire = Box::new(move |wiring, node| {
+            let store = wiring.topology.nodes[node].stores[0];
+            let (window_key, value) = super::app::store_formats::<Windowed<K>, A>(wiring, store);
+            let rows = Materialized::wire(wiring, node, store, window_key, value);
+            let apply = apply.clone();
+            boxed::<K, V>(WindowAggregate {
+                key: key.clone().expect("a built store has its formats"),
+                windows,
+                rows,
+                apply: move |key: &K, value: Option<V>, row: Option<A>| apply(key, value, row),
+                observed_time: -1,
+                key_bytes: Vec::new(),
+                types: PhantomData,
+            })
+        });
+        add_stateful(app, processor(name, vec![source.node], wire, formats), spec)
+    }
+}
+
+/// The same options for another key type.
+fn rekeyed<K, K2, A>(store: Store<K, A>) -> Store<K2, A> {
+    Store {
+        name: store.name,
+        key: None,
+        value: store.value,
+        in_memory: store.in_memory,
+        cached: store.cached,
+        logged: store.logged,
+        retention: store.retention,
+        changelog_config: store.changelog_config,
+    }
+}

@@ -1,0 +1,41 @@
+//! The operators behind the DSL: each turns one record into effects on stores and records for the next.
+//! Not the DSL and not a scheduler. Invariant: an operator keeps no state that a commit would have to save, except in stores.
+
+mod aggregate;
+mod join;
+mod materialized;
+mod process;
+mod sink;
+mod source;
+mod window_aggregate;
+
+pub use process::{Processor, ProcessorContext, StoreView};
+
+pub(crate) use aggregate::{Aggregate, TableSource};
+pub(crate) use join::TableJoin;
+pub(crate) use materialized::Materialized;
+pub(crate) use process::{ProcessorNode, Shared};
+pub(crate) use sink::{NullKeyFilter, Sink};
+pub(crate) use source::Source;
+pub(crate) use window_aggregate::WindowAggregate;
+
+use crate::format::FormatOf;
+use crate::{Error, Headers, Result};
+
+/// Encodes a key into `bytes` (cleared first); false when it is null.
+#[inline]
+pub(crate) fn encode_key<K>(
+    format: &FormatOf<K>,
+    topic: &str,
+    key: &K,
+    bytes: &mut Vec<u8>,
+) -> Result<bool> {
+    bytes.clear();
+    if format.is_null(key) {
+        return Ok(false);
+    }
+    format
+        .encode(topic, &mut Headers::default(), key, bytes)
+        .map_err(|error| Error::format(topic, &error))?;
+    Ok(true)
+}

@@ -1,0 +1,97 @@
+//! Aggregation by key (`KStreamAggregate`, `KStreamReduce`) and tables read from a topic (`KTableSource`).
+//! Not windowed. Invariant: an aggregate's timestamp never goes back; a table's row is the last by offset, not by time.
+
+use super::encode_key;
+use super::materialized::{Cause, Materialized};
+use crate::format::FormatOf;
+use crate::task::{Context, Outputs, Receive};
+use crate::{Change, Record, Result};
+
+/// `apply(key, value, row)` answers the new row.
+pub(crate) struct Aggregate<K, V, A, F> {
+    pub(crate) key: FormatOf<K>,
+    pub(crate) rows: Materialized<K, A>,
+    pub(crate) apply: F,
+    pub(crate) key_bytes: Vec<u8>,
+    pub(crate) types: std::marker::PhantomData<fn(V)>,
+}
+
+impl<K, V, A, F> Receive<K, V> for Aggregate<K, V, A, F>
+where
+    K: Clone + 'static,
+    A: Clone + 'static,
+    F: Fn(&K, V, Option<A>) -> A,
+{
+    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        let Some(value) = record.value else {
+            ctx.drop_record();
+            return Ok(());
+        };
+        if !encode_key(
+            &self.key,
+            self.rows.topic(),
+            &record.key,
+            &mut self.key_bytes,
+        )? {
+            ctx.drop_record();
+            return Ok(());
+        }
+        let (old, timestamp) = match self.rows.get(ctx, &self.key_bytes)? {
+            Some((row, stored)) => (Some(row), record.timestamp.max(stored)),
+            None => (None, record.timestamp),
+        };
+        let new = (self.apply)(&record.key, value, old.clone());
+        let cause = Cause {
+            timestamp,
+            headers: &record.headers,
+            position: record.position,
+        };
+        self.rows
+            .put(ctx, &self.key_bytes, || record.key, Some(new), old, cause)
+    }
+}
+
+/// Rows of a topic: each record replaces the row of its key, a tombstone deletes it. Without a store it only sends them on.
+pub(crate) struct TableSource<K, V> {
+    pub(crate) key: FormatOf<K>,
+    pub(crate) value: FormatOf<V>,
+    pub(crate) rows: Option<Materialized<K, V>>,
+    pub(crate) outputs: Outputs<K, Change<V>>,
+    pub(crate) key_bytes: Vec<u8>,
+}
+
+impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V> {
+    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        let new = record.value.filter(|value| !self.value.is_null(value));
+        let Some(rows) = &mut self.rows else {
+            if self.key.is_null(&record.key) {
+                ctx.drop_record();
+                return Ok(());
+            }
+            let (timestamp, headers, position) =
+                (record.timestamp, record.headers, record.position);
+            let value = Some(Change { new, old: None });
+            return self.outputs.send(
+                ctx,
+                Record {
+                    key: record.key,
+                    value,
+                    timestamp,
+                    headers,
+                    position,
+                },
+            );
+        };
+        if !encode_key(&self.key, rows.topic(), &record.key, &mut self.key_bytes)? {
+            ctx.drop_record();
+            return Ok(());
+        }
+        let old = rows.get(ctx, &self.key_bytes)?.map(|(row, _)| row);
+        let cause = Cause {
+            timestamp: record.timestamp,
+            headers: &record.headers,
+            position: record.position,
+        };
+        rows.put(ctx, &self.key_bytes, || record.key, new, old, cause)
+    }
+}

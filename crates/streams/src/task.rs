@@ -1,0 +1,24 @@
+//! A task: one sub-topology on one partition, wired and running. Processes records, punctuates, flushes caches.
+//! Not a thread and not a client of a log: the runtime feeds it chunks and gives it an [`Output`].
+//! Invariant: a task's effects reach the world only through its [`Output`] and its stores' overlays.
+
+mod context;
+mod input;
+mod metadata;
+mod output;
+mod punctuation;
+mod run;
+mod state;
+mod wiring;
+
+pub use input::InputState;
+pub use metadata::{decode_metadata, encode_metadata};
+pub use output::{Output, Route};
+pub use punctuation::{Punctuation, PunctuationKind};
+pub use run::{Progress, Task};
+pub use state::Counters;
+
+pub(crate) use context::Context;
+pub(crate) use punctuation::{Punctuate, Schedule};
+pub(crate) use state::{Flush, StateStore, TaskState};
+pub(crate) use wiring::{Feed, FeedWire, Operator, Outputs, Receive, Wire, Wiring, boxed};

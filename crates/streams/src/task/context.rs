@@ -1,0 +1,135 @@
+//! What a task lends to an operator while one record passes through: stores, record cache, outputs.
+//! Not for applications: `ProcessorContext` is. Invariant: every write to a logged store goes to its changelog too.
+
+use super::{Output, TaskState};
+use crate::{Headers, Position, Result};
+use headwater_log::{AppendRecord, HeadersRef};
+use headwater_store::{Entry, RecordCache};
+
+pub(crate) struct Context<'a> {
+    pub(crate) state: &'a mut TaskState,
+    pub(crate) cache: &'a mut RecordCache,
+    pub(crate) output: &'a mut dyn Output,
+}
+
+impl Context<'_> {
+    /// Reads a store through its record cache into `value`.
+    #[inline]
+    pub(crate) fn get(&mut self, store: usize, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+        let state = self.state.store(store);
+        if let Some(slot) = state.cache
+            && let Some(entry) = self.cache.get(slot, key)
+        {
+            value.clear();
+            return Ok(match &entry.value {
+                Some(bytes) => {
+                    value.extend_from_slice(bytes);
+                    true
+                }
+                None => false,
+            });
+        }
+        Ok(state.bytes.get(key, value)?)
+    }
+
+    /// Writes the store and its changelog, past the record cache. `local` is the value as the store keeps it.
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        local: Option<&[u8]>,
+        timestamp: i64,
+    ) -> Result<()> {
+        let state = self.state.store(store);
+        match local {
+            Some(value) => state.bytes.put(key, value)?,
+            None => state.bytes.delete(key)?,
+        }
+        if state.logged {
+            let plain = if state.timestamped {
+                local.map(|value| &value[8..])
+            } else {
+                local
+            };
+            let record = AppendRecord {
+                timestamp,
+                key: Some(key),
+                value: plain,
+                headers: HeadersRef::NONE,
+            };
+            self.output
+                .changelog(store, self.state.id.partition, &record)?;
+        }
+        Ok(())
+    }
+
+    /// Puts an update into the record cache; evicts, which flushes, while the cache is over its budget.
+    pub(crate) fn cache_put(
+        &mut self,
+        store: usize,
+        slot: usize,
+        key: &[u8],
+        entry: Entry,
+    ) -> Result<()> {
+        self.cache.put(slot, key, entry);
+        while self.cache.over_budget().is_some() && !self.cache.is_empty(slot) {
+            let mut dirty = Vec::new();
+            self.cache.evict(slot, &mut dirty);
+            self.flush_entries(store, dirty)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a store's cached updates downstream; answers whether there were any.
+    pub(crate) fn flush_store(&mut self, store: usize, slot: usize) -> Result<bool> {
+        let mut dirty = Vec::new();
+        self.cache.take_dirty(slot, &mut dirty);
+        let any = !dirty.is_empty();
+        self.flush_entries(store, dirty)?;
+        Ok(any)
+    }
+
+    fn flush_entries(&mut self, store: usize, entries: Vec<(Vec<u8>, Entry)>) -> Result<()> {
+        let Some(flusher) = self.state.flushers[store].clone() else {
+            for (key, entry) in entries {
+                self.write(store, &key, entry.value.as_deref(), entry.timestamp)?;
+            }
+            return Ok(());
+        };
+        let mut flusher = flusher.borrow_mut();
+        for (key, entry) in entries {
+            flusher.flush(self, &key, entry)?;
+        }
+        Ok(())
+    }
+
+    /// An entry for the record cache that remembers the record which caused it.
+    pub(crate) fn entry(
+        &self,
+        value: Option<Vec<u8>>,
+        timestamp: i64,
+        headers: &Headers,
+        position: Position,
+    ) -> Entry {
+        let topic_len = self
+            .state
+            .topics
+            .get(position.topic as usize)
+            .map_or(0, |topic| topic.len());
+        Entry {
+            value,
+            timestamp,
+            headers: headers.pack(),
+            topic: position.topic,
+            topic_len,
+            partition: position.partition as i32,
+            offset: position.offset,
+            dirty: true,
+        }
+    }
+
+    pub(crate) fn drop_record(&mut self) {
+        self.state.counters.dropped += 1;
+    }
+}

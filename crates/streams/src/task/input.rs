@@ -1,0 +1,116 @@
+//! One input of a task: the chunks of one source partition that wait, and the position behind them.
+//! Not a consumer. Invariant: `position` is the offset of the next record to process, also past records that hold no data.
+
+use crate::Result;
+use headwater_log::{Chunk, ChunkCursor, Offset, RecordRef, TopicPartition};
+use std::{collections::VecDeque, sync::Arc};
+
+/// An input as the runtime sees it.
+#[derive(Clone, Debug)]
+pub struct InputState {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The next offset to process.
+    pub position: Offset,
+    /// The next offset to fetch.
+    pub fetch_position: Offset,
+    /// Bytes that wait.
+    pub queued_bytes: usize,
+}
+
+pub(crate) struct Input {
+    pub(crate) partition: TopicPartition,
+    pub(crate) topic: u32,
+    pub(crate) position: Offset,
+    pub(crate) fetch_position: Offset,
+    pub(crate) queued_bytes: usize,
+    /// The largest timestamp seen; -1 before the first.
+    pub(crate) partition_time: i64,
+    /// One past the last offset that could be read, as last heard; `None` while unknown.
+    pub(crate) end: Option<Offset>,
+    queue: VecDeque<ChunkCursor>,
+    /// Buffers to give back to the client.
+    pub(crate) spent: Vec<Chunk>,
+}
+
+impl Input {
+    pub(crate) fn new(
+        topic_name: &Arc<str>,
+        topic: u32,
+        partition: u32,
+        position: Offset,
+        partition_time: i64,
+    ) -> Self {
+        Self {
+            partition: TopicPartition::new(topic_name.clone(), partition),
+            topic,
+            position,
+            fetch_position: position,
+            queued_bytes: 0,
+            partition_time,
+            end: None,
+            queue: VecDeque::new(),
+            spent: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, chunk: Chunk) {
+        self.fetch_position = chunk.next_offset;
+        self.queued_bytes += chunk.bytes.len();
+        self.queue.push_back(ChunkCursor::new(chunk));
+    }
+
+    /// Drops what waits and continues at `position`.
+    pub(crate) fn seek(&mut self, position: Offset) {
+        self.queue.clear();
+        self.queued_bytes = 0;
+        self.position = position;
+        self.fetch_position = position;
+    }
+
+    /// The raw timestamp of the next record; `None` when nothing waits. Spent chunks are put aside.
+    pub(crate) fn peek(&mut self) -> Result<Option<RecordRef<'_>>> {
+        while let Some(cursor) = self.queue.front_mut() {
+            if cursor.peek_record()?.is_some() {
+                break;
+            }
+            if let Some(cursor) = self.queue.pop_front() {
+                self.position = self.position.max(cursor.chunk().next_offset);
+                self.queued_bytes -= cursor.chunk().bytes.len();
+                self.spent.push(cursor.into_chunk());
+            }
+        }
+        match self.queue.front_mut() {
+            Some(cursor) => Ok(cursor.peek_record()?),
+            None => Ok(None),
+        }
+    }
+
+    /// True when the chunk in front holds another record.
+    #[inline]
+    pub(crate) fn has_next(&self) -> bool {
+        self.queue
+            .front()
+            .is_some_and(ChunkCursor::has_next_in_batch)
+    }
+
+    /// Takes the record that `peek` showed.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<RecordRef<'_>>> {
+        match self.queue.front_mut() {
+            Some(cursor) => {
+                let record = cursor.next_record()?;
+                if let Some(record) = &record {
+                    self.position = record.offset + 1;
+                }
+                Ok(record)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// True when nothing waits although the log is known, or may be, further on.
+    pub(crate) fn awaits_data(&self) -> bool {
+        self.end.is_none_or(|end| self.fetch_position < end)
+    }
+}

@@ -1,0 +1,416 @@
+//! The task's own loop body: choose an input, process a record, punctuate, flush, report positions.
+//! Not the commit: the runtime decides when and settles how it ended.
+//! Invariant: with several inputs the record with the lowest timestamp goes first, and none goes while an input awaits data.
+
+use super::{
+    Context, Counters, Feed, InputState, Output, Punctuate, PunctuationKind, StateStore, TaskState,
+    Wiring,
+    input::Input,
+    metadata::{decode_metadata, encode_metadata},
+};
+use crate::{Error, Result, Topology};
+use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
+use headwater_store::RecordCache;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+/// What a call of [`Task::process`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Records processed.
+    pub records: usize,
+    /// True when records wait but the task must first hear from another input.
+    pub awaits_data: bool,
+}
+
+/// A wired task.
+pub struct Task {
+    topology: Arc<Topology>,
+    inputs: Vec<Input>,
+    feeds: Vec<Box<dyn Feed>>,
+    processors: Vec<Rc<RefCell<dyn Punctuate>>>,
+    state: TaskState,
+    opened: bool,
+}
+
+impl Task {
+    /// Wires a task. `stores` are its stores by number in the topology; `committed` the group's positions, where it has any:
+    /// an input without one starts at `start(partition)`.
+    pub fn new(
+        topology: &Arc<Topology>,
+        id: TaskId,
+        stores: Vec<(usize, headwater_store::Store)>,
+        committed: &[(TopicPartition, CommittedOffset)],
+        start: &mut dyn FnMut(&TopicPartition) -> Offset,
+        cache: &mut RecordCache,
+    ) -> Result<Self> {
+        let subtopology = topology.subtopology(id.subtopology).ok_or_else(|| {
+            Error::Topology(format!(
+                "task {id}: the topology has no sub-topology {}",
+                id.subtopology
+            ))
+        })?;
+        let mut wiring = Wiring::new(topology);
+        let mut inputs = Vec::new();
+        let mut feeds = Vec::new();
+        for (topic, feed) in wiring.feeds(&subtopology.nodes) {
+            let name = &topology.source_topics[topic as usize];
+            let partition = TopicPartition::new(name.clone(), id.partition);
+            let (position, time) = match committed
+                .iter()
+                .find(|(committed, _)| *committed == partition)
+            {
+                Some((_, offset)) => (offset.offset, decode_metadata(&offset.metadata)),
+                None => (start(&partition), -1),
+            };
+            inputs.push(Input::new(name, topic, id.partition, position, time));
+            feeds.push(feed);
+        }
+        let stream_time = inputs
+            .iter()
+            .map(|input| input.partition_time)
+            .max()
+            .unwrap_or(-1);
+        let (flushers, processors) = (wiring.flushers, wiring.processors);
+        let state = TaskState {
+            id,
+            stores: open_stores(topology, stores, cache),
+            flushers,
+            stream_time,
+            now_ms: 0,
+            counters: Counters::default(),
+            schedules: Vec::new(),
+            commit_requested: false,
+            topics: topology.source_topics.clone(),
+            scratch: Vec::new(),
+        };
+        Ok(Self {
+            topology: topology.clone(),
+            inputs,
+            feeds,
+            processors,
+            state,
+            opened: false,
+        })
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> TaskId {
+        self.state.id
+    }
+
+    /// The topology it runs.
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
+    }
+
+    /// Its counters.
+    pub fn counters(&self) -> Counters {
+        self.state.counters
+    }
+
+    /// The largest timestamp processed, ms since the epoch; -1 before the first.
+    pub fn stream_time(&self) -> i64 {
+        self.state.stream_time
+    }
+
+    /// Its inputs, in the order their numbers follow.
+    pub fn inputs(&self) -> impl Iterator<Item = InputState> + '_ {
+        self.inputs.iter().map(|input| InputState {
+            partition: input.partition.clone(),
+            position: input.position,
+            fetch_position: input.fetch_position,
+            queued_bytes: input.queued_bytes,
+        })
+    }
+
+    /// Bytes that wait in all inputs.
+    pub fn queued_bytes(&self) -> usize {
+        self.inputs.iter().map(|input| input.queued_bytes).sum()
+    }
+
+    /// Hands over what was fetched for input number `input`.
+    pub fn add_chunk(&mut self, input: usize, chunk: Chunk) {
+        self.inputs[input].end = Some(chunk.end_offset);
+        self.inputs[input].add(chunk);
+    }
+
+    /// Says how far the log is known to reach for input number `input`.
+    pub fn set_end(&mut self, input: usize, end: Option<Offset>) {
+        self.inputs[input].end = end;
+    }
+
+    /// Continues input number `input` elsewhere; what waits is dropped.
+    pub fn seek(&mut self, input: usize, position: Offset) {
+        self.inputs[input].seek(position);
+    }
+
+    /// Chunks that are done with, for their buffers.
+    pub fn take_spent(&mut self, mut take: impl FnMut(Chunk)) {
+        for input in &mut self.inputs {
+            input.spent.drain(..).for_each(&mut take);
+        }
+    }
+
+    /// Calls the processors' `open`; once, before the first record.
+    pub fn open(
+        &mut self,
+        cache: &mut RecordCache,
+        output: &mut dyn Output,
+        now_ms: i64,
+    ) -> Result<()> {
+        self.state.now_ms = now_ms;
+        let mut ctx = Context {
+            state: &mut self.state,
+            cache,
+            output,
+        };
+        for (number, processor) in self.processors.iter().enumerate() {
+            processor.borrow_mut().open(&mut ctx, number)?;
+        }
+        self.opened = true;
+        Ok(())
+    }
+
+    /// Processes up to `records_max` records.
+    pub fn process(
+        &mut self,
+        cache: &mut RecordCache,
+        output: &mut dyn Output,
+        now_ms: i64,
+        records_max: usize,
+    ) -> Result<Progress> {
+        self.state.now_ms = now_ms;
+        let mut progress = Progress::default();
+        while progress.records < records_max {
+            let Some(input) = self.choose(&mut progress)? else {
+                break;
+            };
+            if !self.process_one(input, cache, output)? {
+                break;
+            }
+            progress.records += 1;
+        }
+        Ok(progress)
+    }
+
+    /// The input whose next record has the lowest timestamp; none while some input awaits data.
+    #[inline]
+    fn choose(&mut self, progress: &mut Progress) -> Result<Option<usize>> {
+        if self.inputs.len() == 1 {
+            return Ok(Some(0));
+        }
+        let mut chosen: Option<(i64, usize)> = None;
+        let mut awaits = false;
+        for (index, input) in self.inputs.iter_mut().enumerate() {
+            let feed = &self.feeds[index];
+            match input.peek()?.map(|record| feed.timestamp(&record)) {
+                Some(timestamp) if chosen.is_none_or(|(lowest, _)| timestamp < lowest) => {
+                    chosen = Some((timestamp, index))
+                }
+                Some(_) => {}
+                None => awaits |= input.awaits_data(),
+            }
+        }
+        if awaits {
+            progress.awaits_data = chosen.is_some();
+            return Ok(None);
+        }
+        Ok(chosen.map(|(_, index)| index))
+    }
+
+    #[inline]
+    fn process_one(
+        &mut self,
+        index: usize,
+        cache: &mut RecordCache,
+        output: &mut dyn Output,
+    ) -> Result<bool> {
+        let input = &mut self.inputs[index];
+        let (topic, partition) = (input.topic, self.state.id.partition);
+        // `peek` only when a chunk ends: it moves on to the next one.
+        if !input.has_next() && input.peek()?.is_none() {
+            return Ok(false);
+        }
+        let mut partition_time = input.partition_time;
+        let Some(record) = input.next()? else {
+            return Ok(false);
+        };
+        let feed = &mut self.feeds[index];
+        let timestamp = feed.timestamp(&record);
+        let state = &mut self.state;
+        state.counters.processed += 1;
+        if timestamp < 0 {
+            state.counters.dropped += 1;
+            return Ok(true);
+        }
+        state.stream_time = state.stream_time.max(timestamp);
+        partition_time = partition_time.max(timestamp);
+        let mut ctx = Context {
+            state,
+            cache,
+            output,
+        };
+        feed.feed(&mut ctx, &record, timestamp, topic, partition)?;
+        self.inputs[index].partition_time = partition_time;
+        Ok(true)
+    }
+
+    /// Runs the punctuations that are due; answers how many.
+    pub fn punctuate(
+        &mut self,
+        cache: &mut RecordCache,
+        output: &mut dyn Output,
+        now_ms: i64,
+    ) -> Result<u64> {
+        self.state.now_ms = now_ms;
+        let mut run = 0;
+        for index in 0..self.state.schedules.len() {
+            let schedule = &mut self.state.schedules[index];
+            let time = match schedule.kind {
+                PunctuationKind::StreamTime => self.state.stream_time,
+                PunctuationKind::WallClock => now_ms,
+            };
+            let (processor, Some(punctuation)) = (schedule.processor, schedule.due(time)) else {
+                continue;
+            };
+            let mut ctx = Context {
+                state: &mut self.state,
+                cache,
+                output,
+            };
+            self.processors[processor]
+                .borrow_mut()
+                .punctuate(&mut ctx, punctuation)?;
+            run += 1;
+        }
+        self.state.counters.punctuations += run;
+        Ok(run)
+    }
+
+    /// True once a processor asked for a commit since the last one.
+    pub fn commit_requested(&self) -> bool {
+        self.state.commit_requested
+    }
+
+    /// Sends what the record cache holds for this task downstream; before a commit.
+    pub fn flush(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<()> {
+        let mut ctx = Context {
+            state: &mut self.state,
+            cache,
+            output,
+        };
+        loop {
+            // A flush upstream fills caches downstream, whatever the stores' order: again until all are clean.
+            let mut any = false;
+            for store in 0..ctx.state.stores.len() {
+                if let Some(slot) = ctx.state.stores[store]
+                    .as_ref()
+                    .and_then(|state| state.cache)
+                {
+                    any |= ctx.flush_store(store, slot)?;
+                }
+            }
+            if !any {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The positions to commit: the next record to process in each input, and its partition time.
+    pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> + '_ {
+        self.inputs.iter().map(|input| {
+            let metadata = encode_metadata(input.partition_time);
+            (
+                input.partition.clone(),
+                CommittedOffset {
+                    offset: input.position,
+                    leader_epoch: None,
+                    metadata,
+                },
+            )
+        })
+    }
+
+    /// Its stores, by number in the topology.
+    pub fn stores(&mut self) -> impl Iterator<Item = (usize, &mut headwater_store::Store)> + '_ {
+        self.state
+            .stores
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(number, store)| Some((number, &mut store.as_mut()?.bytes)))
+    }
+
+    /// A commit of what was done so far was submitted: stores start their next overlay, windows expire.
+    pub fn seal(&mut self) -> Result<()> {
+        self.state.commit_requested = false;
+        let stream_time = self.state.stream_time;
+        for (_, store) in self.stores() {
+            store.advance(stream_time)?;
+            store.seal();
+        }
+        Ok(())
+    }
+
+    /// Drops everything uncommitted: overlays, cached updates, waiting records. The caller seeks the inputs anew.
+    pub fn abort(&mut self, cache: &mut RecordCache) {
+        for store in self.state.stores.iter_mut().flatten() {
+            store.bytes.abort();
+            if let Some(slot) = store.cache {
+                cache.clear(slot);
+            }
+        }
+        for input in &mut self.inputs {
+            input.seek(input.position);
+        }
+    }
+
+    /// Ends the task and hands its stores back. Processors are closed only when the task ends cleanly, after a commit.
+    pub fn close(
+        mut self,
+        cache: &mut RecordCache,
+        output: Option<&mut dyn Output>,
+    ) -> Result<Vec<(usize, headwater_store::Store)>> {
+        if let Some(output) = output.filter(|_| self.opened) {
+            let mut ctx = Context {
+                state: &mut self.state,
+                cache,
+                output,
+            };
+            for processor in &self.processors {
+                processor.borrow_mut().close(&mut ctx)?;
+            }
+        }
+        let stores = std::mem::take(&mut self.state.stores);
+        Ok(stores
+            .into_iter()
+            .enumerate()
+            .filter_map(|(number, store)| {
+                let store = store?;
+                if let Some(slot) = store.cache {
+                    cache.clear(slot);
+                }
+                Some((number, store.bytes))
+            })
+            .collect())
+    }
+}
+
+fn open_stores(
+    topology: &Topology,
+    stores: Vec<(usize, headwater_store::Store)>,
+    cache: &mut RecordCache,
+) -> Vec<Option<StateStore>> {
+    let mut opened: Vec<Option<StateStore>> = topology.stores.iter().map(|_| None).collect();
+    for (number, bytes) in stores {
+        let spec = &topology.stores[number];
+        opened[number] = Some(StateStore {
+            name: spec.name.as_str().into(),
+            bytes,
+            logged: spec.logged,
+            timestamped: spec.timestamped,
+            cache: spec.cached.then(|| cache.add_store()),
+            formats: spec.formats.clone(),
+        });
+    }
+    opened
+}

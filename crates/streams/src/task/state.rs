@@ -1,0 +1,61 @@
+//! What a task holds besides its operators: stores, times, counters. Not the record cache, which its worker owns.
+//! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
+
+use super::{Context, Schedule};
+use crate::Result;
+use headwater_log::TaskId;
+use headwater_store::Entry;
+use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
+
+/// Forwards the cached updates of one store downstream and into the store.
+pub(crate) trait Flush {
+    fn flush(&mut self, ctx: &mut Context<'_>, key: &[u8], entry: Entry) -> Result<()>;
+}
+
+/// A store of a task with what the topology says about it.
+pub(crate) struct StateStore {
+    pub(crate) name: Arc<str>,
+    pub(crate) bytes: headwater_store::Store,
+    pub(crate) logged: bool,
+    pub(crate) timestamped: bool,
+    /// Its number in the worker's record cache.
+    pub(crate) cache: Option<usize>,
+    pub(crate) formats: Arc<dyn Any + Send + Sync>,
+}
+
+/// Plain counters that the runtime publishes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records taken from the inputs.
+    pub processed: u64,
+    /// Records that operators passed over: null keys, late records, tombstones where a value is needed.
+    pub dropped: u64,
+    /// Records that could not be decoded and were passed over by policy.
+    pub bad: u64,
+    /// Punctuations run.
+    pub punctuations: u64,
+}
+
+pub(crate) struct TaskState {
+    pub(crate) id: TaskId,
+    pub(crate) stores: Vec<Option<StateStore>>,
+    pub(crate) flushers: Vec<Option<Rc<RefCell<dyn Flush>>>>,
+    /// The largest timestamp processed; -1 before the first.
+    pub(crate) stream_time: i64,
+    /// The wall clock as of this step, ms since the epoch.
+    pub(crate) now_ms: i64,
+    pub(crate) counters: Counters,
+    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) commit_requested: bool,
+    /// Names of the topology's source topics, by number.
+    pub(crate) topics: Arc<[Arc<str>]>,
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl TaskState {
+    pub(crate) fn store(&mut self, store: usize) -> &mut StateStore {
+        self.stores[store]
+            .as_mut()
+            .expect("operators name only stores of their sub-topology")
+    }
+}

@@ -1,0 +1,231 @@
+//! Sub-topologies: the connected parts of a topology, numbered as Kafka Streams numbers them, and what their tasks need.
+//! Not the assignment of tasks. Invariant: nodes that share a store are in one part.
+
+use super::{Node, NodeKind, StoreSpec, TopicName, Topology};
+use headwater_log::{InternalTopic, Subtopology, TopicConfig};
+use headwater_store::{EngineKind, Layout, StoreOptions};
+
+/// Added to the retention of windowed changelogs (`windowstore.changelog.additional.retention.ms`).
+const ADDITIONAL_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
+/// Kafka's default of `delete.retention.ms`.
+const DELETE_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A connected part of a topology.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubtopologyInfo {
+    /// Its number.
+    pub id: u32,
+    /// Numbers of the topics its sources read.
+    pub source_topics: Vec<u32>,
+    /// Numbers of its stores.
+    pub stores: Vec<usize>,
+    pub(crate) nodes: Vec<usize>,
+}
+
+/// A store as the runtime needs it.
+#[derive(Clone, Debug)]
+pub struct StoreInfo {
+    /// The store's name.
+    pub name: String,
+    /// Its changelog topic, unless it has none.
+    pub changelog: Option<String>,
+    /// How to open one partition of it.
+    pub options: StoreOptions,
+    /// The record timestamp is part of the local value.
+    pub timestamped: bool,
+}
+
+impl StoreInfo {
+    pub(crate) fn new(application: &str, spec: &StoreSpec) -> Self {
+        let changelog = spec
+            .logged
+            .then(|| format!("{application}-{}-changelog", spec.name));
+        Self {
+            name: spec.name.clone(),
+            options: StoreOptions {
+                name: spec.name.clone(),
+                layout: spec.layout.clone(),
+                engine: if spec.in_memory {
+                    EngineKind::Memory
+                } else {
+                    EngineKind::Disk
+                },
+                format_version: 1,
+                changelog: changelog.clone(),
+                delete_retention_ms: DELETE_RETENTION_MS,
+            },
+            changelog,
+            timestamped: spec.timestamped,
+        }
+    }
+
+    /// A changelog record as the store keeps it: timestamped stores have the record's timestamp in front.
+    pub fn local_value<'a>(
+        &self,
+        timestamp: i64,
+        value: &'a [u8],
+        buffer: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
+        if !self.timestamped {
+            return value;
+        }
+        buffer.clear();
+        buffer.extend_from_slice(&timestamp.to_be_bytes());
+        buffer.extend_from_slice(value);
+        buffer
+    }
+}
+
+/// Groups nodes: connected by an edge or by a shared store; numbered by their first node.
+pub(crate) fn group(nodes: &[Node], topics: &[Option<u32>]) -> Vec<SubtopologyInfo> {
+    let mut group_of: Vec<usize> = (0..nodes.len()).collect();
+    fn root(group_of: &mut [usize], mut node: usize) -> usize {
+        while group_of[node] != node {
+            group_of[node] = group_of[group_of[node]];
+            node = group_of[node];
+        }
+        node
+    }
+    let mut owner_of_store = std::collections::BTreeMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let by_store: Vec<usize> = node
+            .stores
+            .iter()
+            .map(|store| *owner_of_store.entry(*store).or_insert(index))
+            .collect();
+        for other in node.parents.iter().copied().chain(by_store) {
+            let (a, b) = (root(&mut group_of, index), root(&mut group_of, other));
+            group_of[a.max(b)] = a.min(b);
+        }
+    }
+    let mut roots: Vec<usize> = Vec::new();
+    let mut groups: Vec<SubtopologyInfo> = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let first = root(&mut group_of, index);
+        let id = roots
+            .iter()
+            .position(|known| *known == first)
+            .unwrap_or_else(|| {
+                roots.push(first);
+                groups.push(SubtopologyInfo {
+                    id: groups.len() as u32,
+                    source_topics: vec![],
+                    stores: vec![],
+                    nodes: vec![],
+                });
+                roots.len() - 1
+            });
+        let group = &mut groups[id];
+        group.nodes.push(index);
+        group.stores.extend(
+            node.stores
+                .iter()
+                .filter(|store| !group.stores.contains(store))
+                .copied()
+                .collect::<Vec<_>>(),
+        );
+        if let (NodeKind::Source { .. }, Some(topic)) = (&node.kind, topics[index]) {
+            group.source_topics.push(topic);
+        }
+    }
+    groups
+}
+
+/// The part as a group's coordinator sees it (KIP-1071's topology).
+pub(crate) fn membership(topology: &Topology, part: &SubtopologyInfo) -> Subtopology {
+    let application = topology.application();
+    let mut answer = Subtopology {
+        id: part.id,
+        ..Subtopology::default()
+    };
+    for node in &part.nodes {
+        match &topology.nodes[*node].kind {
+            NodeKind::Source {
+                topic: TopicName::External(name),
+                ..
+            } => answer.source_topics.push(name.clone()),
+            NodeKind::Source { topic, .. } => {
+                let partitions = topology
+                    .repartitions
+                    .iter()
+                    .find(|known| known.topic == *topic)
+                    .map_or(0, |known| known.partitions);
+                answer.repartition_sources.push(InternalTopic {
+                    name: topic.full(application),
+                    partitions,
+                    config: repartition_config(),
+                });
+            }
+            NodeKind::Sink {
+                topic: topic @ TopicName::Internal(_),
+            } => answer.repartition_sinks.push(topic.full(application)),
+            _ => {}
+        }
+    }
+    for store in &part.stores {
+        let spec = &topology.stores[*store];
+        if spec.logged {
+            answer.changelogs.push(InternalTopic {
+                name: topology.changelog(*store),
+                partitions: 0,
+                config: changelog_config(spec),
+            });
+        }
+    }
+    for sources in &topology.copartitions {
+        if sources.iter().all(|source| part.nodes.contains(source)) {
+            let names = sources.iter().map(|source| {
+                topology.source_topics[topology.source_topic(*source) as usize].to_string()
+            });
+            answer.copartition_groups.push(names.collect());
+        }
+    }
+    answer
+}
+
+fn repartition_config() -> TopicConfig {
+    settings(&[
+        ("cleanup.policy", "delete"),
+        ("message.timestamp.type", "CreateTime"),
+        ("retention.ms", "-1"),
+        ("segment.bytes", "52428800"),
+    ])
+}
+
+fn changelog_config(spec: &StoreSpec) -> TopicConfig {
+    let mut config = settings(&[("message.timestamp.type", "CreateTime")]);
+    match spec.layout {
+        Layout::Window { retention_ms, .. } | Layout::Session { retention_ms, .. } => {
+            config.insert("cleanup.policy".into(), "compact,delete".into());
+            config.insert(
+                "retention.ms".into(),
+                retention_ms
+                    .saturating_add(ADDITIONAL_RETENTION_MS)
+                    .to_string(),
+            );
+        }
+        Layout::Versioned {
+            history_retention_ms,
+        } => {
+            config.insert("cleanup.policy".into(), "compact".into());
+            config.insert(
+                "min.compaction.lag.ms".into(),
+                history_retention_ms
+                    .saturating_add(ADDITIONAL_RETENTION_MS)
+                    .to_string(),
+            );
+        }
+        _ => {
+            config.insert("cleanup.policy".into(), "compact".into());
+        }
+    }
+    config.extend(spec.changelog_config.clone());
+    config
+}
+
+fn settings(pairs: &[(&str, &str)]) -> TopicConfig {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect()
+}
