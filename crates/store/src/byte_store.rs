@@ -29,6 +29,18 @@ impl<'a> KeyRange<'a> {
         to: Bound::Unbounded,
     };
 
+    /// True when no key can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        match (self.from, self.to) {
+            (Bound::Included(from), Bound::Included(to)) => from > to,
+            (
+                Bound::Included(from) | Bound::Excluded(from),
+                Bound::Included(to) | Bound::Excluded(to),
+            ) => from >= to,
+            _ => false,
+        }
+    }
+
     /// `from..=to`, as Kafka Streams' ranges are.
     pub fn inclusive(from: &'a [u8], to: &'a [u8]) -> Self {
         Self {

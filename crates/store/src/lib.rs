@@ -6,12 +6,26 @@
 mod budget;
 mod byte_store;
 mod checkpoint;
+mod committed;
+mod compactor;
+mod engine;
 mod error;
 mod index;
+mod lru;
 mod options;
 mod order;
+mod overlay;
+mod reader;
+mod recency;
 mod record_cache;
+mod routing;
+mod scan;
+mod stats;
 mod store;
+#[cfg(test)]
+mod suite;
+mod undo;
+mod write_back;
 
 pub mod session;
 pub mod versioned;
@@ -22,5 +36,7 @@ pub use byte_store::{ByteStore, Direction, KeyRange, ReadBytes, Visit};
 pub use checkpoint::{Attach, CheckpointSource};
 pub use error::{Error, Result};
 pub use options::{EngineKind, Layout, StoreOptions};
+pub use reader::{Snapshot, StoreReader};
 pub use record_cache::{Entry, RecordCache};
-pub use store::{CheckpointStats, Snapshot, Store, StoreReader, StoreStats};
+pub use stats::{CheckpointStats, StoreStats};
+pub use store::{KEY_BYTES_MAX, Store, VALUE_BYTES_MAX};

@@ -1,169 +1,84 @@
-//! One partition of one store. Not thread-safe for writers. Invariant: readers see committed state only.
+//! One partition of one store: overlays over the write-back cache over the engine. Not thread-safe: the task that owns it
+//! writes; other threads use a [`StoreReader`].
+//!
+//! ```text
+//!  put, delete ─► open overlay ─seal─► pending overlay ─commit─► write-back cache ─checkpoint─► engine
+//!                      └──────── abort drops both ────┘               ▲
+//!                                           restore ──────────────────┘
+//! ```
+//!
+//! Invariant: nothing uncommitted is below the overlays, and nothing past the overlays is ever taken back.
+
+mod attach;
+mod read;
 
 use crate::{
-    Attach, Budget, ByteStore, CheckpointSource, Direction, KeyRange, ReadBytes, Result,
-    StoreOptions, Visit, checkpoint, checkpoint::Checkpoint,
+    Budget, ByteStore, CheckpointStats, Direction, Error, KeyRange, ReadBytes, Result,
+    StoreOptions, StoreReader, StoreStats, Visit, checkpoint::Checkpoint, committed::Shared,
+    index::hash, lru::Lru, overlay::Overlay,
 };
-use headwater_world::World;
+use headwater_world::Clock;
 use std::{
-    collections::BTreeMap,
-    ops::Bound,
-    path::Path,
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    cell::{Cell, RefCell},
+    sync::Arc,
 };
 
-type Map = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// The longest key, so that the disk engine can put a byte before it.
+pub const KEY_BYTES_MAX: usize = 65_534;
 
-/// What a checkpoint wrote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheckpointStats {
-    /// Entries written, deletions included.
-    pub entries: u64,
-    /// Bytes of keys and values written.
-    pub bytes: u64,
-}
-
-/// Plain counters of a store since it was opened, and its sizes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreStats {
-    /// Point reads.
-    pub gets: u64,
-    /// Point reads answered by an overlay.
-    pub overlay_hits: u64,
-    /// Point reads answered by the write-back cache.
-    pub write_back_hits: u64,
-    /// Point reads that reached the engine.
-    pub engine_gets: u64,
-    /// Puts and deletes.
-    pub puts: u64,
-    /// Range reads.
-    pub scans: u64,
-    /// Writes dropped because their segment or version was beyond retention.
-    pub expired: u64,
-    /// Checkpoints written.
-    pub checkpoints: u64,
-    /// Bytes of uncommitted changes.
-    pub overlay_bytes: usize,
-    /// Bytes in the write-back cache that no checkpoint holds yet.
-    pub dirty_bytes: usize,
-    /// Bytes in the write-back cache that the engine holds as well.
-    pub clean_bytes: usize,
-    /// Bytes on disk, about.
-    pub disk_bytes: u64,
-}
-
-struct State {
-    map: BTreeMap<Vec<u8>, Vec<u8>>,
-    commit: u64,
-    stream_time_ms: i64,
-}
+/// The longest value.
+pub const VALUE_BYTES_MAX: usize = 1 << 31;
 
 /// One partition of one store, owned by the task that writes it.
 pub struct Store {
     options: StoreOptions,
-    state: Arc<RwLock<State>>,
-    open: Map,
-    pending: Map,
-    position: Option<i64>,
+    shared: Arc<Shared>,
+    open: Overlay,
+    pending: Overlay,
+    sealed: bool,
     stored: Option<Checkpoint>,
-    stats: StoreStats,
+    /// Why the state found at opening was thrown away; [`Self::attach`] reports it.
+    wiped: Option<String>,
+    topic_id: u128,
+    clock: Arc<dyn Clock>,
     budget: Arc<Budget>,
+    lru: Option<RefCell<Lru>>,
+    counters: Counters,
+    /// Reused by commits for old values.
+    buffer: Vec<u8>,
 }
 
-/// Committed state of a store, from any thread.
-#[derive(Clone)]
-pub struct StoreReader {
-    state: Arc<RwLock<State>>,
+/// Counted behind `&self`.
+#[derive(Default)]
+struct Counters {
+    gets: Cell<u64>,
+    overlay_hits: Cell<u64>,
+    write_back_hits: Cell<u64>,
+    scans: Cell<u64>,
+    rest: StoreStats,
 }
 
-/// Committed state as of one commit number.
-pub struct Snapshot {
-    map: BTreeMap<Vec<u8>, Vec<u8>>,
-    commit: u64,
-}
-
-fn read(state: &RwLock<State>) -> RwLockReadGuard<'_, State> {
-    state
-        .read()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-fn get_in(map: &BTreeMap<Vec<u8>, Vec<u8>>, key: &[u8], value: &mut Vec<u8>) -> bool {
-    value.clear();
-    if let Some(found) = map.get(key) {
-        value.extend_from_slice(found);
-        return true;
-    }
-    false
-}
-
-fn scan_in(
-    map: &BTreeMap<Vec<u8>, Vec<u8>>,
-    range: KeyRange<'_>,
-    direction: Direction,
-    visit: &mut Visit<'_>,
-) {
-    if let (
-        Bound::Included(from) | Bound::Excluded(from),
-        Bound::Included(to) | Bound::Excluded(to),
-    ) = (range.from, range.to)
-        && from >= to
-        && !(from == to
-            && matches!(
-                (range.from, range.to),
-                (Bound::Included(_), Bound::Included(_))
-            ))
-    {
-        return;
-    }
-    let mut entries = map.range::<[u8], _>((range.from, range.to));
-    while let Some((key, value)) = if direction == Direction::Forward {
-        entries.next()
-    } else {
-        entries.next_back()
-    } {
-        if visit(key, value).is_break() {
-            return;
-        }
-    }
+fn count(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
 }
 
 impl Store {
-    /// Opens a store.
-    pub fn open(
-        options: StoreOptions,
-        dir: Option<&Path>,
-        budget: &Arc<Budget>,
-        world: &World,
-    ) -> Result<Self> {
-        let _ = (dir, world);
-        options.check()?;
-        let state = State {
-            map: BTreeMap::new(),
-            commit: 0,
-            stream_time_ms: -1,
-        };
-        Ok(Self {
-            options,
-            state: Arc::new(RwLock::new(state)),
-            open: Map::new(),
-            pending: Map::new(),
-            position: None,
-            stored: None,
-            stats: StoreStats::default(),
-            budget: budget.clone(),
-        })
+    /// The store's name.
+    pub fn name(&self) -> &str {
+        &self.options.name
     }
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+
+    /// What the store was opened with.
+    pub fn options(&self) -> &StoreOptions {
+        &self.options
     }
-    /// Reads a key, own uncommitted writes first.
+
+    /// Reads a key: own uncommitted changes first.
     pub fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         ReadBytes::get(self, key, value)
     }
-    /// Visits a range, own uncommitted writes included.
+
+    /// Visits a range: own uncommitted changes first.
     pub fn scan(
         &self,
         range: KeyRange<'_>,
@@ -172,202 +87,313 @@ impl Store {
     ) -> Result<()> {
         ReadBytes::scan(self, range, direction, visit)
     }
-    /// Sets a key in the open overlay.
+
+    /// Sets the value of `key` in the open overlay. A key whose segment is beyond retention is counted and left out.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        ByteStore::put(self, key, value)
+        self.change(key, Some(value))
     }
-    /// Removes a key in the open overlay.
+
+    /// Removes `key` in the open overlay; an absent one is fine.
     pub fn delete(&mut self, key: &[u8]) -> Result<()> {
-        ByteStore::delete(self, key)
+        self.change(key, None)
     }
-    /// The store's name.
-    pub fn name(&self) -> &str {
-        &self.options.name
-    }
-    pub(crate) fn count_expired(&mut self) {
-        self.stats.expired += 1;
-    }
-    /// The open overlay becomes the pending one.
-    pub fn seal(&mut self) {
-        let open = std::mem::take(&mut self.open);
-        self.pending.extend(open);
-    }
-    /// The pending overlay becomes committed.
-    pub fn commit(&mut self, changelog_position: Option<i64>) -> Result<()> {
-        let pending = std::mem::take(&mut self.pending);
-        let mut state = self.write();
-        for (key, value) in pending {
-            match value {
-                Some(value) => state.map.insert(key, value),
-                None => state.map.remove(&key),
-            };
+
+    fn change(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.check_sizes(key, value)?;
+        self.counters.rest.puts += 1;
+        if self.options.layout.retention_ms().is_some() {
+            let shared = self.shared.clone();
+            let committed = shared.read();
+            committed.engine.check_key(key)?;
+            if !committed.engine.is_live(key) {
+                self.count_expired();
+                return Ok(());
+            }
         }
-        state.commit += 1;
-        drop(state);
-        self.position = changelog_position.or(self.position);
-        Ok(())
-    }
-    /// Drops uncommitted changes.
-    pub fn abort(&mut self) {
-        self.open.clear();
-        self.pending.clear();
-    }
-    /// Applies a committed changelog record.
-    pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let mut state = self.write();
-        match value {
-            Some(value) => state.map.insert(key.to_vec(), value.to_vec()),
-            None => state.map.remove(key),
+        let hash = hash(key);
+        self.open.set(hash, key, value);
+        let Some(lru) = &mut self.lru else {
+            return Ok(());
         };
+        let lru = lru.get_mut();
+        match value {
+            Some(_) => {
+                if let Some(evicted) = lru.insert(hash, key) {
+                    self.open.set(crate::index::hash(&evicted), &evicted, None);
+                    lru.note_evicted(evicted);
+                    self.counters.rest.evicted += 1;
+                }
+            }
+            None => lru.remove(hash, key),
+        }
         Ok(())
     }
-    /// Sets the changelog position.
+
+    fn check_sizes(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let value_len = value.map_or(0, <[u8]>::len);
+        if key.len() <= KEY_BYTES_MAX && value_len <= VALUE_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Error::Refused {
+            store: self.options.name.clone(),
+            message: format!(
+                "a key of {} bytes with a value of {value_len} bytes is too long; keys may have {KEY_BYTES_MAX} bytes and values {VALUE_BYTES_MAX}",
+                key.len()
+            ),
+        })
+    }
+
+    pub(crate) fn count_expired(&mut self) {
+        self.counters.rest.expired += 1;
+    }
+
+    /// A commit was submitted: the open overlay becomes the pending one, and an empty one opens.
+    ///
+    /// # Panics
+    /// When a sealed overlay still waits for its outcome: a third overlay is never filled.
+    pub fn seal(&mut self) {
+        assert!(
+            !self.sealed,
+            "store {}: sealed twice without commit or abort",
+            self.options.name
+        );
+        debug_assert!(
+            self.pending.is_empty(),
+            "the pending overlay is empty unless sealed"
+        );
+        self.sealed = true;
+        std::mem::swap(&mut self.open, &mut self.pending);
+    }
+
+    /// The pending overlay becomes committed, and the changelog position advances. An empty one is a commit as well.
+    pub fn commit(&mut self, changelog_position: Option<i64>) -> Result<()> {
+        let mut committed = self.shared.write();
+        let number = committed.commit + 1;
+        let saving = committed.undo.prepare(self.shared.live.oldest());
+        for (hash, key, value) in self.pending.changes() {
+            if !committed.engine.is_live(key) {
+                continue; // expired since it was put
+            }
+            if saving {
+                committed.save_old(number, hash, key, &mut self.buffer)?;
+            }
+            committed.write_back.set(hash, key, value);
+        }
+        committed.commit = number;
+        committed.position = changelog_position.or(committed.position);
+        self.shared.settle(&mut committed);
+        drop(committed);
+        self.pending.clear();
+        self.sealed = false;
+        Ok(())
+    }
+
+    /// Drops the pending and the open overlay.
+    pub fn abort(&mut self) {
+        self.pending.clear();
+        self.open.clear();
+        self.sealed = false;
+        self.reconcile_lru();
+    }
+
+    /// Applies a committed changelog record below the overlays. Versioned stores restore through [`crate::versioned::put`].
+    pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.check_sizes(key, value)?;
+        self.counters.rest.restored += 1;
+        let hash = hash(key);
+        let mut committed = self.shared.write();
+        if self.options.layout.retention_ms().is_some() {
+            committed.engine.check_key(key)?;
+            if !committed.engine.is_live(key) {
+                self.counters.rest.expired += 1;
+                return Ok(());
+            }
+        }
+        let oldest = self.shared.live.oldest();
+        if oldest.is_some() {
+            let number = committed.commit + 1;
+            committed.save_old(number, hash, key, &mut self.buffer)?;
+        }
+        committed.write_back.set(hash, key, value);
+        self.shared.settle_if_due(&mut committed);
+        if let Some(lru) = &mut self.lru {
+            match value {
+                Some(_) => drop(lru.get_mut().insert(hash, key)),
+                None => lru.get_mut().remove(hash, key),
+            }
+        }
+        Ok(())
+    }
+
+    /// What was restored so far reaches up to `position`; readers see a commit.
     pub fn set_position(&mut self, position: i64) {
-        self.position = Some(position);
-        self.write().commit += 1;
+        let mut committed = self.shared.write();
+        committed.undo.prepare(self.shared.live.oldest());
+        committed.commit += 1;
+        committed.position = Some(position);
+        self.shared.settle(&mut committed);
     }
-    /// The changelog position of the committed state in memory.
+
+    /// The changelog position of the committed state in memory: the next offset to read.
     pub fn position(&self) -> Option<i64> {
-        self.position
+        self.shared.read().position
     }
-    /// True when a checkpoint should be taken soon.
+
+    /// True when dirty bytes are beyond the store's share of the budget.
     pub fn needs_checkpoint(&self) -> bool {
-        self.stats.dirty_bytes > self.budget.write_back_bytes_max()
+        self.budget
+            .wants_checkpoint(self.shared.read().write_back.dirty_bytes())
     }
-    /// Writes committed state.
+
+    /// Writes committed entries, the changelog position and the metadata to the engine; durable when it returns.
     pub fn checkpoint(&mut self) -> Result<CheckpointStats> {
-        self.stats.checkpoints += 1;
-        Ok(CheckpointStats::default())
+        let committed = self.shared.read();
+        let position = committed.position;
+        if committed.write_back.dirty_len() == 0
+            && self
+                .stored
+                .as_ref()
+                .is_some_and(|stored| stored.position == position)
+        {
+            return Ok(CheckpointStats::default());
+        }
+        let mut checkpoint = self.describe(position);
+        let mut stats = CheckpointStats::default();
+        let sorted = committed.write_back.dirty_sorted();
+        let mut entries = sorted.iter().map(|&slot| {
+            let (key, value) = (
+                committed.write_back.key(slot),
+                committed.write_back.value(slot),
+            );
+            stats.entries += 1;
+            stats.bytes += (key.len() + value.map_or(0, <[u8]>::len)) as u64;
+            (key, value)
+        });
+        // Readers go on meanwhile: until the entries are marked clean they hide the engine's.
+        committed.engine.write(&mut entries, &mut checkpoint)?;
+        drop(committed);
+        let mut committed = self.shared.write();
+        committed.write_back.mark_clean();
+        self.shared.settle(&mut committed);
+        self.stored = Some(checkpoint);
+        self.counters.rest.checkpoints += 1;
+        self.counters.rest.checkpoint_entries += stats.entries;
+        self.counters.rest.checkpoint_bytes += stats.bytes;
+        Ok(stats)
     }
-    /// The position a restart would find.
+
+    fn describe(&self, position: Option<i64>) -> Checkpoint {
+        Checkpoint {
+            layout: self.options.layout.tag(),
+            format_version: self.options.format_version,
+            position,
+            time_ms: self.clock.now_ms(),
+            topic_id: self.topic_id,
+            topic: self.options.changelog.clone().unwrap_or_default(),
+            segments: Vec::new(),
+        }
+    }
+
+    /// The changelog position a restart would find.
     pub fn checkpoint_position(&self) -> Option<i64> {
         self.stored.as_ref().and_then(|stored| stored.position)
     }
-    /// Compares the stored checkpoint with the changelog.
-    pub fn attach(&mut self, source: &CheckpointSource) -> Attach {
-        let refusal = self
-            .stored
-            .as_ref()
-            .and_then(|s| checkpoint::refusal(s, source, self.options.delete_retention_ms));
-        let position = self.checkpoint_position().unwrap_or(source.log_start);
-        self.position = Some(position);
-        refusal.map_or(Attach::Resume { position }, |reason| Attach::Wiped {
-            reason,
-        })
-    }
-    /// Drops expired segments.
+
+    /// Tells the store the stream time. Drops the segments that lie before it by more than the retention, with everything
+    /// in them, and answers how many.
     pub fn advance(&mut self, stream_time_ms: i64) -> Result<u64> {
-        let mut state = self.write();
-        state.stream_time_ms = state.stream_time_ms.max(stream_time_ms);
-        Ok(0)
+        let mut committed = self.shared.write();
+        if self.options.layout.retention_ms().is_none()
+            || stream_time_ms <= committed.stream_time_ms
+        {
+            return Ok(0);
+        }
+        committed.stream_time_ms = stream_time_ms;
+        let first_live = committed.engine.first_live(stream_time_ms);
+        if !committed.engine.expires(first_live) {
+            return Ok(0);
+        }
+        let dropped = committed.engine.expire(first_live, self.stored.as_mut())?;
+        let state = &mut *committed;
+        let engine = &state.engine;
+        state.write_back.retain(|key| engine.is_live(key));
+        self.pending.retain(|key| engine.is_live(key));
+        self.open.retain(|key| engine.is_live(key));
+        self.shared.settle(&mut committed);
+        self.counters.rest.segments_dropped += dropped;
+        Ok(dropped)
     }
-    /// Removes everything.
+
+    /// Removes everything, uncommitted changes, position and checkpoint included.
     pub fn wipe(&mut self) -> Result<()> {
-        self.abort();
-        self.position = None;
-        self.write().map.clear();
+        self.pending.clear();
+        self.open.clear();
+        self.sealed = false;
+        self.stored = None;
+        let mut committed = self.shared.write();
+        committed.write_back.retain(|_| false);
+        let number = committed.commit + 1;
+        committed.commit = number;
+        committed.undo.give_up(number);
+        committed.position = None;
+        committed.engine.wipe()?;
+        self.shared.settle(&mut committed);
+        drop(committed);
+        self.reconcile_lru();
         Ok(())
     }
-    /// Keys an LRU store evicted since the last call.
+
+    /// The keys an LRU store evicted since the last call: each needs a deletion in the changelog.
     pub fn take_evicted(&mut self) -> Vec<Vec<u8>> {
-        Vec::new()
+        self.lru
+            .as_mut()
+            .map(|lru| lru.get_mut().take_evicted())
+            .unwrap_or_default()
     }
+
     /// Committed state for other threads.
     pub fn reader(&self) -> StoreReader {
-        StoreReader {
-            state: self.state.clone(),
-        }
+        StoreReader::new(self.shared.clone())
     }
-    /// Counters.
-    pub fn stats(&self) -> StoreStats {
-        self.stats
-    }
-}
 
-impl ReadBytes for Store {
-    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
-        for overlay in [&self.open, &self.pending] {
-            if let Some(found) = overlay.get(key) {
-                value.clear();
-                value.extend_from_slice(found.as_deref().unwrap_or_default());
-                return Ok(found.is_some());
-            }
+    /// Counters since the store was opened, and sizes as they are.
+    pub fn stats(&self) -> StoreStats {
+        let (counters, committed) = (&self.counters, self.shared.read());
+        let (gets, overlay_hits) = (counters.gets.get(), counters.overlay_hits.get());
+        let write_back_hits = counters.write_back_hits.get();
+        StoreStats {
+            gets,
+            overlay_hits,
+            write_back_hits,
+            engine_gets: gets - overlay_hits - write_back_hits,
+            scans: counters.scans.get(),
+            overlay_bytes: self.open.bytes() + self.pending.bytes(),
+            dirty_entries: committed.write_back.dirty_len(),
+            dirty_bytes: committed.write_back.dirty_bytes(),
+            clean_bytes: committed.write_back.clean_bytes(),
+            disk_bytes: committed.engine.size_bytes(),
+            segments: committed.engine.len(),
+            ..counters.rest
         }
-        Ok(get_in(&read(&self.state).map, key, value))
-    }
-    fn scan(&self, range: KeyRange<'_>, direction: Direction, visit: &mut Visit<'_>) -> Result<()> {
-        let mut all = read(&self.state).map.clone();
-        for (key, value) in self.pending.iter().chain(&self.open) {
-            match value {
-                Some(value) => all.insert(key.clone(), value.clone()),
-                None => all.remove(key),
-            };
-        }
-        scan_in(&all, range, direction, visit);
-        Ok(())
-    }
-    fn name(&self) -> &str {
-        &self.options.name
-    }
-    fn horizon_ms(&self) -> i64 {
-        let stream_time_ms = read(&self.state).stream_time_ms;
-        self.options
-            .layout
-            .retention_ms()
-            .map_or(i64::MIN, |retention_ms| {
-                stream_time_ms.saturating_sub(retention_ms)
-            })
     }
 }
 
 impl ByteStore for Store {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.open.insert(key.to_vec(), Some(value.to_vec()));
-        Ok(())
+        self.change(key, Some(value))
     }
+
     fn delete(&mut self, key: &[u8]) -> Result<()> {
-        self.open.insert(key.to_vec(), None);
-        Ok(())
+        self.change(key, None)
     }
 }
 
-impl StoreReader {
-    /// The number of commits so far.
-    pub fn commit_number(&self) -> u64 {
-        read(&self.state).commit
-    }
-    /// Committed state as it is.
-    pub fn snapshot(&self) -> Snapshot {
-        let state = read(&self.state);
-        Snapshot {
-            map: state.map.clone(),
-            commit: state.commit,
-        }
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Readers may outlive the owner, but the directory may be opened again as soon as it is gone.
+        self.shared.write().engine.close();
     }
 }
 
-impl ReadBytes for StoreReader {
-    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
-        Ok(get_in(&read(&self.state).map, key, value))
-    }
-    fn scan(&self, range: KeyRange<'_>, direction: Direction, visit: &mut Visit<'_>) -> Result<()> {
-        self.snapshot().scan(range, direction, visit)
-    }
-}
-
-impl Snapshot {
-    /// The commit this is a snapshot of.
-    pub fn commit_number(&self) -> u64 {
-        self.commit
-    }
-}
-
-impl ReadBytes for Snapshot {
-    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
-        Ok(get_in(&self.map, key, value))
-    }
-    fn scan(&self, range: KeyRange<'_>, direction: Direction, visit: &mut Visit<'_>) -> Result<()> {
-        scan_in(&self.map, range, direction, visit);
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;

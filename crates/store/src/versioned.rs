@@ -14,7 +14,7 @@ const LATEST: u8 = 0;
 const HISTORY: u8 = 1;
 
 /// The bytes around `k` in the key of a history row.
-pub(crate) const HISTORY_SUFFIX_BYTES: usize = 16;
+const HISTORY_SUFFIX_BYTES: usize = 16;
 
 /// A version of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,6 +257,11 @@ fn history_key(key: &[u8], to: i64, from: i64) -> Vec<u8> {
     bytes.extend_from_slice(&to.to_be_bytes());
     bytes.extend_from_slice(&from.to_be_bytes());
     bytes
+}
+
+/// True for the key of a latest row.
+pub(crate) fn is_latest(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&LATEST)
 }
 
 /// The parts of a history row's key: key, end, start; `None` for a latest row.

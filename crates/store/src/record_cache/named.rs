@@ -6,11 +6,9 @@ use crate::{
     Direction, KeyRange,
     index::{Index, hash},
     order::Order,
+    recency::{NONE, Recency},
 };
 use std::cell::OnceCell;
-
-/// No slot: the end of a list.
-const NONE: u32 = u32::MAX;
 
 #[derive(Default)]
 struct Slot {
@@ -18,80 +16,6 @@ struct Slot {
     entry: Entry,
     hash: u32,
     live: bool,
-    used: Link,
-    updated: Link,
-}
-
-/// A slot's neighbours in one list.
-#[derive(Clone, Copy)]
-struct Link {
-    newer: u32,
-    older: u32,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self {
-            newer: NONE,
-            older: NONE,
-        }
-    }
-}
-
-/// A list of slots by recency.
-struct List {
-    newest: u32,
-    oldest: u32,
-}
-
-impl Default for List {
-    fn default() -> Self {
-        Self {
-            newest: NONE,
-            oldest: NONE,
-        }
-    }
-}
-
-impl List {
-    fn push(&mut self, slots: &mut [Slot], slot: u32, link: fn(&mut Slot) -> &mut Link) {
-        *link(&mut slots[slot as usize]) = Link {
-            newer: NONE,
-            older: self.newest,
-        };
-        match self.newest {
-            NONE => self.oldest = slot,
-            newest => link(&mut slots[newest as usize]).newer = slot,
-        }
-        self.newest = slot;
-    }
-
-    fn unlink(&mut self, slots: &mut [Slot], slot: u32, link: fn(&mut Slot) -> &mut Link) {
-        let Link { newer, older } = *link(&mut slots[slot as usize]);
-        match newer {
-            NONE => self.newest = older,
-            newer => link(&mut slots[newer as usize]).older = older,
-        }
-        match older {
-            NONE => self.oldest = newer,
-            older => link(&mut slots[older as usize]).newer = newer,
-        }
-    }
-
-    fn renew(&mut self, slots: &mut [Slot], slot: u32, link: fn(&mut Slot) -> &mut Link) {
-        if self.newest != slot {
-            self.unlink(slots, slot, link);
-            self.push(slots, slot, link);
-        }
-    }
-}
-
-fn used(slot: &mut Slot) -> &mut Link {
-    &mut slot.used
-}
-
-fn updated(slot: &mut Slot) -> &mut Link {
-    &mut slot.updated
 }
 
 /// The record cache of one store.
@@ -100,8 +24,8 @@ pub(super) struct NamedCache {
     index: Index,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    by_use: List,
-    dirty: List,
+    by_use: Recency,
+    dirty: Recency,
     bytes: usize,
     order: OnceCell<Order>,
 }
@@ -116,7 +40,7 @@ impl NamedCache {
     }
 
     pub(super) fn has_dirty(&self) -> bool {
-        self.dirty.newest != NONE
+        !self.dirty.is_empty()
     }
 
     fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
@@ -131,7 +55,7 @@ impl NamedCache {
 
     pub(super) fn get(&mut self, key: &[u8]) -> Option<&Entry> {
         let slot = self.find(hash(key), key)?;
-        self.by_use.renew(&mut self.slots, slot, used);
+        self.by_use.renew(slot);
         Some(&self.slots[slot as usize].entry)
     }
 
@@ -163,7 +87,7 @@ impl NamedCache {
         let slot = match found {
             Some(slot) => {
                 self.bytes -= self.slots[slot as usize].entry.size_bytes(key.len());
-                self.by_use.renew(&mut self.slots, slot, used);
+                self.by_use.renew(slot);
                 slot
             }
             None => self.claim(hash, key),
@@ -174,9 +98,9 @@ impl NamedCache {
         entry.dirty = dirty;
         self.bytes += entry.size_bytes(key.len());
         match (was_dirty, dirty) {
-            (true, true) => self.dirty.renew(&mut self.slots, slot, updated),
-            (false, true) => self.dirty.push(&mut self.slots, slot, updated),
-            (true, false) => self.dirty.unlink(&mut self.slots, slot, updated),
+            (true, true) => self.dirty.renew(slot),
+            (false, true) => self.dirty.push(slot),
+            (true, false) => self.dirty.unlink(slot),
             (false, false) => {}
         }
     }
@@ -192,7 +116,7 @@ impl NamedCache {
         place.key.extend_from_slice(key);
         (place.hash, place.live, place.entry.dirty) = (hash, true, false);
         self.index.insert(hash, slot);
-        self.by_use.push(&mut self.slots, slot, used);
+        self.by_use.push(slot);
         let slots = &self.slots;
         if let Some(order) = self.order.get_mut() {
             order.insert(slot, |slot| &slots[slot as usize].key);
@@ -206,35 +130,35 @@ impl NamedCache {
         if let Some(order) = self.order.get_mut() {
             order.remove(slot, |slot| &slots[slot as usize].key);
         }
-        self.by_use.unlink(&mut self.slots, slot, used);
+        self.by_use.unlink(slot);
         let place = &mut self.slots[slot as usize];
         self.bytes -= place.entry.size_bytes(place.key.len());
         self.index.remove(place.hash, slot);
         place.live = false;
         let dirty = std::mem::take(&mut place.entry.dirty);
         if dirty {
-            self.dirty.unlink(&mut self.slots, slot, updated);
+            self.dirty.unlink(slot);
         }
         self.free.push(slot);
     }
 
     pub(super) fn take_dirty(&mut self, out: &mut Vec<(Vec<u8>, Entry)>) {
-        let mut next = self.dirty.oldest;
+        let mut next = self.dirty.oldest();
         while next != NONE {
             let slot = next;
             let place = &mut self.slots[slot as usize];
-            next = place.updated.newer;
+            next = self.dirty.newer(slot);
             out.push((place.key.clone(), place.entry.clone()));
             place.entry.dirty = false;
             if place.entry.value.is_none() {
                 self.release(slot);
             }
         }
-        self.dirty = List::default();
+        self.dirty.clear();
     }
 
     pub(super) fn evict(&mut self, out: &mut Vec<(Vec<u8>, Entry)>) {
-        let eldest = self.by_use.oldest;
+        let eldest = self.by_use.oldest();
         if eldest == NONE {
             return;
         }

@@ -1,0 +1,428 @@
+//! The engines of one store: a single one, or one per segment of time, each in its own directory and dropped as a whole.
+//! Not a cache. A segmented store keeps its metadata in the file `checkpoint` beside its segments, written after them.
+//! Invariant: the segments a checkpoint lists hold everything before its position that is not beyond retention.
+
+use super::{Cursor, Engine, Entries, disk::DiskEngine, file, memory::MemoryEngine};
+use crate::{
+    Budget, Direction, EngineKind, Error, KeyRange, Layout, Result, StoreOptions,
+    checkpoint::Checkpoint,
+    routing::{Routing, TIMELESS},
+};
+use headwater_world::{Disk, World};
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+const PLAIN: &str = "tree";
+const SEGMENT_PREFIX: &str = "seg-";
+const CHECKPOINT: &str = "checkpoint";
+
+/// A segment is opened when it is first asked for.
+type SegmentMap = BTreeMap<i64, Option<Arc<dyn Engine>>>;
+
+/// The engines of one store.
+pub(crate) struct Segments {
+    name: String,
+    kind: EngineKind,
+    dir: Option<PathBuf>,
+    disk: Arc<dyn Disk>,
+    budget: Arc<Budget>,
+    routing: Routing,
+    /// The engine of an unsegmented store.
+    plain: Option<Arc<dyn Engine>>,
+    segments: Mutex<SegmentMap>,
+    first_live: AtomicI64,
+    closed: bool,
+}
+
+impl Segments {
+    /// Opens what is there, and answers with its checkpoint. [`Error::Corrupt`] and [`Error::Format`] ask for a wipe.
+    pub(crate) fn open(
+        options: &StoreOptions,
+        dir: Option<&Path>,
+        budget: &Arc<Budget>,
+        world: &World,
+    ) -> Result<(Self, Option<Checkpoint>)> {
+        let mut segments = Self {
+            name: options.name.clone(),
+            kind: options.engine,
+            dir: dir.map(Path::to_owned),
+            disk: world.disk.clone(),
+            budget: budget.clone(),
+            routing: Routing::new(&options.layout),
+            plain: None,
+            segments: Mutex::new(SegmentMap::new()),
+            first_live: AtomicI64::new(TIMELESS),
+            closed: false,
+        };
+        let stored = segments.find()?;
+        if let Some(stored) = &stored {
+            segments.check(stored, options)?;
+        }
+        Ok((segments, stored))
+    }
+
+    fn check(&self, stored: &Checkpoint, options: &StoreOptions) -> Result<()> {
+        if stored.layout == options.layout.tag() && stored.format_version == options.format_version
+        {
+            return Ok(());
+        }
+        let message = format!(
+            "its directory holds a {} store of format {}, not a {} store of format {}",
+            Layout::name(stored.layout),
+            stored.format_version,
+            Layout::name(options.layout.tag()),
+            options.format_version
+        );
+        Err(Error::Format {
+            store: self.name.clone(),
+            message,
+        })
+    }
+
+    fn find(&mut self) -> Result<Option<Checkpoint>> {
+        let names = match &self.dir {
+            Some(dir) => {
+                self.disk.create_dir_all(dir).map_err(file::io_error(dir))?;
+                self.disk.list(dir).map_err(file::io_error(dir))?
+            }
+            None => Vec::new(),
+        };
+        let names: Vec<String> = names
+            .iter()
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        let segmented = names
+            .iter()
+            .any(|name| name == CHECKPOINT || name.starts_with(SEGMENT_PREFIX));
+        if segmented != self.routing.is_segmented()
+            && (segmented || names.iter().any(|name| name == PLAIN))
+        {
+            let message = "its directory holds a store of another layout".to_owned();
+            return Err(Error::Format {
+                store: self.name.clone(),
+                message,
+            });
+        }
+        if !self.routing.is_segmented() {
+            let plain = self.open_engine(PLAIN)?;
+            let meta = plain.meta()?;
+            let path = self.dir.clone().unwrap_or_default();
+            self.plain = Some(plain);
+            return meta
+                .map(|meta| Checkpoint::decode(&meta, &path))
+                .transpose();
+        }
+        self.find_segments(&names)
+    }
+
+    fn find_segments(&mut self, names: &[String]) -> Result<Option<Checkpoint>> {
+        let Some(dir) = self.dir.clone() else {
+            return Ok(None);
+        };
+        let stored = file::read(&*self.disk, &dir, CHECKPOINT)?;
+        let stored = stored
+            .map(|bytes| Checkpoint::decode(&bytes, &dir.join(CHECKPOINT)))
+            .transpose()?;
+        let listed = stored.as_ref().map_or(&[][..], |stored| &stored.segments);
+        for name in names.iter().filter(|name| name.starts_with(SEGMENT_PREFIX)) {
+            if !listed.iter().any(|&id| segment_name(id) == **name) {
+                // Begun after the checkpoint, so replay brings all of it back, or expired before it: either way of no use.
+                let path = dir.join(name);
+                self.disk
+                    .remove_dir_all(&path)
+                    .map_err(file::io_error(&path))?;
+            }
+        }
+        for &id in listed {
+            if !names.contains(&segment_name(id)) {
+                let path = dir.join(segment_name(id));
+                return Err(Error::Corrupt {
+                    path,
+                    message: "a segment of the checkpoint is missing".to_owned(),
+                });
+            }
+            self.lock().insert(id, None);
+        }
+        Ok(stored)
+    }
+
+    fn open_engine(&self, name: &str) -> Result<Arc<dyn Engine>> {
+        match (self.kind, &self.dir) {
+            (EngineKind::Memory, None) => Ok(Arc::new(MemoryEngine::open(None)?)),
+            (EngineKind::Memory, Some(dir)) => Ok(Arc::new(MemoryEngine::open(Some((
+                &self.disk,
+                &dir.join(name),
+            )))?)),
+            (EngineKind::Disk, Some(dir)) if self.disk.is_real() => {
+                Ok(Arc::new(DiskEngine::open(&dir.join(name), &self.budget)?))
+            }
+            (EngineKind::Disk, _) => Err(Error::Refused {
+                store: self.name.clone(),
+                message:
+                    "the disk engine needs a directory on a real disk; use the memory engine here"
+                        .to_owned(),
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SegmentMap> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn segment(&self, segments: &mut SegmentMap, id: i64) -> Result<Option<Arc<dyn Engine>>> {
+        match segments.get_mut(&id) {
+            None => Ok(None),
+            Some(Some(engine)) => Ok(Some(engine.clone())),
+            Some(place) => {
+                let engine = self.open_engine(&segment_name(id))?;
+                *place = Some(engine.clone());
+                Ok(Some(engine))
+            }
+        }
+    }
+
+    /// True unless the key's segment is beyond retention.
+    pub(crate) fn is_live(&self, key: &[u8]) -> bool {
+        !self.routing.is_segmented()
+            || match self.routing.segment_of(key, "") {
+                Ok(segment) => {
+                    segment == TIMELESS || segment >= self.first_live.load(Ordering::Relaxed)
+                }
+                Err(_) => true,
+            }
+    }
+
+    /// An error when the key does not have the store's layout.
+    pub(crate) fn check_key(&self, key: &[u8]) -> Result<()> {
+        self.routing.segment_of(key, &self.name).map(|_| ())
+    }
+
+    /// Copies the value into `value` (cleared first) and answers whether there is one.
+    pub(crate) fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+        if let Some(plain) = &self.plain {
+            return plain.get(key, value);
+        }
+        value.clear();
+        let id = self.routing.segment_of(key, &self.name)?;
+        let engine = self.segment(&mut self.lock(), id)?;
+        engine.map_or(Ok(false), |engine| engine.get(key, value))
+    }
+
+    /// Walks a range; entries outside of `times` may be left out.
+    pub(crate) fn cursor(
+        &self,
+        range: KeyRange<'_>,
+        times: &RangeInclusive<i64>,
+        direction: Direction,
+    ) -> Result<Box<dyn Cursor>> {
+        if let Some(plain) = &self.plain {
+            return plain.cursor(range, direction);
+        }
+        let wanted = self.routing.segments_of(times);
+        let mut cursors = Vec::new();
+        let mut segments = self.lock();
+        let ids: Vec<i64> = segments
+            .keys()
+            .copied()
+            .filter(|id| *id == TIMELESS || wanted.contains(id))
+            .collect();
+        for id in ids {
+            if let Some(engine) = self.segment(&mut segments, id)? {
+                cursors.push(engine.cursor(range, direction)?);
+            }
+        }
+        if cursors.len() == 1
+            && let Some(only) = cursors.pop()
+        {
+            return Ok(only);
+        }
+        Ok(Box::new(Merged {
+            cursors,
+            direction,
+            current: None,
+        }))
+    }
+
+    /// Writes a checkpoint: segments first, then the metadata that says they are complete up to its position.
+    pub(crate) fn write(
+        &self,
+        entries: &mut Entries<'_>,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<()> {
+        if let Some(plain) = &self.plain {
+            return plain.write(entries, Some(&checkpoint.encode()));
+        }
+        let mut by_segment: BTreeMap<i64, Vec<(&[u8], Option<&[u8]>)>> = BTreeMap::new();
+        for (key, value) in entries {
+            by_segment
+                .entry(self.routing.segment_of(key, &self.name)?)
+                .or_default()
+                .push((key, value));
+        }
+        let mut created = false;
+        for (id, entries) in by_segment {
+            let engine = {
+                let mut segments = self.lock();
+                created |= !segments.contains_key(&id);
+                segments.entry(id).or_insert(None);
+                self.segment(&mut segments, id)?
+            };
+            if let Some(engine) = engine {
+                engine.write(&mut entries.into_iter(), None)?;
+            }
+        }
+        if let Some(dir) = &self.dir
+            && created
+        {
+            // Before the metadata lists them: a listed segment that is missing counts as damage.
+            self.disk.sync_dir(dir).map_err(file::io_error(dir))?;
+        }
+        self.write_checkpoint(checkpoint)
+    }
+
+    fn write_checkpoint(&self, checkpoint: &mut Checkpoint) -> Result<()> {
+        checkpoint.segments = self.lock().keys().copied().collect();
+        match &self.dir {
+            Some(dir) => file::replace(&*self.disk, dir, CHECKPOINT, checkpoint.encode()),
+            None => Ok(()),
+        }
+    }
+
+    /// The first segment at this stream time that is not beyond retention; never goes back.
+    pub(crate) fn first_live(&self, stream_time_ms: i64) -> i64 {
+        self.routing
+            .first_live(stream_time_ms)
+            .max(self.first_live.load(Ordering::Relaxed))
+    }
+
+    /// True when [`Self::expire`] would do something.
+    pub(crate) fn expires(&self, first_live: i64) -> bool {
+        first_live > self.first_live.load(Ordering::Relaxed)
+    }
+
+    /// Drops the segments before `first_live`, and answers how many.
+    pub(crate) fn expire(&self, first_live: i64, stored: Option<&mut Checkpoint>) -> Result<u64> {
+        self.first_live.fetch_max(first_live, Ordering::Relaxed);
+        let mut expired = Vec::new();
+        self.lock().retain(|&id, engine| {
+            let keep = id == TIMELESS || id >= first_live;
+            if !keep {
+                expired.push((id, engine.take()));
+            }
+            keep
+        });
+        if let Some(stored) = stored
+            && !expired.is_empty()
+        {
+            // The metadata forgets the segments before they go: a crash in between leaves unlisted directories.
+            self.write_checkpoint(stored)?;
+        }
+        let dropped = expired.len() as u64;
+        for (id, engine) in expired {
+            if let Some(engine) = engine {
+                engine.close();
+            }
+            if let Some(dir) = &self.dir {
+                let path = dir.join(segment_name(id));
+                self.disk
+                    .remove_dir_all(&path)
+                    .map_err(file::io_error(&path))?;
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// Removes every entry and the metadata.
+    pub(crate) fn wipe(&mut self) -> Result<()> {
+        self.close_engines();
+        if let Some(dir) = &self.dir {
+            self.disk.remove_dir_all(dir).map_err(file::io_error(dir))?;
+        }
+        self.find().map(|_| ())
+    }
+
+    fn close_engines(&mut self) {
+        let engines = std::mem::take(&mut *self.lock()).into_values().flatten();
+        for engine in engines.chain(self.plain.take()) {
+            engine.close();
+        }
+    }
+
+    /// Closes the engines for good; their directory may be opened again.
+    pub(crate) fn close(&mut self) {
+        self.close_engines();
+        self.closed = true;
+    }
+
+    /// True once closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The space of the engines in use, about.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let segments: u64 = self
+            .lock()
+            .values()
+            .flatten()
+            .map(|engine| engine.size_bytes())
+            .sum();
+        segments + self.plain.as_ref().map_or(0, |plain| plain.size_bytes())
+    }
+
+    /// The number of segments.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+fn segment_name(id: i64) -> String {
+    match id {
+        TIMELESS => format!("{SEGMENT_PREFIX}latest"),
+        id => format!("{SEGMENT_PREFIX}{id}"),
+    }
+}
+
+/// The entries of several segments in key order. A key is in one segment only.
+struct Merged {
+    cursors: Vec<Box<dyn Cursor>>,
+    direction: Direction,
+    current: Option<usize>,
+}
+
+impl Cursor for Merged {
+    fn advance(&mut self) -> Result<bool> {
+        let pending = match self.current {
+            // Before the first step every cursor has to be moved to its first entry.
+            None => (0..self.cursors.len()).rev().collect(),
+            Some(current) => vec![current],
+        };
+        for at in pending {
+            if !self.cursors[at].advance()? {
+                drop(self.cursors.remove(at));
+            }
+        }
+        let keys = self.cursors.iter().enumerate();
+        self.current = match self.direction {
+            Direction::Forward => keys.min_by(|a, b| a.1.key().cmp(b.1.key())),
+            Direction::Backward => keys.max_by(|a, b| a.1.key().cmp(b.1.key())),
+        }
+        .map(|(at, _)| at);
+        Ok(self.current.is_some())
+    }
+
+    fn key(&self) -> &[u8] {
+        self.current.map_or(&[], |at| self.cursors[at].key())
+    }
+
+    fn value(&self) -> &[u8] {
+        self.current.map_or(&[], |at| self.cursors[at].value())
+    }
+}

@@ -1,0 +1,202 @@
+//! Range reads over committed state, a chunk at a time. Not a snapshot: the owner reads while nothing commits, other
+//! threads read through a snapshot.
+//! Invariant: no lock is held while the caller looks at an entry, so that it may read the same store.
+
+use crate::{
+    Direction, KeyRange, Result,
+    committed::{Committed, Shared},
+};
+use std::{
+    cmp::Ordering,
+    ops::{Bound, RangeInclusive},
+};
+
+/// Entries of the first chunk: most range reads of windows and sessions end within it.
+const FIRST_CHUNK_ENTRIES: usize = 16;
+
+/// Entries of later chunks grow up to this.
+const CHUNK_ENTRIES_MAX: usize = 1024;
+
+/// Bytes at which a chunk ends early.
+const CHUNK_BYTES_MAX: usize = 1 << 20;
+
+/// What a range read asks for.
+pub(crate) struct Query<'a> {
+    pub(crate) range: KeyRange<'a>,
+    pub(crate) times: RangeInclusive<i64>,
+    pub(crate) direction: Direction,
+    /// The commit to read at; `None` reads the newest.
+    pub(crate) commit: Option<u64>,
+}
+
+/// Copied entries, in the order of the query.
+#[derive(Default)]
+pub(crate) struct Chunk {
+    bytes: Vec<u8>,
+    /// Start and lengths of key and value.
+    entries: Vec<(usize, usize, usize)>,
+    /// True when the range has no entries after these.
+    complete: bool,
+}
+
+impl Chunk {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.complete = false;
+    }
+
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.entries
+            .push((self.bytes.len(), key.len(), value.len()));
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+    }
+
+    fn get(&self, at: usize) -> Option<(&[u8], &[u8])> {
+        let &(start, key_len, value_len) = self.entries.get(at)?;
+        Some(self.bytes[start..start + key_len + value_len].split_at(key_len))
+    }
+}
+
+/// How `a` and `b` follow each other in `direction`.
+pub(crate) fn compare(direction: Direction, a: &[u8], b: &[u8]) -> Ordering {
+    match direction {
+        Direction::Forward => a.cmp(b),
+        Direction::Backward => b.cmp(a),
+    }
+}
+
+/// Fills `chunk` with the first entries of the query: engine, then write-back cache, then saved old values over it.
+pub(crate) fn collect(
+    committed: &Committed,
+    query: &Query<'_>,
+    limit: usize,
+    chunk: &mut Chunk,
+) -> Result<()> {
+    chunk.clear();
+    if query.range.is_empty() {
+        chunk.complete = true;
+        return Ok(());
+    }
+    let direction = query.direction;
+    let mut engine = committed
+        .engine
+        .cursor(query.range, &query.times, direction)?;
+    let mut in_engine = engine.advance()?;
+    let mut dirty = committed
+        .write_back
+        .dirty_range(query.range, direction)
+        .peekable();
+    let mut undone = query.commit.map(|commit| {
+        committed
+            .undo
+            .range(query.range, direction, commit)
+            .peekable()
+    });
+    while chunk.entries.len() < limit && chunk.bytes.len() < CHUNK_BYTES_MAX {
+        let dirty_head = dirty.peek().map(|&slot| {
+            (
+                committed.write_back.key(slot),
+                committed.write_back.value(slot),
+            )
+        });
+        let undo_head = undone.as_mut().and_then(|undone| undone.peek().copied());
+        let engine_head = in_engine.then(|| (engine.key(), Some(engine.value())));
+        // Later candidates win over earlier ones with the same key.
+        let mut first = engine_head;
+        for candidate in [dirty_head, undo_head].into_iter().flatten() {
+            if first.is_none_or(|(key, _)| compare(direction, candidate.0, key).is_le()) {
+                first = Some(candidate);
+            }
+        }
+        let Some((key, value)) = first else {
+            chunk.complete = true;
+            return Ok(());
+        };
+        let pass_engine = engine_head.is_some_and(|(head, _)| head == key);
+        let pass_dirty = dirty_head.is_some_and(|(head, _)| head == key);
+        let pass_undo = undo_head.is_some_and(|(head, _)| head == key);
+        if let Some(value) = value
+            && committed.engine.is_live(key)
+        {
+            chunk.push(key, value);
+        }
+        if pass_engine {
+            in_engine = engine.advance()?;
+        }
+        if pass_dirty {
+            dirty.next();
+        }
+        if pass_undo && let Some(undone) = &mut undone {
+            undone.next();
+        }
+    }
+    Ok(())
+}
+
+/// The committed entries of a query, one after the other.
+pub(crate) struct CommittedScan<'a> {
+    shared: &'a Shared,
+    query: Query<'a>,
+    chunk: Chunk,
+    at: usize,
+    limit: usize,
+}
+
+impl<'a> CommittedScan<'a> {
+    /// Reads the first chunk.
+    pub(crate) fn start(shared: &'a Shared, query: Query<'a>) -> Result<Self> {
+        let mut scan = Self {
+            shared,
+            query,
+            chunk: Chunk::default(),
+            at: 0,
+            limit: FIRST_CHUNK_ENTRIES,
+        };
+        collect(
+            &*scan.shared.read(),
+            &scan.query,
+            scan.limit,
+            &mut scan.chunk,
+        )?;
+        scan.check_readable()?;
+        Ok(scan)
+    }
+
+    /// The current entry.
+    pub(crate) fn head(&self) -> Option<(&[u8], &[u8])> {
+        self.chunk.get(self.at)
+    }
+
+    /// Goes to the next entry.
+    pub(crate) fn advance(&mut self) -> Result<()> {
+        self.at += 1;
+        if self.at < self.chunk.entries.len() || self.chunk.complete {
+            return Ok(());
+        }
+        let Some((last, _)) = self.chunk.get(self.at - 1) else {
+            return Ok(());
+        };
+        let last = last.to_vec();
+        let mut rest = Query {
+            times: self.query.times.clone(),
+            ..self.query
+        };
+        match self.query.direction {
+            Direction::Forward => rest.range.from = Bound::Excluded(&last),
+            Direction::Backward => rest.range.to = Bound::Excluded(&last),
+        }
+        self.limit = (self.limit * 4).min(CHUNK_ENTRIES_MAX);
+        self.at = 0;
+        collect(&*self.shared.read(), &rest, self.limit, &mut self.chunk)?;
+        self.check_readable()
+    }
+
+    fn check_readable(&self) -> Result<()> {
+        match self.query.commit {
+            Some(commit) => self.shared.check_readable(&self.shared.read(), commit),
+            None => Ok(()),
+        }
+    }
+}

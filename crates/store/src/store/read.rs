@@ -1,0 +1,130 @@
+//! How the owner reads: open overlay, pending overlay, write-back cache, engine. Not what other threads see.
+//! Invariant: the upper layer wins, and a deletion in it hides what is below.
+
+use super::{Store, count};
+use crate::{
+    Direction, KeyRange, ReadBytes, Result, Visit,
+    committed::Layer,
+    index::hash,
+    order::Walk,
+    overlay::Overlay,
+    scan::{CommittedScan, Query, compare},
+};
+use std::{iter::Peekable, ops::RangeInclusive};
+
+impl ReadBytes for Store {
+    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+        count(&self.counters.gets);
+        let hash = hash(key);
+        if let Some(lru) = &self.lru {
+            lru.borrow_mut().touch(hash, key);
+        }
+        for overlay in [&self.open, &self.pending] {
+            if let Some(change) = overlay.get(hash, key) {
+                count(&self.counters.overlay_hits);
+                value.clear();
+                value.extend_from_slice(change.unwrap_or_default());
+                return Ok(change.is_some());
+            }
+        }
+        let (found, layer) = self.shared.read().get(hash, key, value)?;
+        if layer == Layer::WriteBack {
+            count(&self.counters.write_back_hits);
+        } else if found {
+            // Only the owner changes committed state, so the value is still the engine's.
+            let mut committed = self.shared.write();
+            committed.write_back.fill(hash, key, value);
+            self.shared.settle_if_due(&mut committed);
+        }
+        Ok(found)
+    }
+
+    fn scan(&self, range: KeyRange<'_>, direction: Direction, visit: &mut Visit<'_>) -> Result<()> {
+        self.scan_times(range, i64::MIN..=i64::MAX, direction, visit)
+    }
+
+    fn scan_times(
+        &self,
+        range: KeyRange<'_>,
+        times: RangeInclusive<i64>,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        count(&self.counters.scans);
+        if range.is_empty() {
+            return Ok(());
+        }
+        let mut open = OverlayScan::new(&self.open, range, direction);
+        let mut pending = OverlayScan::new(&self.pending, range, direction);
+        let mut below = CommittedScan::start(
+            &self.shared,
+            Query {
+                range,
+                times,
+                direction,
+                commit: None,
+            },
+        )?;
+        loop {
+            let heads = [
+                below.head().map(|(key, value)| (key, Some(value))),
+                pending.head(),
+                open.head(),
+            ];
+            // Later candidates win over earlier ones with the same key.
+            let first = heads.iter().flatten().copied().reduce(|first, candidate| {
+                if compare(direction, candidate.0, first.0).is_le() {
+                    candidate
+                } else {
+                    first
+                }
+            });
+            let Some((key, value)) = first else {
+                return Ok(());
+            };
+            let passed = heads.map(|head| head.is_some_and(|(head, _)| head == key));
+            if let Some(value) = value
+                && visit(key, value).is_break()
+            {
+                return Ok(());
+            }
+            if passed[0] {
+                below.advance()?;
+            }
+            if passed[1] {
+                pending.slots.next();
+            }
+            if passed[2] {
+                open.slots.next();
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn horizon_ms(&self) -> i64 {
+        self.shared.horizon_ms()
+    }
+}
+
+/// The changes of an overlay in a range.
+struct OverlayScan<'a> {
+    overlay: &'a Overlay,
+    slots: Peekable<Walk<'a>>,
+}
+
+impl<'a> OverlayScan<'a> {
+    fn new(overlay: &'a Overlay, range: KeyRange<'_>, direction: Direction) -> Self {
+        Self {
+            overlay,
+            slots: overlay.range(range, direction).peekable(),
+        }
+    }
+
+    fn head(&mut self) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+        let slot = *self.slots.peek()?;
+        Some((self.overlay.key(slot), self.overlay.value(slot)))
+    }
+}
