@@ -4,7 +4,7 @@
 
 use crate::{
     AppendRecord, Chunk, CommittedOffset, GroupEvent, MemberEpoch, Membership, NewTopic, Offset,
-    OffsetSpec, Result, TaskId, TopicConfig, TopicInfo, TopicPartition,
+    OffsetSpec, Result, TaskId, TopicInfo, TopicPartition,
 };
 use std::{collections::BTreeMap, sync::Arc, task::Waker};
 

@@ -2,6 +2,15 @@
 //! Not the consumer group protocol: what is shared are tasks (sub-topology and partition), assigned by the log's coordinator.
 //! Invariant: at any time at most one member with a valid epoch owns a task as active.
 
+mod assign;
+mod coordinator;
+mod counts;
+#[cfg(test)]
+mod tests;
+
+pub use coordinator::Coordinator;
+pub use counts::Topics;
+
 use crate::TopicConfig;
 use std::{fmt, sync::Arc};
 

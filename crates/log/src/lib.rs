@@ -21,7 +21,8 @@ pub use client::{
 };
 pub use error::{Error, Fate, Result};
 pub use group::{
-    Assignment, GroupEvent, InternalTopic, MemberEpoch, Membership, Subtopology, TaskId,
+    Assignment, Coordinator, GroupEvent, InternalTopic, MemberEpoch, Membership, Subtopology,
+    TaskId, Topics,
 };
 pub use record::{AppendRecord, Header, HeadersRef, RecordRef};
 pub use topic::{
