@@ -1,1 +1,86 @@
-//! The facade.
+//! Headwater: stateful event-driven services on a log. Build a topology with [`App`], run it with [`run`] or [`start`].
+//! Not an implementation: this crate names the parts an application uses and wires signals and defaults.
+//! Invariant: an application depends on this crate only.
+//!
+//! ```no_run
+//! use headwater::prelude::*;
+//!
+//! fn main() -> Result<()> {
+//!     let app = App::new("word-count");
+//!     app.stream::<String, String>("lines")
+//!         .flat_map_values(|line| line.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>())
+//!         .group_by(|_, word| word.clone())
+//!         .count("word-counts")
+//!         .to_stream()
+//!         .to("counts");
+//!     headwater::run(app.build()?, EmbeddedLog::open("./data"))
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+mod embedded;
+mod error;
+mod into_log;
+mod signal;
+
+pub use embedded::{EmbeddedLog, TopicLoader};
+pub use error::{Error, Result};
+pub use headwater_log as log;
+pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
+pub use headwater_runtime::{
+    Committed, ConfigName, Listener, Quiet, Reset, ResetPlan, RestoreProgress, Running, Settings,
+    SourceWriter, Verdict, View, config_names, reset,
+};
+pub use headwater_store as store;
+pub use headwater_streams::{
+    App, BadData, Change, Counters, Data, Format, FormatError, FormatOf, Headers, KGroupedStream,
+    KStream, KTable, KWindowedStream, Processor, ProcessorContext, Punctuation, PunctuationKind,
+    Record, Repartitioned, Store, StoreHandle, StoreView, TestDriver, TestRecord, TimeWindows,
+    Topic, Topology, Windowed, json, windowed,
+};
+pub use headwater_world as world;
+pub use into_log::IntoLog;
+pub use signal::stop_requested;
+
+/// What most applications use.
+pub mod prelude {
+    pub use crate::{
+        App, BadData, Data, EmbeddedLog, FormatOf, KStream, KTable, Processor, ProcessorContext,
+        Punctuation, PunctuationKind, Record, Repartitioned, Result, Running, Settings, Store,
+        StoreHandle, TestDriver, TimeWindows, Topic, Topology, Windowed, json, windowed,
+    };
+}
+
+/// Runs `topology` until ctrl-c, SIGTERM or a failure, and ends cleanly: what was processed is committed, state is
+/// checkpointed. Exactly once, one worker, state beside the embedded log; [`run_with`] takes other settings.
+pub fn run(topology: Topology, log: impl IntoLog) -> Result<()> {
+    run_with(topology, log, Settings::default())
+}
+
+/// As [`run`], with settings.
+pub fn run_with(topology: Topology, log: impl IntoLog, mut settings: Settings) -> Result<()> {
+    let (log, state_dir) = log.into_log()?;
+    settings.state_dir = settings.state_dir.or(state_dir);
+    let requested = signal::watch()?;
+    Ok(headwater_runtime::run(topology, &log, settings, requested)?)
+}
+
+/// Starts `topology` and returns at once.
+pub fn start(topology: Topology, log: impl IntoLog) -> Result<Running> {
+    start_with(topology, log, Settings::default())
+}
+
+/// As [`start`], with settings.
+pub fn start_with(
+    topology: Topology,
+    log: impl IntoLog,
+    mut settings: Settings,
+) -> Result<Running> {
+    let (log, state_dir) = log.into_log()?;
+    settings.state_dir = settings.state_dir.or(state_dir);
+    Ok(headwater_runtime::start(topology, &log, settings)?)
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

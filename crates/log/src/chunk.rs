@@ -20,7 +20,8 @@ pub struct Chunk {
     pub end_offset: Offset,
     /// Uncompressed batches of format v2, one after the other, checked by the log that hands them out.
     pub bytes: Vec<u8>,
-    /// Offset ranges (producer id, first, last) of aborted transactions, sorted by first; empty for logs that store only committed ones.
+    /// Offset ranges (producer id, first, last) of aborted transactions, sorted by first; `last` is the marker's offset, or
+    /// `next_offset - 1` when the marker lies beyond this chunk. Empty for logs that store only committed ones.
     pub aborted: Vec<(i64, Offset, Offset)>,
 }
 
@@ -69,6 +70,28 @@ impl ChunkCursor {
                 at,
                 &damage,
             )),
+            None => Ok(None),
+        }
+    }
+
+    /// True while the batch at hand holds another record; false says nothing about later batches.
+    #[inline]
+    pub fn has_next_in_batch(&self) -> bool {
+        !self.position.is_done()
+    }
+
+    /// The record that [`ChunkCursor::next_record`] takes next.
+    pub fn peek_record(&mut self) -> Result<Option<RecordRef<'_>>> {
+        while self.position.is_done() {
+            if !self.next_batch()? {
+                return Ok(None);
+            }
+        }
+        let mut ahead = self.position;
+        let at = self.batch.start;
+        match ahead.next(&self.chunk.bytes[self.batch.clone()]) {
+            Some(Ok(record)) => Ok(Some(record)),
+            Some(Err(damage)) => Err(damaged(&self.chunk.partition, self.chunk.position, at, &damage)),
             None => Ok(None),
         }
     }

@@ -112,6 +112,9 @@ pub enum Request {
     /// Deletes records before an offset.
     DeleteRecords(Vec<(TopicPartition, Offset)>),
     /// Makes what was appended durable, then commits the offsets (at least once), or all of it together (exactly once).
+    /// Any error but `UnknownOutcome`, `TimedOut` and `Fenced` means no effect. When a failed or unknown commit is handed out,
+    /// everything appended until then is dropped, the next commit's records too; after an unknown one only `Settle` and
+    /// reading are accepted.
     Commit(CommitRequest),
     /// Drops what was appended since the last commit was submitted.
     Abort,
@@ -138,7 +141,7 @@ pub enum Response {
     Aborted,
 }
 
-/// What a commit wrote.
+/// What a commit wrote: decided and durable. Readers see it at once or, on Kafka, shortly after.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// One past the last offset written, for each partition written, by partition.

@@ -29,6 +29,9 @@ pub enum Error {
     TimedOut(String),
     /// The outcome of a commit is not known: [`crate::Request::Settle`] finds it.
     UnknownOutcome,
+    /// The commit left no effect and this client is still the owner: the same work, replayed from the committed offsets, may
+    /// succeed.
+    Aborted(String),
     /// Another member or a newer epoch owns what this client tried to write.
     Fenced(String),
     /// No such topic.
@@ -78,7 +81,7 @@ impl Error {
     /// The one place where an error of a log gets its fate.
     pub fn fate(&self) -> Fate {
         match self {
-            Self::Unavailable(_) | Self::TimedOut(_) | Self::UnknownOutcome => Fate::Retry,
+            Self::Unavailable(_) | Self::TimedOut(_) | Self::UnknownOutcome | Self::Aborted(_) => Fate::Retry,
             Self::Fenced(_) => Fate::Fence,
             _ => Fate::Fatal,
         }
@@ -100,6 +103,7 @@ impl fmt::Display for Error {
             Self::Unavailable(what) => write!(f, "the log is not available: {what}"),
             Self::TimedOut(what) => write!(f, "no answer in time: {what}"),
             Self::UnknownOutcome => write!(f, "the outcome of the last commit is not known"),
+            Self::Aborted(why) => write!(f, "the commit was aborted: {why}"),
             Self::Fenced(why) => write!(f, "fenced: {why}"),
             Self::UnknownTopic(topic) => {
                 write!(f, "topic '{topic}' does not exist; create it first")

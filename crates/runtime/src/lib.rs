@@ -1,1 +1,29 @@
-//! Turns the crank.
+//! Runs a topology on a log: workers, assignment, restore, commit, views of the state, and the reset of an application.
+//! Not async and not blocking: [`Worker::step`] turns the crank, a thread or a simulator calls it again.
+//! Invariant: input positions, state changes and output of a task commit together, in order, by its one owner.
+#![forbid(unsafe_code)]
+
+mod commit;
+mod config;
+mod error;
+mod listener;
+mod output;
+mod reset;
+mod restore;
+mod running;
+mod settings;
+mod source_writer;
+mod state_dir;
+mod task_slot;
+mod view;
+mod worker;
+
+pub use config::{ConfigName, Verdict, config_names};
+pub use error::{Error, Result};
+pub use listener::{Committed, Listener, Quiet, RestoreProgress};
+pub use reset::{Reset, ResetPlan, reset};
+pub use running::{Running, run, start};
+pub use settings::Settings;
+pub use source_writer::SourceWriter;
+pub use view::{View, Views};
+pub use worker::{Step, Worker};

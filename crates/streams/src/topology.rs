@@ -9,6 +9,7 @@ pub use subtopology::{StoreInfo, SubtopologyInfo};
 
 pub(crate) use graph::{Graph, Node, NodeKind, Repartition, StoreSpec, TopicName};
 
+use crate::format::{FormatOf, Formats};
 use crate::{Error, Result};
 use headwater_log::Subtopology;
 use std::{fmt, sync::Arc};
@@ -115,6 +116,15 @@ impl Topology {
         self.stores
             .get(number)
             .map(|spec| StoreInfo::new(&self.application, spec))
+    }
+
+    /// The formats of a store, if it holds these types.
+    pub fn store_formats<K: 'static, V: 'static>(
+        &self,
+        number: usize,
+    ) -> Option<(FormatOf<K>, FormatOf<V>)> {
+        let formats = self.stores.get(number)?.formats.downcast_ref::<Formats<K, V>>()?;
+        Some((formats.key.clone()?, formats.value.clone()?))
     }
 
     /// What a member of the group brings to its coordinator.

@@ -1,0 +1,81 @@
+//! The embedded log as an application opens it. Not its implementation: `headwater_log::embedded` is.
+//! Invariant: one process at a time holds the directory; readers beside it open it read-only.
+
+use crate::Result;
+use headwater_log::{
+    Client, ClientOptions, Log, NewTopic, Request, TopicConfig, call, call_deadline_default_ms,
+};
+use headwater_runtime::{Settings, SourceWriter};
+use headwater_world::World;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A durable log in a directory of this machine: topics in `<dir>`, state of applications in `<dir>/state`.
+#[derive(Clone)]
+pub struct EmbeddedLog {
+    log: Arc<headwater_log::embedded::EmbeddedLog>,
+    world: World,
+    dir: PathBuf,
+}
+
+/// Fills topics from a source that is no topic; see [`SourceWriter`].
+pub type TopicLoader = SourceWriter;
+
+impl EmbeddedLog {
+    /// Opens the log in `dir`, or founds one there.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref().to_owned();
+        Ok(Self {
+            log: headwater_log::embedded::EmbeddedLog::open_default(&dir)?,
+            world: World::real(),
+            dir,
+        })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The log behind its trait.
+    pub fn shared(&self) -> Arc<dyn Log> {
+        self.log.clone()
+    }
+
+    /// A client, for reading and writing topics by hand.
+    pub fn client(&self, options: ClientOptions) -> Result<Box<dyn Client>> {
+        Ok(self.log.client(options)?)
+    }
+
+    /// Creates a topic with `partitions` unless it is there.
+    pub fn ensure_topic(&self, name: &str, partitions: u32) -> Result<()> {
+        let mut client = self.client(ClientOptions::default())?;
+        let topic = NewTopic {
+            name: name.into(),
+            partitions,
+            config: TopicConfig::new(),
+        };
+        let request = Request::CreateTopics(vec![topic]);
+        match call(
+            &mut *client,
+            &*self.world.clock,
+            request,
+            call_deadline_default_ms(),
+        ) {
+            Ok(_) | Err(headwater_log::Error::TopicExists(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A writer that brings `source` (a file, a feed) into topics, exactly once across crashes.
+    pub fn source_writer(&self, application: &str, source: &str) -> Result<SourceWriter> {
+        Ok(SourceWriter::open(
+            &*self.log,
+            application,
+            source,
+            &Settings::default(),
+        )?)
+    }
+}

@@ -1,0 +1,277 @@
+//! The commit: what was processed since the last one becomes visible and durable together, or not at all.
+//! Not the log's transaction: the client carries that out. Invariant: after a failed or unknown commit nothing is processed
+//! until its outcome is settled, positions are read anew, and the stores have followed their changelogs to the end.
+//!
+//! ```text
+//! Idle --flush, seal, submit--> Pending --receipt--> Idle      (a second overlay fills meanwhile, never a third)
+//!                                  |  failed or unknown
+//!                                  v
+//!                    drop overlays, Settling --known--> tasks reopen
+//! ```
+
+use crate::output::ClientOutput;
+use crate::task_slot::{Stage, TaskSlot};
+use crate::worker::Worker;
+use crate::{Committed, Result};
+use headwater_log::{
+    CommitRequest, CommittedOffset, Error as LogError, Fate, Receipt, Request, Response, TaskId,
+    Ticket, TopicPartition,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// First wait between two attempts to settle; doubles to [`SETTLE_WAIT_MS_MAX`], with jitter.
+const SETTLE_WAIT_MS: u64 = 20;
+const SETTLE_WAIT_MS_MAX: u64 = 2_000;
+
+pub(crate) enum Commit {
+    Idle,
+    Pending {
+        ticket: Ticket,
+        tasks: Vec<TaskId>,
+        positions: Vec<(TopicPartition, CommittedOffset)>,
+    },
+    Settling {
+        ticket: Ticket,
+        attempt: u32,
+    },
+    /// The log did not know yet; asked again at this time.
+    Waiting {
+        until: Duration,
+        attempt: u32,
+    },
+}
+
+impl Worker {
+    /// Starts a commit when one is due; at most one is under way.
+    pub(crate) fn commit_if_due(&mut self) -> Result<bool> {
+        if let Commit::Waiting { until, attempt } = self.commit
+            && self.settings.world.clock.elapsed() >= until
+        {
+            let ticket = self.client.submit(Request::Settle);
+            self.commit = Commit::Settling { ticket, attempt };
+            return Ok(true);
+        }
+        if !matches!(self.commit, Commit::Idle) || !self.has_uncommitted() {
+            return Ok(false);
+        }
+        let elapsed = self
+            .settings
+            .world
+            .clock
+            .elapsed()
+            .saturating_sub(self.committed_at);
+        let interval = Duration::from_millis(self.settings.commit_interval_ms);
+        let asked = self.stopping
+            || self.tasks.values().any(|slot| match &slot.stage {
+                Stage::Running(task) => slot.revoked || task.commit_requested(),
+                _ => false,
+            });
+        if !asked && elapsed < interval && self.client.appended_bytes() < self.append_bytes_soft {
+            return Ok(false);
+        }
+        self.begin_commit()?;
+        Ok(true)
+    }
+
+    fn has_uncommitted(&self) -> bool {
+        self.uncommitted || self.client.appended_bytes() > 0
+    }
+
+    fn begin_commit(&mut self) -> Result<()> {
+        let mut tasks = Vec::new();
+        let mut positions = Vec::new();
+        for slot in self.tasks.values_mut() {
+            let Stage::Running(task) = &mut slot.stage else {
+                continue;
+            };
+            let mut output = ClientOutput {
+                client: &mut *self.client,
+                map: &mut self.output,
+            };
+            task.flush(&mut self.cache, &mut output)?;
+            task.seal()?;
+            tasks.push(slot.id);
+            positions.extend(task.offsets().filter(|(partition, offset)| {
+                !slot
+                    .committed
+                    .iter()
+                    .any(|(known, at)| known == partition && at.offset == offset.offset)
+            }));
+        }
+        self.output.rotate();
+        let request = CommitRequest {
+            group: Some(self.group.clone()),
+            member: Some((self.member.clone(), self.epoch)),
+            offsets: positions.clone(),
+        };
+        let ticket = self.client.submit(Request::Commit(request));
+        self.uncommitted = false;
+        self.committed_at = self.settings.world.clock.elapsed();
+        self.commit = Commit::Pending {
+            ticket,
+            tasks,
+            positions,
+        };
+        Ok(())
+    }
+
+    /// Takes the end of a commit or of its settling; false when the ticket is another's.
+    pub(crate) fn commit_completed(
+        &mut self,
+        ticket: Ticket,
+        result: &headwater_log::Result<Response>,
+    ) -> Result<bool> {
+        match std::mem::replace(&mut self.commit, Commit::Idle) {
+            Commit::Pending {
+                ticket: mine,
+                tasks,
+                positions,
+            } if mine == ticket => match result {
+                Ok(Response::Receipt(receipt)) => self.committed(tasks, positions, receipt)?,
+                Ok(_) => self.committed(tasks, positions, &Receipt::default())?,
+                Err(error) => self.commit_failed(error)?,
+            },
+            Commit::Settling {
+                ticket: mine,
+                attempt,
+            } if mine == ticket => match result {
+                // Either way the tasks read their positions anew: those tell what took effect.
+                Ok(_) => self.reopen_all()?,
+                Err(error) if error.fate() == Fate::Retry => {
+                    let wait = SETTLE_WAIT_MS
+                        .saturating_mul(1 << attempt.min(10))
+                        .min(SETTLE_WAIT_MS_MAX);
+                    let jitter = self.settings.world.random.below(wait / 2 + 1);
+                    let until = self.settings.world.clock.elapsed()
+                        + Duration::from_millis(wait / 2 + jitter);
+                    self.commit = Commit::Waiting {
+                        until,
+                        attempt: attempt + 1,
+                    };
+                }
+                Err(error) if error.fate() == Fate::Fence => self.fenced(&error.to_string())?,
+                Err(error) => return Err(error.clone().into()),
+            },
+            other => {
+                self.commit = other;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn committed(
+        &mut self,
+        tasks: Vec<TaskId>,
+        positions: Vec<(TopicPartition, CommittedOffset)>,
+        receipt: &Receipt,
+    ) -> Result<()> {
+        let ends: BTreeMap<&TopicPartition, i64> = receipt
+            .ends
+            .iter()
+            .map(|(partition, end)| (partition, *end))
+            .collect();
+        for id in tasks {
+            let Some(slot) = self.tasks.get_mut(&id) else {
+                continue;
+            };
+            let changelogs = slot.changelogs(&self.topology);
+            let TaskSlot {
+                stage: Stage::Running(task),
+                committed,
+                ..
+            } = slot
+            else {
+                continue;
+            };
+            for (number, store) in task.stores() {
+                let changelog = changelogs
+                    .iter()
+                    .find(|(known, _)| *known == number)
+                    .map(|(_, partition)| partition);
+                store.commit(changelog.and_then(|partition| ends.get(partition)).copied())?;
+            }
+            for (partition, offset) in &positions {
+                match committed.iter_mut().find(|(known, _)| known == partition) {
+                    Some((_, known)) => known.clone_from(offset),
+                    None if partition.partition == id.partition => {
+                        committed.push((partition.clone(), offset.clone()))
+                    }
+                    None => {}
+                }
+            }
+        }
+        self.commits += 1;
+        self.purge(&positions);
+        self.settings.listener.committed(&Committed {
+            positions,
+            receipt: receipt.clone(),
+        });
+        self.close_revoked()
+    }
+
+    /// Deletes what was consumed of repartition topics, now and then.
+    fn purge(&mut self, positions: &[(TopicPartition, CommittedOffset)]) {
+        let now = self.settings.world.clock.elapsed();
+        if now.saturating_sub(self.purged_at)
+            < Duration::from_millis(self.settings.purge_interval_ms)
+        {
+            return;
+        }
+        self.purged_at = now;
+        let consumed: Vec<_> = positions
+            .iter()
+            .filter(|(partition, _)| self.repartition_topics.contains(&*partition.topic))
+            .map(|(partition, offset)| (partition.clone(), offset.offset))
+            .collect();
+        if !consumed.is_empty() {
+            // Its completion is not awaited: what is not deleted now is deleted next time.
+            self.client.submit(Request::DeleteRecords(consumed));
+        }
+    }
+
+    /// The one place where the fate of a failed commit, or of failed processing, is acted on.
+    pub(crate) fn commit_failed(&mut self, error: &LogError) -> Result<()> {
+        match error.fate() {
+            Fate::Fatal => Err(error.clone().into()),
+            Fate::Fence => self.fenced(&error.to_string()),
+            Fate::Retry => {
+                self.settings.listener.notice(&format!(
+                    "a commit did not complete ({error}); its outcome is being settled"
+                ));
+                self.drop_overlays();
+                self.client.submit(Request::Abort);
+                let ticket = self.client.submit(Request::Settle);
+                self.commit = Commit::Settling { ticket, attempt: 0 };
+                Ok(())
+            }
+        }
+    }
+
+    fn drop_overlays(&mut self) {
+        for slot in self.tasks.values_mut() {
+            if let Stage::Running(task) = &mut slot.stage {
+                task.abort(&mut self.cache);
+            }
+        }
+        self.uncommitted = false;
+    }
+
+    /// Takes every running task back to the point where positions are read; its stores keep what is committed.
+    fn reopen_all(&mut self) -> Result<()> {
+        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in ids {
+            self.stop_inputs(id);
+            let Some(slot) = self.tasks.get_mut(&id) else {
+                continue;
+            };
+            if let Stage::Running(_) = slot.stage
+                && let Stage::Running(task) = std::mem::replace(&mut slot.stage, Stage::Waiting)
+            {
+                slot.kept = task.close(&mut self.cache, None)?;
+            }
+        }
+        self.close_revoked()
+    }
+}

@@ -1,0 +1,211 @@
+//! The verdict on each setting of Kafka Streams' `StreamsConfig` and its clients: honoured, without effect, or refused.
+//! Not the values. Invariant: a name that would change results and is not honoured is refused.
+
+/// What happens to a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Taken over.
+    Honoured,
+    /// Changes nothing here; a notice says so.
+    NoEffect,
+    /// Would change results and is not supported: an error.
+    Refused,
+}
+
+/// A known setting.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigName {
+    /// Its name.
+    pub name: &'static str,
+    /// What happens to it.
+    pub verdict: Verdict,
+    /// Why, and what to do instead.
+    pub note: &'static str,
+}
+
+const fn honoured(name: &'static str) -> ConfigName {
+    ConfigName {
+        name,
+        verdict: Verdict::Honoured,
+        note: "",
+    }
+}
+
+const fn no_effect(name: &'static str, note: &'static str) -> ConfigName {
+    ConfigName {
+        name,
+        verdict: Verdict::NoEffect,
+        note,
+    }
+}
+
+const fn refused(name: &'static str, note: &'static str) -> ConfigName {
+    ConfigName {
+        name,
+        verdict: Verdict::Refused,
+        note,
+    }
+}
+
+const NAMES: &[ConfigName] = &[
+    honoured("cache.max.bytes.buffering"),
+    honoured("commit.interval.ms"),
+    honoured("consumer.max.poll.interval.ms"),
+    honoured("consumer.session.timeout.ms"),
+    honoured("headwater.block.cache.bytes"),
+    honoured("headwater.checkpoint.interval.ms"),
+    honoured("headwater.write.back.max.bytes"),
+    honoured("max.poll.interval.ms"),
+    honoured("num.standby.replicas"),
+    honoured("num.stream.threads"),
+    honoured("processing.guarantee"),
+    honoured("repartition.purge.interval.ms"),
+    honoured("session.timeout.ms"),
+    honoured("state.dir"),
+    honoured("statestore.cache.max.bytes"),
+    no_effect("acceptable.recovery.lag", "there are no warm-up replicas"),
+    no_effect(
+        "allow.os.group.write.access",
+        "files have the process's own permissions",
+    ),
+    no_effect("auto.include.jmx.reporter", "there is no JMX"),
+    no_effect(
+        "buffered.records.per.partition",
+        "inputs are bounded by bytes: Settings::input_bytes_max",
+    ),
+    no_effect("built.in.metrics.version", "counters have one version"),
+    no_effect("client.id", "workers are named <application>-<process>-<n>"),
+    no_effect(
+        "connections.max.idle.ms",
+        "no connections are kept to an embedded log",
+    ),
+    no_effect("enable.metrics.push", "metrics are not pushed"),
+    no_effect("log.summary.interval.ms", "the listener hears every commit"),
+    no_effect("max.warmup.replicas", "there are no warm-up replicas"),
+    no_effect("metric.reporters", "counters are read, not reported"),
+    no_effect("metrics.num.samples", "counters are totals"),
+    no_effect("metrics.recording.level", "counters are always kept"),
+    no_effect("metrics.sample.window.ms", "counters are totals"),
+    no_effect("poll.ms", "workers wait to be woken"),
+    no_effect(
+        "probing.rebalance.interval.ms",
+        "there are no probing rebalances",
+    ),
+    no_effect("receive.buffer.bytes", "no sockets are used"),
+    no_effect(
+        "rocksdb.config.setter",
+        "the disk engine is not RocksDB; budgets are headwater.write.back.max.bytes and headwater.block.cache.bytes",
+    ),
+    no_effect("send.buffer.bytes", "no sockets are used"),
+    no_effect(
+        "state.cleanup.delay.ms",
+        "state of tasks that moved away is kept",
+    ),
+    no_effect(
+        "state.cleanup.dir.max.age.ms",
+        "state of tasks that moved away is kept",
+    ),
+    no_effect(
+        "task.timeout.ms",
+        "workers retry until they are fenced or stopped",
+    ),
+    no_effect(
+        "upgrade.from",
+        "there is no older version to be upgraded from",
+    ),
+    refused(
+        "application.id",
+        "the topology's name is the application id: App::new(..)",
+    ),
+    refused(
+        "application.server",
+        "instances do not route queries to each other",
+    ),
+    refused(
+        "bootstrap.servers",
+        "the log is given to start(..) or run(..)",
+    ),
+    refused(
+        "default.key.serde",
+        "types have formats: impl Data, or Topic::keys",
+    ),
+    refused(
+        "default.timestamp.extractor",
+        "give Topic::timestamp_by on the source",
+    ),
+    refused(
+        "default.value.serde",
+        "types have formats: impl Data, or Topic::values",
+    ),
+    refused(
+        "deserialization.exception.handler",
+        "give Topic::on_bad_data on the source",
+    ),
+    refused("dsl.store.format", "stores keep timestamps, not headers"),
+    refused(
+        "dsl.store.suppliers.class",
+        "give Store::in_memory on the store",
+    ),
+    refused(
+        "ensure.explicit.internal.resource.naming",
+        "the check does not exist",
+    ),
+    refused(
+        "errors.dead.letter.queue.topic.name",
+        "give Topic::on_bad_data(BadData::DeadLetter(..)) on the source",
+    ),
+    refused("group.protocol", "the log decides how members join"),
+    refused(
+        "max.task.idle.ms",
+        "a task always waits for inputs that are known to hold data, and never longer",
+    ),
+    refused(
+        "processing.exception.handler",
+        "a processor's error stops the application",
+    ),
+    refused("processor.wrapper.class", "processors cannot be wrapped"),
+    refused(
+        "production.exception.handler",
+        "a record that cannot be written stops the application",
+    ),
+    refused("replication.factor", "an embedded log has one copy"),
+    refused("topology.optimization", "topologies are not rewritten"),
+    refused(
+        "windowstore.changelog.additional.retention.ms",
+        "it is always one day",
+    ),
+];
+
+/// Every known setting, in no particular order.
+pub fn config_names() -> &'static [ConfigName] {
+    NAMES
+}
+
+pub(crate) fn lookup(name: &str) -> Option<&'static ConfigName> {
+    NAMES.iter().find(|known| known.name == name)
+}
+
+/// The known name closest to `name`.
+pub(crate) fn nearest(name: &str) -> &'static str {
+    NAMES
+        .iter()
+        .map(|known| known.name)
+        .min_by_key(|known| distance(name, known))
+        .unwrap_or("commit.interval.ms")
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,141 @@
+//! A task's output on a log's client: topics and changelogs as slots, partitions by hash. Not a buffer of its own.
+//! Invariant: a changelog record goes to the partition of its task, whatever its key.
+
+use headwater_log::{AppendRecord, Client, Slot, TopicPartition, partition_for_key};
+use headwater_streams::{Output, Result, Route, Topology};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// What is known of the topics written.
+pub(crate) struct OutputMap {
+    topics: Vec<Target>,
+    others: FxHashMap<String, Target>,
+    changelogs: Vec<Option<Arc<str>>>,
+    changelog_slots: Vec<Vec<Option<Slot>>>,
+}
+
+struct Target {
+    name: Arc<str>,
+    slots: Vec<Slot>,
+    /// Records without a key go to one partition until the next commit.
+    sticky: usize,
+}
+
+impl OutputMap {
+    pub(crate) fn new(topology: &Topology) -> Self {
+        let changelogs: Vec<Option<Arc<str>>> = topology
+            .stores()
+            .map(|store| store.changelog.map(Arc::from))
+            .collect();
+        Self {
+            topics: topology
+                .output_topics()
+                .iter()
+                .map(|name| Target::new(name))
+                .collect(),
+            others: FxHashMap::default(),
+            changelog_slots: changelogs.iter().map(|_| Vec::new()).collect(),
+            changelogs,
+        }
+    }
+
+    /// Moves records without a key on to the next partition.
+    pub(crate) fn rotate(&mut self) {
+        for target in self.topics.iter_mut().chain(self.others.values_mut()) {
+            target.sticky = target.sticky.wrapping_add(1);
+        }
+    }
+}
+
+impl Target {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            slots: Vec::new(),
+            sticky: 0,
+        }
+    }
+
+    #[inline]
+    fn slot(&mut self, client: &mut dyn Client, route: Route<'_>) -> Result<Slot> {
+        if self.slots.is_empty() {
+            self.resolve(client)?;
+        }
+        let partition = match route {
+            Route::Key(bytes) => partition_for_key(bytes, self.slots.len() as u32) as usize,
+            Route::Any => self.sticky % self.slots.len(),
+            Route::Partition(partition) => partition as usize,
+        };
+        self.slots.get(partition).copied().ok_or_else(|| {
+            headwater_log::Error::UnknownPartition(TopicPartition::new(
+                self.name.clone(),
+                partition as u32,
+            ))
+            .into()
+        })
+    }
+
+    #[cold]
+    fn resolve(&mut self, client: &mut dyn Client) -> Result<()> {
+        let Some(partitions) = client.partitions(&self.name) else {
+            return Err(headwater_log::Error::UnknownTopic(self.name.to_string()).into());
+        };
+        self.slots = (0..partitions)
+            .map(|partition| client.slot(&TopicPartition::new(self.name.clone(), partition)))
+            .collect();
+        Ok(())
+    }
+}
+
+/// [`Output`] for the length of one step.
+pub(crate) struct ClientOutput<'a> {
+    pub(crate) client: &'a mut dyn Client,
+    pub(crate) map: &'a mut OutputMap,
+}
+
+impl Output for ClientOutput<'_> {
+    #[inline]
+    fn send(&mut self, topic: u32, route: Route<'_>, record: &AppendRecord<'_>) -> Result<()> {
+        let slot = self.map.topics[topic as usize].slot(self.client, route)?;
+        Ok(self.client.append(slot, record)?)
+    }
+
+    fn send_to(&mut self, topic: &str, route: Route<'_>, record: &AppendRecord<'_>) -> Result<()> {
+        if !self.map.others.contains_key(topic) {
+            self.map.others.insert(topic.into(), Target::new(topic));
+        }
+        let slot = match self.map.others.get_mut(topic) {
+            Some(target) => target.slot(self.client, route)?,
+            None => return Ok(()),
+        };
+        Ok(self.client.append(slot, record)?)
+    }
+
+    #[inline]
+    fn changelog(&mut self, store: usize, partition: u32, record: &AppendRecord<'_>) -> Result<()> {
+        let slots = &mut self.map.changelog_slots[store];
+        let slot = match slots.get(partition as usize).copied().flatten() {
+            Some(slot) => slot,
+            None => {
+                let Some(topic) = &self.map.changelogs[store] else {
+                    return Ok(());
+                };
+                let slot = self
+                    .client
+                    .slot(&TopicPartition::new(topic.clone(), partition));
+                slots.resize(slots.len().max(partition as usize + 1), None);
+                slots[partition as usize] = Some(slot);
+                slot
+            }
+        };
+        Ok(self.client.append(slot, record)?)
+    }
+
+    fn partitions(&mut self, topic: u32) -> Result<u32> {
+        let target = &mut self.map.topics[topic as usize];
+        if target.slots.is_empty() {
+            target.resolve(self.client)?;
+        }
+        Ok(target.slots.len() as u32)
+    }
+}

@@ -1,0 +1,244 @@
+//! Restore: a task's stores follow their changelogs to the end that was the end when it began.
+//! Not the processing of inputs. Invariant: a restore is done when the position reaches the end, never when a read came back empty.
+
+use crate::task_slot::{Stage, TaskSlot};
+use crate::worker::{SlotUse, Worker};
+use crate::{Error, RestoreProgress, Result};
+use headwater_log::{Chunk, ChunkCursor, Offset, Slot, TaskId, TopicPartition};
+use headwater_store::{Attach, CheckpointSource, Store};
+use headwater_streams::{StoreInfo, Task};
+use std::collections::BTreeMap;
+
+/// One store of a task that is being restored.
+pub(crate) struct StoreRestore {
+    pub(crate) number: usize,
+    pub(crate) info: StoreInfo,
+    pub(crate) store: Store,
+    /// Where it is read; `None` without a changelog.
+    pub(crate) changelog: Option<(TopicPartition, Slot)>,
+    pub(crate) start: Offset,
+    pub(crate) position: Offset,
+    pub(crate) end: Offset,
+}
+
+impl StoreRestore {
+    fn is_done(&self) -> bool {
+        self.changelog.is_none() || self.position >= self.end
+    }
+
+    fn progress(&self, task: TaskId) -> Option<RestoreProgress> {
+        let (changelog, _) = self.changelog.clone()?;
+        let (start, position, end) = (self.start, self.position, self.end);
+        Some(RestoreProgress {
+            task,
+            store: self.info.name.clone(),
+            changelog,
+            start,
+            position,
+            end,
+        })
+    }
+
+    /// Applies a chunk of the changelog.
+    fn apply(&mut self, chunk: Chunk) -> Result<Chunk> {
+        let next = chunk.next_offset;
+        let mut cursor = ChunkCursor::new(chunk);
+        let mut buffer = Vec::new();
+        while let Some(record) = cursor.next_record()? {
+            let Some(key) = record.key else { continue };
+            let local = record
+                .value
+                .map(|value| self.info.local_value(record.timestamp, value, &mut buffer));
+            self.store.restore(key, local)?;
+        }
+        self.position = next;
+        self.store.set_position(next);
+        Ok(cursor.into_chunk())
+    }
+}
+
+impl Worker {
+    /// Opens a task's stores at their checkpoints and begins to read what the changelogs hold beyond.
+    pub(crate) fn begin_restore(
+        &mut self,
+        id: TaskId,
+        ends: &BTreeMap<TopicPartition, (Offset, Offset)>,
+    ) -> Result<()> {
+        let Some(mut slot) = self.tasks.remove(&id) else {
+            return Ok(());
+        };
+        let stores = self
+            .topology
+            .subtopology(id.subtopology)
+            .map(|part| part.stores.clone())
+            .unwrap_or_default();
+        let mut restores = Vec::new();
+        for number in stores {
+            restores.push(self.open_store(&mut slot, number, ends)?);
+        }
+        for (index, restore) in restores.iter().enumerate() {
+            if let (Some((_, client_slot)), false) = (&restore.changelog, restore.is_done()) {
+                self.slots.insert(*client_slot, SlotUse::Restore(id, index));
+                self.client.read_from(*client_slot, restore.position);
+                restore
+                    .progress(id)
+                    .iter()
+                    .for_each(|progress| self.settings.listener.restore_started(progress));
+            }
+        }
+        slot.stage = Stage::Restoring(restores);
+        self.tasks.insert(id, slot);
+        self.finish_restore(id)
+    }
+
+    fn open_store(
+        &mut self,
+        slot: &mut TaskSlot,
+        number: usize,
+        ends: &BTreeMap<TopicPartition, (Offset, Offset)>,
+    ) -> Result<StoreRestore> {
+        let info = self
+            .topology
+            .store(number)
+            .ok_or_else(|| Error::Config(format!("the topology has no store {number}")))?;
+        let changelog = info
+            .changelog
+            .as_ref()
+            .map(|topic| TopicPartition::new(topic.as_str(), slot.id.partition));
+        let kept = slot
+            .kept
+            .iter()
+            .position(|(kept, _)| *kept == number)
+            .map(|at| slot.kept.swap_remove(at).1);
+        let (start, end) = changelog
+            .as_ref()
+            .and_then(|partition| ends.get(partition))
+            .copied()
+            .unwrap_or((0, 0));
+        let is_kept = kept.is_some();
+        let mut store = match kept {
+            Some(store) => store,
+            None => {
+                let dir = slot.dir.as_ref().and_then(|dir| dir.store(&info.name));
+                let mut options = info.options.clone();
+                if dir.is_none() {
+                    options.engine = headwater_store::EngineKind::Memory;
+                }
+                Store::open(options, dir.as_deref(), &self.budget, &self.settings.world)?
+            }
+        };
+        let mut position = store.position().filter(|_| is_kept);
+        if let (Some(partition), None) = (&changelog, position) {
+            let topic_id = slot.topic_ids.get(&*partition.topic).map_or(0, |id| id.0);
+            let source = CheckpointSource {
+                topic: partition.topic.to_string(),
+                topic_id,
+                log_start: start,
+                log_end: end,
+                now_ms: self.settings.world.clock.now_ms(),
+            };
+            position = Some(match store.attach(&source) {
+                Attach::Resume { position } => position,
+                Attach::Wiped { reason } => {
+                    let message = format!(
+                        "task {}: store '{}' is restored from the beginning: {reason}",
+                        slot.id, info.name
+                    );
+                    self.settings.listener.notice(&message);
+                    store.set_position(start);
+                    start
+                }
+            });
+        }
+        let position = position.unwrap_or(start).max(start);
+        let changelog = changelog.map(|partition| {
+            let client_slot = self.client.slot(&partition);
+            (partition, client_slot)
+        });
+        Ok(StoreRestore {
+            number,
+            info,
+            store,
+            changelog,
+            start: position,
+            position,
+            end,
+        })
+    }
+
+    /// Applies a chunk to the store it belongs to.
+    pub(crate) fn restore_chunk(&mut self, id: TaskId, index: usize, chunk: Chunk) -> Result<()> {
+        let Some(TaskSlot {
+            stage: Stage::Restoring(restores),
+            ..
+        }) = self.tasks.get_mut(&id)
+        else {
+            return Ok(());
+        };
+        let restore = &mut restores[index];
+        let client_slot = chunk.slot;
+        let chunk = restore.apply(chunk)?;
+        self.client.recycle(chunk);
+        let progress = restore.progress(id);
+        let done = restore.is_done();
+        if let Some(progress) = &progress {
+            self.settings.listener.restored(progress);
+            if done {
+                self.settings.listener.restore_ended(progress);
+            }
+        }
+        if done {
+            self.client.stop_reading(client_slot);
+            self.slots.remove(&client_slot);
+            self.finish_restore(id)?;
+        }
+        Ok(())
+    }
+
+    /// Wires the task once all its stores are restored.
+    fn finish_restore(&mut self, id: TaskId) -> Result<()> {
+        let Some(slot) = self.tasks.get_mut(&id) else {
+            return Ok(());
+        };
+        match &mut slot.stage {
+            Stage::Restoring(restores) if restores.iter().all(StoreRestore::is_done) => {}
+            _ => return Ok(()),
+        }
+        let Stage::Restoring(restores) = std::mem::replace(&mut slot.stage, Stage::Waiting) else {
+            return Ok(());
+        };
+        let mut stores = Vec::new();
+        for restore in restores {
+            self.views
+                .insert(&restore.info.name, id.partition, restore.store.reader());
+            stores.push((restore.number, restore.store));
+        }
+        let starts = std::mem::take(&mut slot.starts);
+        let mut start = |partition: &TopicPartition| starts.get(partition).copied().unwrap_or(0);
+        let mut task = Task::new(
+            &self.topology,
+            id,
+            stores,
+            &slot.committed,
+            &mut start,
+            &mut self.cache,
+        )?;
+        let now = self.settings.world.clock.now_ms();
+        let mut output = crate::output::ClientOutput {
+            client: &mut *self.client,
+            map: &mut self.output,
+        };
+        task.open(&mut self.cache, &mut output, now)?;
+        slot.input_slots.clear();
+        slot.paused.clear();
+        for (index, input) in task.inputs().enumerate() {
+            let client_slot = self.client.slot(&input.partition);
+            self.slots.insert(client_slot, SlotUse::Input(id, index));
+            self.client.read_from(client_slot, input.fetch_position);
+            slot.input_slots.push(client_slot);
+            slot.paused.push(false);
+        }
+        slot.stage = Stage::Running(Box::new(task));
+        Ok(())
+    }
+}

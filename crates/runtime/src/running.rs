@@ -1,0 +1,251 @@
+//! A running application: worker threads around [`Worker::step`], their end, and what can be asked of them.
+//! Not a scheduler. Invariant: when one worker ends by an error, all end, and the first error is kept.
+
+use crate::source_writer::thread_waker;
+use crate::state_dir::StateDir;
+use crate::view::{View, Views};
+use crate::worker::{Process, Worker};
+use crate::{Error, Result, Settings};
+use headwater_log::{ClientOptions, Log};
+use headwater_store::Budget;
+use headwater_streams::Topology;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The longest a worker sleeps without being woken: heartbeats and wall-clock punctuation need it.
+const PARK_MS_MAX: u64 = 50;
+/// How long [`run`] lets workers commit and close after a signal.
+const STOP_MS_MAX: u64 = 30_000;
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    records: AtomicU64,
+    commits: AtomicU64,
+    running_tasks: AtomicUsize,
+    failure: Mutex<Option<Error>>,
+}
+
+/// A started application. Dropping it stops it, without waiting long.
+pub struct Running {
+    topology: Arc<Topology>,
+    settings: Settings,
+    shared: Arc<Shared>,
+    views: Views,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts `topology` on `log`.
+pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Result<Running> {
+    let topology = Arc::new(topology);
+    let state_dir = StateDir::open(
+        settings.state_dir.as_deref(),
+        topology.application(),
+        &settings.world,
+    )?;
+    let process = Arc::new(Process {
+        id: process_id(&settings).into(),
+        budget: Budget::new(settings.write_back_bytes_max, settings.block_cache_bytes),
+        state_dir,
+        views: Views::default(),
+    });
+    let shared = Arc::new(Shared::default());
+    let mut running = Running {
+        topology: topology.clone(),
+        settings: settings.clone(),
+        shared,
+        views: process.views.clone(),
+        threads: vec![],
+    };
+    for number in 1..=settings.workers.max(1) {
+        let (topology, log, settings) = (topology.clone(), log.clone(), settings.clone());
+        let (process, shared) = (process.clone(), running.shared.clone());
+        let name = format!("{}-worker-{number}", topology.application());
+        let body = move || {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                work(&topology, &*log, settings, &process, number, &shared)
+            }));
+            let result = result.unwrap_or_else(|panic| {
+                Err(Error::Worker(format!(
+                    "worker {number} panicked: {}",
+                    panic_text(&*panic)
+                )))
+            });
+            if let Err(error) = result {
+                let mut failure = shared
+                    .failure
+                    .lock()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                failure.get_or_insert(error);
+                shared.stop.store(true, Ordering::Release);
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(body)
+            .map_err(|error| Error::Worker(format!("cannot start worker {number}: {error}")))?;
+        running.threads.push(thread);
+    }
+    Ok(running)
+}
+
+/// Starts `topology`, waits for the end (ctrl-c, SIGTERM or a failure), and stops it cleanly.
+pub fn run(
+    topology: Topology,
+    log: &Arc<dyn Log>,
+    settings: Settings,
+    ended: impl Fn() -> bool,
+) -> Result<()> {
+    let running = start(topology, log, settings)?;
+    while !ended() && !running.failed() {
+        std::thread::park_timeout(Duration::from_millis(PARK_MS_MAX));
+    }
+    running.stop(Duration::from_millis(STOP_MS_MAX))
+}
+
+fn work(
+    topology: &Arc<Topology>,
+    log: &dyn Log,
+    settings: Settings,
+    process: &Process,
+    number: usize,
+    shared: &Shared,
+) -> Result<()> {
+    let options = ClientOptions {
+        client_id: format!("{}-{}-{number}", topology.application(), process.id),
+        guarantee: settings.guarantee,
+        transactional_id: Some(format!(
+            "{}-{}-{number}",
+            topology.application(),
+            process.id
+        )),
+        waker: Some(thread_waker()),
+        ..ClientOptions::default()
+    };
+    let client = log.client(options)?;
+    let mut worker = Worker::new(topology, settings, client, process, number)?;
+    let (mut commits, mut tasks) = (0, 0);
+    loop {
+        if shared.stop.load(Ordering::Acquire) {
+            worker.stop();
+        }
+        let step = worker.step()?;
+        shared
+            .records
+            .fetch_add(step.records as u64, Ordering::Relaxed);
+        shared
+            .commits
+            .fetch_add(worker.commits() - commits, Ordering::Relaxed);
+        commits = worker.commits();
+        let now_running = worker.running().count();
+        if now_running != tasks {
+            shared
+                .running_tasks
+                .fetch_add(now_running, Ordering::AcqRel);
+            shared.running_tasks.fetch_sub(tasks, Ordering::AcqRel);
+            tasks = now_running;
+        }
+        if step.stopped {
+            return Ok(());
+        }
+        if !step.busy {
+            std::thread::park_timeout(worker.idle_for().min(Duration::from_millis(PARK_MS_MAX)));
+        }
+    }
+}
+
+impl Running {
+    /// The topology that runs.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// A typed view of a store's committed state in this process.
+    pub fn view<K: 'static, V: 'static>(&self, store: &str) -> Result<View<K, V>> {
+        View::new(&self.topology, &self.views, store)
+    }
+
+    /// The readers behind all views.
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// Records processed since the start.
+    pub fn records(&self) -> u64 {
+        self.shared.records.load(Ordering::Relaxed)
+    }
+
+    /// Commits that took effect since the start.
+    pub fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Relaxed)
+    }
+
+    /// Tasks that process records in this process.
+    pub fn running_tasks(&self) -> usize {
+        self.shared.running_tasks.load(Ordering::Acquire)
+    }
+
+    /// True once a worker has ended by an error; [`Running::stop`] tells it.
+    pub fn failed(&self) -> bool {
+        self.shared
+            .failure
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .is_some()
+    }
+
+    /// Commits, closes, checkpoints and leaves; an error when a worker failed or `deadline` passes first.
+    pub fn stop(mut self, deadline: Duration) -> Result<()> {
+        self.shared.stop.store(true, Ordering::Release);
+        let clock = self.settings.world.clock.clone();
+        let end = clock.elapsed() + deadline;
+        for thread in std::mem::take(&mut self.threads) {
+            thread.thread().unpark();
+            while !thread.is_finished() {
+                if clock.elapsed() >= end {
+                    return Err(Error::TimedOut(format!(
+                        "stopping '{}' within {deadline:?}",
+                        self.topology.application()
+                    )));
+                }
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            // Its panics were turned into the failure below.
+            let _ = thread.join();
+        }
+        let failure = self
+            .shared
+            .failure
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take();
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        for thread in &self.threads {
+            thread.thread().unpark();
+        }
+    }
+}
+
+fn process_id(settings: &Settings) -> String {
+    let (high, low) = (
+        settings.world.random.next_u64(),
+        settings.world.random.next_u64(),
+    );
+    uuid::Builder::from_random_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+        .into_uuid()
+        .to_string()
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into())
+}

@@ -1,0 +1,170 @@
+//! The settings of a running application, by field and by Kafka's names. Not the topology's: those ride on its nouns.
+//! Invariant: an unknown name is refused with the nearest known one; nothing is silently ignored.
+
+use crate::config::{Verdict, lookup, nearest};
+use crate::{Error, Listener, Quiet, Result};
+use headwater_log::Guarantee;
+use headwater_world::World;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+/// How an application runs.
+#[derive(Clone)]
+pub struct Settings {
+    /// `processing.guarantee`; exactly once unless said otherwise.
+    pub guarantee: Guarantee,
+    /// `commit.interval.ms`; 100 under exactly once, 30,000 under at least once.
+    pub commit_interval_ms: u64,
+    /// `num.stream.threads`: workers of this process.
+    pub workers: usize,
+    /// `state.dir`: where stores live, under `<state.dir>/<application>/<task>/<store>`. `None` keeps all state in memory.
+    pub state_dir: Option<PathBuf>,
+    /// `statestore.cache.max.bytes`: the record caches of all workers together.
+    pub cache_bytes_max: usize,
+    /// Committed updates that wait in memory for the next checkpoint, and hot rows, of the whole process.
+    pub write_back_bytes_max: usize,
+    /// The disk engines' block cache, of the whole process.
+    pub block_cache_bytes: usize,
+    /// A checkpoint is taken at least this often, in ms, of stores that changed.
+    pub checkpoint_interval_ms: u64,
+    /// `num.standby.replicas`.
+    pub standby_replicas: u32,
+    /// A worker silent for longer is fenced.
+    pub session_timeout_ms: i64,
+    /// `max.poll.interval.ms`: a worker that does not give up a revoked task within it is fenced.
+    pub rebalance_timeout_ms: i64,
+    /// `repartition.purge.interval.ms`.
+    pub purge_interval_ms: u64,
+    /// Bytes that wait in one input of a task before fetching pauses.
+    pub input_bytes_max: usize,
+    /// Records of one task processed per step.
+    pub step_records_max: usize,
+    /// Hears what happens.
+    pub listener: Arc<dyn Listener>,
+    /// Clock, disk, randomness.
+    pub world: World,
+    /// `app.*`: the user's own settings, handed through.
+    pub app: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            guarantee: Guarantee::ExactlyOnce,
+            commit_interval_ms: 100,
+            workers: 1,
+            state_dir: None,
+            cache_bytes_max: 10 << 20,
+            write_back_bytes_max: 64 << 20,
+            block_cache_bytes: 32 << 20,
+            checkpoint_interval_ms: 10_000,
+            standby_replicas: 0,
+            session_timeout_ms: 45_000,
+            rebalance_timeout_ms: 300_000,
+            purge_interval_ms: 30_000,
+            input_bytes_max: 4 << 20,
+            step_records_max: 20_000,
+            listener: Arc::new(Quiet),
+            world: World::real(),
+            app: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults with state under `dir`.
+    pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: Some(dir.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Applies settings by Kafka's names. A name that cannot be honoured and would change results is an error; one
+    /// without effect here is a notice to the listener.
+    pub fn with_properties<'a>(
+        mut self,
+        properties: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self> {
+        let mut interval_given = false;
+        for (name, value) in properties {
+            if let Some(own) = name.strip_prefix("app.") {
+                self.app.insert(own.into(), value.into());
+                continue;
+            }
+            let Some(known) = lookup(name) else {
+                return Err(Error::Config(format!(
+                    "unknown setting '{name}'; did you mean '{}'?",
+                    nearest(name)
+                )));
+            };
+            match known.verdict {
+                Verdict::Honoured => self.set(name, value)?,
+                Verdict::NoEffect => self.listener.notice(&format!(
+                    "setting '{name}' has no effect here: {}",
+                    known.note
+                )),
+                Verdict::Refused => {
+                    return Err(Error::Config(format!(
+                        "setting '{name}' cannot be honoured: {}",
+                        known.note
+                    )));
+                }
+            }
+            interval_given |= name == "commit.interval.ms";
+        }
+        if !interval_given && self.guarantee == Guarantee::AtLeastOnce {
+            self.commit_interval_ms = 30_000;
+        }
+        Ok(self)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        match name {
+            "processing.guarantee" => {
+                self.guarantee = match value {
+                    "exactly_once_v2" => Guarantee::ExactlyOnce,
+                    "at_least_once" => Guarantee::AtLeastOnce,
+                    _ => return Err(bad(name, value, "exactly_once_v2 or at_least_once")),
+                };
+            }
+            "commit.interval.ms" => self.commit_interval_ms = number(name, value)?,
+            "num.stream.threads" => self.workers = number::<usize>(name, value)?.max(1),
+            "state.dir" => self.state_dir = Some(value.into()),
+            "statestore.cache.max.bytes" | "cache.max.bytes.buffering" => {
+                self.cache_bytes_max = number(name, value)?
+            }
+            "num.standby.replicas" => self.standby_replicas = number(name, value)?,
+            "session.timeout.ms" | "consumer.session.timeout.ms" => {
+                self.session_timeout_ms = number(name, value)?
+            }
+            "max.poll.interval.ms" | "consumer.max.poll.interval.ms" => {
+                self.rebalance_timeout_ms = number(name, value)?
+            }
+            "repartition.purge.interval.ms" => self.purge_interval_ms = number(name, value)?,
+            "headwater.write.back.max.bytes" => self.write_back_bytes_max = number(name, value)?,
+            "headwater.block.cache.bytes" => self.block_cache_bytes = number(name, value)?,
+            "headwater.checkpoint.interval.ms" => {
+                self.checkpoint_interval_ms = number(name, value)?
+            }
+            _ => {
+                return Err(Error::Config(format!(
+                    "setting '{name}' is listed as honoured but nothing reads it"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
+    value
+        .trim()
+        .parse()
+        .map_err(|_| bad(name, value, "a whole number that is not negative"))
+}
+
+fn bad(name: &str, value: &str, expected: &str) -> Error {
+    Error::Config(format!(
+        "setting '{name}' is '{value}'; expected {expected}"
+    ))
+}

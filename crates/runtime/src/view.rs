@@ -1,0 +1,139 @@
+//! Typed views of running stores: committed state, readable from any thread.
+//! Not the routing to other instances. Invariant: a view never shows uncommitted state, nor a store that is still restored.
+
+use crate::{Error, Result};
+use headwater_log::HeadersRef;
+use headwater_store::{Direction, KeyRange, ReadBytes, StoreReader};
+use headwater_streams::{FormatOf, Headers, Topology};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, RwLock};
+
+/// The readers of all stores that this process runs, by store and partition.
+#[derive(Clone, Default)]
+pub struct Views(Arc<RwLock<BTreeMap<String, BTreeMap<u32, StoreReader>>>>);
+
+impl Views {
+    pub(crate) fn insert(&self, store: &str, partition: u32, reader: StoreReader) {
+        let mut readers = self
+            .0
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        readers
+            .entry(store.into())
+            .or_default()
+            .insert(partition, reader);
+    }
+
+    pub(crate) fn remove(&self, store: &str, partition: u32) {
+        let mut readers = self
+            .0
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(partitions) = readers.get_mut(store) {
+            partitions.remove(&partition);
+        }
+    }
+
+    /// The partitions of `store` that run here.
+    pub fn readers(&self, store: &str) -> Vec<(u32, StoreReader)> {
+        let readers = self
+            .0
+            .read()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        readers
+            .get(store)
+            .into_iter()
+            .flatten()
+            .map(|(partition, reader)| (*partition, reader.clone()))
+            .collect()
+    }
+}
+
+/// A typed view of one store's partitions in this process.
+pub struct View<K, V> {
+    views: Views,
+    store: String,
+    timestamped: bool,
+    key: FormatOf<K>,
+    value: FormatOf<V>,
+}
+
+impl<K: 'static, V: 'static> View<K, V> {
+    pub(crate) fn new(topology: &Topology, views: &Views, store: &str) -> Result<Self> {
+        let (number, info) = topology
+            .stores()
+            .enumerate()
+            .find(|(_, info)| info.name == store)
+            .ok_or_else(|| Error::Config(format!("the topology has no store '{store}'")))?;
+        let (key, value) = topology.store_formats::<K, V>(number).ok_or_else(|| {
+            let (key, value) = (std::any::type_name::<K>(), std::any::type_name::<V>());
+            Error::Config(format!(
+                "store '{store}' does not hold {key} -> {value}; ask with the types of its table"
+            ))
+        })?;
+        Ok(Self {
+            views: views.clone(),
+            store: store.into(),
+            timestamped: info.timestamped,
+            key,
+            value,
+        })
+    }
+
+    /// The value under `key`.
+    pub fn get(&self, key: &K) -> Result<Option<V>> {
+        let mut bytes = Vec::new();
+        self.key
+            .encode(&self.store, &mut Headers::default(), key, &mut bytes)
+            .map_err(|error| Error::Config(format!("store '{}': {error}", self.store)))?;
+        let mut value = Vec::new();
+        for (_, reader) in self.views.readers(&self.store) {
+            if reader.get(&bytes, &mut value)? {
+                return self.decode(&value).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Visits every entry, partition by partition, each in byte order of its keys.
+    pub fn for_each(&self, mut visit: impl FnMut(K, V)) -> Result<()> {
+        let mut failure = None;
+        for (_, reader) in self.views.readers(&self.store) {
+            reader.scan(KeyRange::ALL, Direction::Forward, &mut |key, value| {
+                let key = self.key.decode(&self.store, HeadersRef::NONE, key);
+                let key =
+                    key.map_err(|error| Error::Config(format!("store '{}': {error}", self.store)));
+                match key.and_then(|key| Ok((key, self.decode(value)?))) {
+                    Ok((key, value)) => {
+                        visit(key, value);
+                        ControlFlow::Continue(())
+                    }
+                    Err(error) => {
+                        failure = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            })?;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Every entry.
+    pub fn all(&self) -> Result<Vec<(K, V)>> {
+        let mut entries = Vec::new();
+        self.for_each(|key, value| entries.push((key, value)))?;
+        Ok(entries)
+    }
+
+    fn decode(&self, local: &[u8]) -> Result<V> {
+        let plain = if self.timestamped {
+            local.get(8..).unwrap_or_default()
+        } else {
+            local
+        };
+        self.value
+            .decode(&self.store, HeadersRef::NONE, plain)
+            .map_err(|error| Error::Config(format!("store '{}': {error}", self.store)))
+    }
+}

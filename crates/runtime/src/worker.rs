@@ -1,0 +1,524 @@
+//! A worker: one client, its share of the tasks, one commit at a time. `step` is the whole loop.
+//! Not a thread: a thread, a test or a simulator calls `step`. Invariant: `step` does bounded work and never waits.
+
+use crate::commit::Commit;
+use crate::output::{ClientOutput, OutputMap};
+use crate::state_dir::StateDir;
+use crate::task_slot::{Stage, TaskSlot};
+use crate::view::Views;
+use crate::{Error, Result, Settings};
+use headwater_log::{
+    Client, Completion, Fate, GroupEvent, MemberEpoch, Membership, Request, Response, Slot, TaskId,
+    TopicPartition,
+};
+use headwater_store::{Budget, RecordCache};
+use headwater_streams::Topology;
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Chunks taken from the client in one step.
+const STEP_CHUNKS_MAX: usize = 64;
+/// Completions taken from the client in one step.
+const STEP_COMPLETIONS_MAX: usize = 256;
+/// A commit starts early when this many bytes wait in the client: bounds memory and the length of a commit.
+const APPEND_BYTES_SOFT: usize = 32 << 20;
+
+/// What a client's slot is read for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SlotUse {
+    Input(TaskId, usize),
+    Restore(TaskId, usize),
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Records processed.
+    pub records: usize,
+    /// True when calling again at once would do more.
+    pub busy: bool,
+    /// True after a requested stop: every task is closed and the group is left.
+    pub stopped: bool,
+}
+
+/// Runs its share of a topology's tasks.
+pub struct Worker {
+    pub(crate) settings: Settings,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) client: Box<dyn Client>,
+    pub(crate) group: Arc<str>,
+    pub(crate) member: Arc<str>,
+    pub(crate) epoch: MemberEpoch,
+    pub(crate) tasks: BTreeMap<TaskId, TaskSlot>,
+    pub(crate) slots: FxHashMap<Slot, SlotUse>,
+    pub(crate) cache: RecordCache,
+    pub(crate) output: OutputMap,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) state_dir: Arc<StateDir>,
+    pub(crate) views: Views,
+    pub(crate) repartition_topics: BTreeSet<String>,
+    pub(crate) commit: Commit,
+    /// Something was processed that no commit covers yet.
+    pub(crate) uncommitted: bool,
+    pub(crate) committed_at: Duration,
+    pub(crate) purged_at: Duration,
+    pub(crate) checkpointed_at: Duration,
+    pub(crate) commits: u64,
+    pub(crate) stopping: bool,
+    pub(crate) append_bytes_soft: usize,
+    left: bool,
+}
+
+/// What workers of one process share.
+pub(crate) struct Process {
+    pub(crate) id: Arc<str>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) state_dir: Arc<StateDir>,
+    pub(crate) views: Views,
+}
+
+impl Worker {
+    /// A worker that has asked to join its group. `number` tells the workers of a process apart.
+    pub(crate) fn new(
+        topology: &Arc<Topology>,
+        settings: Settings,
+        mut client: Box<dyn Client>,
+        process: &Process,
+        number: usize,
+    ) -> Result<Self> {
+        let group: Arc<str> = topology.application().into();
+        let member: Arc<str> = format!("{}-{number}", process.id).into();
+        let subtopologies = topology.membership();
+        let repartition_topics = subtopologies
+            .iter()
+            .flat_map(|part| {
+                part.repartition_sources
+                    .iter()
+                    .map(|topic| topic.name.clone())
+            })
+            .collect();
+        client.join(Membership {
+            group: group.clone(),
+            member: member.clone(),
+            process: process.id.clone(),
+            subtopologies,
+            standby_replicas: settings.standby_replicas,
+            session_timeout_ms: settings.session_timeout_ms,
+            rebalance_timeout_ms: settings.rebalance_timeout_ms,
+        })?;
+        let now = settings.world.clock.elapsed();
+        Ok(Self {
+            cache: RecordCache::new(settings.cache_bytes_max / settings.workers.max(1)),
+            output: OutputMap::new(topology),
+            topology: topology.clone(),
+            client,
+            group,
+            member,
+            epoch: MemberEpoch::default(),
+            tasks: BTreeMap::new(),
+            slots: FxHashMap::default(),
+            budget: process.budget.clone(),
+            state_dir: process.state_dir.clone(),
+            views: process.views.clone(),
+            repartition_topics,
+            commit: Commit::Idle,
+            uncommitted: false,
+            committed_at: now,
+            purged_at: now,
+            checkpointed_at: now,
+            commits: 0,
+            stopping: false,
+            append_bytes_soft: APPEND_BYTES_SOFT,
+            left: false,
+            settings,
+        })
+    }
+
+    /// One turn of the crank: assignment, restore, fetch, process, punctuate, commit.
+    pub fn step(&mut self) -> Result<Step> {
+        if self.left {
+            return Ok(Step {
+                stopped: true,
+                ..Step::default()
+            });
+        }
+        let mut step = Step::default();
+        step.busy |= self.take_completions()?;
+        step.busy |= self.take_assignment()?;
+        step.busy |= self.open_waiting();
+        step.busy |= self.take_chunks()?;
+        match self.process() {
+            Ok(records) => step.records = records,
+            // A task that failed half way through a record is taken back with the whole commit.
+            Err(Error::Log(error)) if error.fate() != Fate::Fatal => self.commit_failed(&error)?,
+            Err(error) => return Err(error),
+        }
+        step.busy |= step.records > 0;
+        step.busy |= self.commit_if_due()?;
+        self.checkpoint_one()?;
+        if self.stopping {
+            self.close_revoked()?;
+            step.stopped = self.leave_if_done();
+        }
+        Ok(step)
+    }
+
+    /// Asks for a clean end: commit, close, checkpoint, leave. `step` until it says `stopped`.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// The time at which `step` has something to do again without being woken.
+    pub fn idle_for(&self) -> Duration {
+        let interval = Duration::from_millis(self.settings.commit_interval_ms);
+        let elapsed = self
+            .settings
+            .world
+            .clock
+            .elapsed()
+            .saturating_sub(self.committed_at);
+        if self.uncommitted {
+            interval.saturating_sub(elapsed)
+        } else {
+            interval
+        }
+    }
+
+    /// Commits that took effect.
+    pub fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// The tasks that process records.
+    pub fn running(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.tasks
+            .values()
+            .filter(|slot| matches!(slot.stage, Stage::Running(_)))
+            .map(|slot| slot.id)
+    }
+
+    fn take_completions(&mut self) -> Result<bool> {
+        for taken in 0..STEP_COMPLETIONS_MAX {
+            let Some(Completion { ticket, result }) = self.client.poll() else {
+                return Ok(taken > 0);
+            };
+            if self.commit_completed(ticket, &result)? {
+                continue;
+            }
+            let Some(id) = self
+                .tasks
+                .values()
+                .find(|slot| slot.awaits(ticket))
+                .map(|slot| slot.id)
+            else {
+                continue; // An answer for a task that is gone, or one that nobody awaits.
+            };
+            match result {
+                Ok(response) => self.task_answered(id, response)?,
+                Err(error) if error.fate() == Fate::Fatal => return Err(error.into()),
+                Err(_) => {
+                    // Asked again from the start: positions must be read before ends.
+                    if let Some(slot) = self.tasks.get_mut(&id) {
+                        slot.stage = Stage::Waiting;
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn task_answered(&mut self, id: TaskId, response: Response) -> Result<()> {
+        if let Response::Offsets(offsets) = response {
+            let mut ends: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
+            let Some(slot) = self.tasks.get_mut(&id) else {
+                return Ok(());
+            };
+            let inputs = slot.inputs(&self.topology);
+            for (index, (partition, offset)) in offsets.into_iter().enumerate() {
+                if index < inputs.len() {
+                    slot.starts.insert(partition, offset);
+                } else {
+                    // Start, then end, of each changelog.
+                    ends.entry(partition)
+                        .and_modify(|range| range.1 = offset)
+                        .or_insert((offset, offset));
+                }
+            }
+            return self.begin_restore(id, &ends);
+        }
+        let Some(slot) = self.tasks.get_mut(&id) else {
+            return Ok(());
+        };
+        if let Some(request) = slot.answered(&self.topology, response)? {
+            let is_topics = matches!(request, Request::DescribeTopics(_));
+            let ticket = self.client.submit(request);
+            slot.stage = if is_topics {
+                Stage::Topics(ticket)
+            } else {
+                Stage::Ends(ticket)
+            };
+        }
+        Ok(())
+    }
+
+    fn take_assignment(&mut self) -> Result<bool> {
+        let mut any = false;
+        while let Some(event) = self.client.group_event() {
+            any = true;
+            match event {
+                GroupEvent::Assigned(assignment) => {
+                    self.epoch = assignment.epoch;
+                    let wanted: BTreeSet<TaskId> = assignment.active.into_iter().collect();
+                    for slot in self.tasks.values_mut() {
+                        slot.revoked = !wanted.contains(&slot.id);
+                    }
+                    for id in wanted {
+                        self.tasks.entry(id).or_insert_with(|| TaskSlot::new(id));
+                    }
+                    self.close_revoked()?;
+                }
+                GroupEvent::Fenced(reason) => self.fenced(&reason)?,
+                GroupEvent::NotReady(reason) => {
+                    self.settings.listener.notice(&format!("waiting: {reason}"))
+                }
+                GroupEvent::Refused(reason) => return Err(Error::Group(reason)),
+            }
+        }
+        Ok(any)
+    }
+
+    /// Starts tasks whose directory is free and that no pending settlement holds back.
+    fn open_waiting(&mut self) -> bool {
+        if !matches!(self.commit, Commit::Idle | Commit::Pending { .. }) {
+            return false;
+        }
+        let mut any = false;
+        for slot in self.tasks.values_mut() {
+            if !matches!(slot.stage, Stage::Waiting) || slot.revoked || self.stopping {
+                continue;
+            }
+            if slot.dir.is_none() {
+                slot.dir = self.state_dir.take(slot.id);
+            }
+            if slot.dir.is_some() {
+                let partitions = Some(slot.inputs(&self.topology));
+                let ticket = self.client.submit(Request::CommittedOffsets {
+                    group: self.group.clone(),
+                    partitions,
+                });
+                slot.stage = Stage::Committed(ticket);
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn take_chunks(&mut self) -> Result<bool> {
+        for taken in 0..STEP_CHUNKS_MAX {
+            let Some(chunk) = self.client.fetch()? else {
+                return Ok(taken > 0);
+            };
+            match self.slots.get(&chunk.slot).copied() {
+                Some(SlotUse::Restore(id, index)) => self.restore_chunk(id, index, chunk)?,
+                Some(SlotUse::Input(id, index)) => self.input_chunk(id, index, chunk),
+                None => self.client.recycle(chunk),
+            }
+        }
+        Ok(true)
+    }
+
+    fn input_chunk(&mut self, id: TaskId, index: usize, chunk: headwater_log::Chunk) {
+        let Some(slot) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        let Stage::Running(task) = &mut slot.stage else {
+            return;
+        };
+        let client_slot = chunk.slot;
+        task.add_chunk(index, chunk);
+        let waits = task
+            .inputs()
+            .nth(index)
+            .map_or(0, |input| input.queued_bytes);
+        if waits >= self.settings.input_bytes_max && !slot.paused[index] {
+            slot.paused[index] = true;
+            self.client.stop_reading(client_slot);
+        }
+    }
+
+    fn process(&mut self) -> Result<usize> {
+        let mut records = 0;
+        if !matches!(self.commit, Commit::Idle | Commit::Pending { .. })
+            || self.client.appended_bytes() >= 2 * self.append_bytes_soft
+        {
+            return Ok(0);
+        }
+        let now = self.settings.world.clock.now_ms();
+        for slot in self.tasks.values_mut() {
+            let Stage::Running(task) = &mut slot.stage else {
+                continue;
+            };
+            if slot.revoked {
+                continue; // Its last commit covers what is done; more would never be committed.
+            }
+            if slot.input_slots.len() > 1 {
+                for (index, client_slot) in slot.input_slots.iter().enumerate() {
+                    task.set_end(index, self.client.end_offset(*client_slot));
+                }
+            }
+            let mut output = ClientOutput {
+                client: &mut *self.client,
+                map: &mut self.output,
+            };
+            let progress = task.process(
+                &mut self.cache,
+                &mut output,
+                now,
+                self.settings.step_records_max,
+            )?;
+            let punctuated = task.punctuate(&mut self.cache, &mut output, now)?;
+            records += progress.records;
+            self.uncommitted |= progress.records > 0 || punctuated > 0;
+            let client = &mut self.client;
+            task.take_spent(|chunk| client.recycle(chunk));
+            resume_inputs(slot, &mut **client, self.settings.input_bytes_max);
+        }
+        Ok(records)
+    }
+
+    /// Writes at most one store's committed state to disk: those over their budget, and in turn those that are due.
+    fn checkpoint_one(&mut self) -> Result<()> {
+        let now = self.settings.world.clock.elapsed();
+        let due = now.saturating_sub(self.checkpointed_at)
+            >= Duration::from_millis(self.settings.checkpoint_interval_ms);
+        let mut any = false;
+        for slot in self.tasks.values_mut() {
+            let Stage::Running(task) = &mut slot.stage else {
+                continue;
+            };
+            for (_, store) in task.stores() {
+                let behind =
+                    store.position().is_some() && store.position() != store.checkpoint_position();
+                if store.needs_checkpoint() || (due && behind) {
+                    store.checkpoint()?;
+                    self.settings.listener.checkpointed(slot.id, store.name());
+                    any = true;
+                    if !due {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        if due || any {
+            self.checkpointed_at = now;
+        }
+        Ok(())
+    }
+
+    /// Stops reading for a task.
+    pub(crate) fn stop_inputs(&mut self, id: TaskId) {
+        let client = &mut self.client;
+        self.slots.retain(|client_slot, slot_use| {
+            let (SlotUse::Input(owner, _) | SlotUse::Restore(owner, _)) = slot_use;
+            if *owner == id {
+                client.stop_reading(*client_slot);
+            }
+            *owner != id
+        });
+    }
+
+    /// Closes tasks that are to be given up and have nothing uncommitted; tells the group what is left.
+    pub(crate) fn close_revoked(&mut self) -> Result<()> {
+        if !matches!(self.commit, Commit::Idle) {
+            return Ok(());
+        }
+        let running_may_close = !self.uncommitted && self.client.appended_bytes() == 0;
+        let ids: Vec<TaskId> = self
+            .tasks
+            .values()
+            .filter(|slot| slot.revoked || self.stopping)
+            .filter(|slot| running_may_close || !matches!(slot.stage, Stage::Running(_)))
+            .map(|slot| slot.id)
+            .collect();
+        for id in &ids {
+            self.stop_inputs(*id);
+            let Some(slot) = self.tasks.remove(id) else {
+                continue;
+            };
+            if let Stage::Running(task) = slot.stage {
+                let mut output = ClientOutput {
+                    client: &mut *self.client,
+                    map: &mut self.output,
+                };
+                for (number, mut store) in task.close(&mut self.cache, Some(&mut output))? {
+                    if let Some(info) = self.topology.store(number) {
+                        self.views.remove(&info.name, id.partition);
+                    }
+                    if store.position() != store.checkpoint_position() {
+                        store.checkpoint()?;
+                    }
+                }
+            }
+        }
+        let held: Vec<TaskId> = self.tasks.keys().copied().collect();
+        if !ids.is_empty() || !held.is_empty() {
+            self.client.own(&held, &[]);
+        }
+        Ok(())
+    }
+
+    /// No longer the owner: every task and everything uncommitted is dropped; the client joins anew.
+    pub(crate) fn fenced(&mut self, reason: &str) -> Result<()> {
+        self.settings.listener.notice(&format!(
+            "worker {} was fenced and drops its tasks: {reason}",
+            self.member
+        ));
+        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in ids {
+            self.stop_inputs(id);
+            let Some(slot) = self.tasks.remove(&id) else {
+                continue;
+            };
+            if let Stage::Running(mut task) = slot.stage {
+                task.abort(&mut self.cache);
+                for (number, _) in task.close(&mut self.cache, None)? {
+                    if let Some(info) = self.topology.store(number) {
+                        self.views.remove(&info.name, id.partition);
+                    }
+                }
+            }
+        }
+        self.commit = Commit::Idle;
+        self.uncommitted = false;
+        self.client.submit(Request::Abort);
+        self.client.own(&[], &[]);
+        Ok(())
+    }
+
+    fn leave_if_done(&mut self) -> bool {
+        if !self.tasks.is_empty() || !matches!(self.commit, Commit::Idle) {
+            return false;
+        }
+        self.client.leave();
+        self.left = true;
+        true
+    }
+}
+
+/// Reads on where enough was consumed.
+fn resume_inputs(slot: &mut TaskSlot, client: &mut dyn Client, input_bytes_max: usize) {
+    if !slot.paused.contains(&true) {
+        return;
+    }
+    let Stage::Running(task) = &slot.stage else {
+        return;
+    };
+    for (index, input) in task.inputs().enumerate() {
+        if slot.paused[index] && input.queued_bytes < input_bytes_max / 2 {
+            slot.paused[index] = false;
+            client.read_from(slot.input_slots[index], input.fetch_position);
+        }
+    }
+}
