@@ -26,7 +26,7 @@ mod signal;
 pub use embedded::{EmbeddedLog, TopicLoader};
 pub use error::{Error, Result};
 pub use headwater_log as log;
-pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
+pub use headwater_log::{Guarantee, TaskId, TopicPartition};
 pub use headwater_runtime::{
     Committed, ConfigName, Listener, Quiet, Reset, ResetPlan, RestoreProgress, Running, Settings,
     SourceWriter, Verdict, View, config_names, reset,
