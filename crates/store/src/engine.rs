@@ -9,8 +9,11 @@ pub(crate) mod segments;
 
 use crate::{Direction, KeyRange, Result};
 
-/// The entries of a checkpoint: ascending keys, each once; `None` is a deletion.
-pub(crate) type Entries<'a> = dyn Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + 'a;
+/// A key and its value; `None` is a deletion.
+pub(crate) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// The entries of a checkpoint: ascending keys, each once.
+pub(crate) type Entries<'a> = dyn Iterator<Item = Change<'a>> + 'a;
 
 /// An ordered map in memory or on disk. Every method may be called from any thread, `write` from one at a time.
 pub(crate) trait Engine: Send + Sync {

@@ -83,10 +83,11 @@ impl Routing {
 
 /// Kafka Streams' segment interval of versioned stores.
 fn versioned_interval_ms(history_retention_ms: i64) -> i64 {
-    match history_retention_ms {
-        ..=60_000 => (history_retention_ms / 3).max(2_000),
-        ..=300_000 => (history_retention_ms / 5).max(20_000),
-        ..=3_600_000 => (history_retention_ms / 12).max(60_000),
-        _ => (history_retention_ms / 24).max(300_000),
-    }
+    let (parts, least_ms) = match history_retention_ms {
+        i64::MIN..60_001 => (3, 2_000),
+        60_001..300_001 => (5, 20_000),
+        300_001..3_600_001 => (12, 60_000),
+        _ => (24, 300_000),
+    };
+    (history_retention_ms / parts).max(least_ms)
 }

@@ -155,7 +155,7 @@ impl<'a> CommittedScan<'a> {
             limit: FIRST_CHUNK_ENTRIES,
         };
         collect(
-            &*scan.shared.read(),
+            &scan.shared.read(),
             &scan.query,
             scan.limit,
             &mut scan.chunk,
@@ -189,7 +189,7 @@ impl<'a> CommittedScan<'a> {
         }
         self.limit = (self.limit * 4).min(CHUNK_ENTRIES_MAX);
         self.at = 0;
-        collect(&*self.shared.read(), &rest, self.limit, &mut self.chunk)?;
+        collect(&self.shared.read(), &rest, self.limit, &mut self.chunk)?;
         self.check_readable()
     }
 

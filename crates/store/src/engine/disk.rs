@@ -6,6 +6,11 @@
 //!
 //! Invariant: damage is an [`Error::Corrupt`], never a panic: each call into the tree is caught.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the tree uses the file system directly; so does the look at what it left"
+)]
+
 use super::{Cursor, Engine, Entries};
 use crate::{Budget, Direction, Error, KeyRange, Result, compactor::Compact};
 use lsm_tree::{AbstractTree, AnyTree, Guard, SeqNo, SequenceNumberCounter, compaction::Leveled};
@@ -61,6 +66,7 @@ struct Background {
 impl DiskEngine {
     /// Opens the tree in `path`, creating it when absent.
     pub(crate) fn open(path: &Path, budget: &Arc<Budget>) -> Result<Self> {
+        check_current(path)?;
         let seqno = SequenceNumberCounter::default();
         let config = lsm_tree::Config::new(path, seqno.clone(), SequenceNumberCounter::default())
             .use_cache(budget.block_cache())
@@ -220,6 +226,16 @@ impl Compact for Background {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     }
+}
+
+/// The tree takes a directory without its file `current` for a new one, and would forget the tables in it.
+fn check_current(path: &Path) -> Result<()> {
+    let tables =
+        std::fs::read_dir(path.join("tables")).is_ok_and(|mut tables| tables.next().is_some());
+    if tables && !path.join("current").exists() {
+        return Err(corrupt(path, "the file `current` is missing".to_owned()));
+    }
+    Ok(())
 }
 
 fn prefixed(key: &[u8]) -> Vec<u8> {

@@ -14,6 +14,30 @@ pub(crate) fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Io { path, source }
 }
 
+/// Creates `dir` and its parents so that their names survive a crash.
+pub(crate) fn create_dir(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let mut created = Vec::new();
+    for ancestor in dir
+        .ancestors()
+        .filter(|ancestor| !ancestor.as_os_str().is_empty())
+    {
+        if disk.exists(ancestor).map_err(io_error(ancestor))? {
+            break;
+        }
+        created.push(ancestor);
+    }
+    disk.create_dir_all(dir).map_err(io_error(dir))?;
+    for parent in created.iter().rev().filter_map(|created| created.parent()) {
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        disk.sync_dir(parent).map_err(io_error(parent))?;
+    }
+    Ok(())
+}
+
 /// Replaces the file `name` in `dir`, durably.
 pub(crate) fn replace(disk: &dyn Disk, dir: &Path, name: &str, mut bytes: Vec<u8>) -> Result<()> {
     let (path, temporary) = (dir.join(name), dir.join(format!("{name}.tmp")));

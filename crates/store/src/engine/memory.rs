@@ -38,7 +38,7 @@ impl MemoryEngine {
     pub(crate) fn open(dir: Option<(&Arc<dyn Disk>, &Path)>) -> Result<Self> {
         let mut state = State::default();
         if let Some((disk, dir)) = dir {
-            disk.create_dir_all(dir).map_err(file::io_error(dir))?;
+            file::create_dir(&**disk, dir)?;
             if let Some(bytes) = file::read(&**disk, dir, IMAGE)? {
                 state = decode(&bytes).ok_or_else(|| Error::Corrupt {
                     path: dir.join(IMAGE),

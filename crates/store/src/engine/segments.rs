@@ -2,7 +2,7 @@
 //! Not a cache. A segmented store keeps its metadata in the file `checkpoint` beside its segments, written after them.
 //! Invariant: the segments a checkpoint lists hold everything before its position that is not beyond retention.
 
-use super::{Cursor, Engine, Entries, disk::DiskEngine, file, memory::MemoryEngine};
+use super::{Change, Cursor, Engine, Entries, disk::DiskEngine, file, memory::MemoryEngine};
 use crate::{
     Budget, Direction, EngineKind, Error, KeyRange, Layout, Result, StoreOptions,
     checkpoint::Checkpoint,
@@ -89,7 +89,7 @@ impl Segments {
     fn find(&mut self) -> Result<Option<Checkpoint>> {
         let names = match &self.dir {
             Some(dir) => {
-                self.disk.create_dir_all(dir).map_err(file::io_error(dir))?;
+                file::create_dir(&*self.disk, dir)?;
                 self.disk.list(dir).map_err(file::io_error(dir))?
             }
             None => Vec::new(),
@@ -161,6 +161,7 @@ impl Segments {
                 &dir.join(name),
             )))?)),
             (EngineKind::Disk, Some(dir)) if self.disk.is_real() => {
+                file::create_dir(&*self.disk, &dir.join(name))?;
                 Ok(Arc::new(DiskEngine::open(&dir.join(name), &self.budget)?))
             }
             (EngineKind::Disk, _) => Err(Error::Refused {
@@ -259,30 +260,22 @@ impl Segments {
         if let Some(plain) = &self.plain {
             return plain.write(entries, Some(&checkpoint.encode()));
         }
-        let mut by_segment: BTreeMap<i64, Vec<(&[u8], Option<&[u8]>)>> = BTreeMap::new();
+        let mut by_segment: BTreeMap<i64, Vec<Change<'_>>> = BTreeMap::new();
         for (key, value) in entries {
             by_segment
                 .entry(self.routing.segment_of(key, &self.name)?)
                 .or_default()
                 .push((key, value));
         }
-        let mut created = false;
         for (id, entries) in by_segment {
             let engine = {
                 let mut segments = self.lock();
-                created |= !segments.contains_key(&id);
                 segments.entry(id).or_insert(None);
                 self.segment(&mut segments, id)?
             };
             if let Some(engine) = engine {
                 engine.write(&mut entries.into_iter(), None)?;
             }
-        }
-        if let Some(dir) = &self.dir
-            && created
-        {
-            // Before the metadata lists them: a listed segment that is missing counts as damage.
-            self.disk.sync_dir(dir).map_err(file::io_error(dir))?;
         }
         self.write_checkpoint(checkpoint)
     }
