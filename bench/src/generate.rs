@@ -1,0 +1,35 @@
+//! The inputs of the yardsticks: the same records every time. Not random: a multiplier spreads the keys.
+//! Invariant: record `n` depends on `n` and the number of keys only.
+
+use anyhow::Result;
+use headwater::EmbeddedLog;
+use headwater::log::{AppendRecord, HeadersRef};
+
+/// Bytes of a value.
+pub(crate) const VALUE_BYTES: usize = 100;
+/// Records in one commit while the input is filled.
+const COMMIT_RECORDS: u64 = 50_000;
+/// A prime: consecutive records have distant keys.
+const SPREAD: u64 = 7_919;
+
+/// Fills `topic` with `records` records of `keys` keys.
+pub(crate) fn fill(log: &EmbeddedLog, topic: &str, records: u64, keys: u64, partitions: u32) -> Result<()> {
+    let mut writer = log.source_writer("bench", topic)?;
+    writer.ensure_topic(topic, partitions)?;
+    let value = [b'v'; VALUE_BYTES];
+    for number in 0..records {
+        let key = format!("key-{:07}", number.wrapping_mul(SPREAD) % keys);
+        let record = AppendRecord {
+            timestamp: 1_600_000_000_000 + number as i64,
+            key: Some(key.as_bytes()),
+            value: Some(&value),
+            headers: HeadersRef::NONE,
+        };
+        writer.append_raw(topic, &record)?;
+        if (number + 1) % COMMIT_RECORDS == 0 {
+            writer.commit(number + 1)?;
+        }
+    }
+    writer.commit(records)?;
+    Ok(())
+}
