@@ -3,6 +3,7 @@
 //! Invariant: a commit that was answered is on the medium, whole, and nothing else is ever shown.
 
 mod checkpoint;
+mod cleaner;
 mod client;
 mod compaction;
 mod core;

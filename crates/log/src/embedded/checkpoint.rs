@@ -102,7 +102,11 @@ impl Core {
         if self.state.names_dirty.swap(false, Ordering::AcqRel) {
             sync_dir(disk, self.state.topics_dir())?;
         }
+        let settled = std::mem::take(&mut *lock(&self.state.settled));
         checkpoint.snapshot.store(disk, &self.dir)?;
+        for partition in settled {
+            partition.compacting.fetch_sub(1, Ordering::AcqRel);
+        }
         let sequence = checkpoint.snapshot.sequence;
         self.cut_journal(sequence);
         self.settle_cleaned(sequence)?;
@@ -140,7 +144,7 @@ impl Core {
                 settle(&*self.world.disk, &segment)?;
                 partition.names_dirty.store(true, Ordering::Release);
             }
-            partition.compacting.store(false, Ordering::Release);
+            lock(&self.state.settled).push(partition);
         }
         lock(&self.state.cleaned).extend(later);
         Ok(())

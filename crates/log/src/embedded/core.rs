@@ -6,7 +6,7 @@ use super::{
     checkpoint::Checkpoint,
     client::Mailbox,
     entry::{self, Op},
-    journal::{ENTRY_HEADER_LEN, FILE_HEADER_LEN, Journal},
+    journal::{ENTRY_HEADER_LEN, Journal},
     options::{ENTRY_BYTES_MAX, EmbeddedOptions, JOURNAL_OVERRUN_MAX, WARNINGS_MAX},
     queue::{Queue, Submission, Work},
     state::{Changes, State},
@@ -122,8 +122,20 @@ impl Core {
         let pushed = lock(&self.queue).push(submission);
         match pushed {
             Ok(()) => self.work.notify_one(),
-            Err((submission, error)) => answer(&submission, Err(error)),
+            Err(submission) => {
+                let why = format!(
+                    "{} requests wait for the log's disk already",
+                    self.options.queue_requests_max
+                );
+                answer(&submission, Err(Error::Unavailable(why)));
+            }
         }
+    }
+
+    /// Queues the log's own request, which no limit refuses: there are few, at most one for each thing to maintain.
+    pub(super) fn submit_own(&self, submission: Submission) {
+        lock(&self.queue).push_own(submission);
+        self.work.notify_one();
     }
 
     /// Wakes the log's thread.
@@ -240,9 +252,7 @@ impl Core {
             self.state.apply(sequence, &op, &mut changes)?;
         }
         self.state.publish(&changes, entry::ops(body).flatten());
-        super::recovery::write_hint(&*writer.acknowledged, self.log_id, sequence).map_err(
-            |error| Error::io(&self.dir, "write the acknowledged sequence number", &error),
-        )?;
+        self.write_hint(writer)?;
         if let Some(following) = following {
             writer.journal = following;
             self.take_checkpoint(sequence);
@@ -279,16 +289,15 @@ impl Core {
         }
         self.checkpoint_wanted.store(false, Ordering::Release);
         let sequence = writer.journal.last();
-        match Journal::create(
-            &*self.world.disk,
-            &self.dir.join(super::recovery::JOURNAL_DIR),
-            self.log_id,
-            sequence + 1,
-        ) {
-            Ok(following) => writer.journal = following,
-            Err(error) => {
-                self.poison(&error);
-                return true;
+        // An empty file is the next file already; made anew it would be gone for a moment, though an entry promised it.
+        if !writer.journal.is_empty() {
+            let dir = self.dir.join(super::recovery::JOURNAL_DIR);
+            match Journal::create(&*self.world.disk, &dir, self.log_id, sequence + 1) {
+                Ok(following) => writer.journal = following,
+                Err(error) => {
+                    self.poison(&error);
+                    return true;
+                }
             }
         }
         self.take_checkpoint(sequence);
@@ -301,7 +310,17 @@ impl Core {
             self.begin_checkpoint(writer);
         }
         self.make_checkpoint();
-        self.check_poison()
+        self.check_poison()?;
+        // Only behind a checkpoint: what recovery found in the page cache of a killed process was not durable before it.
+        match lock(&self.writer).as_ref() {
+            Some(writer) => self.write_hint(writer),
+            None => Ok(()),
+        }
+    }
+
+    fn write_hint(&self, writer: &Writer) -> Result<()> {
+        super::recovery::write_hint(&*writer.acknowledged, self.log_id, writer.journal.last())
+            .map_err(|error| Error::io(&self.dir, "write the acknowledged sequence number", &error))
     }
 
     /// The end of the log: what is queued is served, and the next opening finds nothing to replay.
@@ -310,7 +329,7 @@ impl Core {
         self.make_checkpoint();
         let written = lock(&self.writer)
             .as_ref()
-            .is_some_and(|writer| writer.journal.len() > FILE_HEADER_LEN as u64);
+            .is_some_and(|writer| !writer.journal.is_empty());
         if written && self.check_poison().is_ok() {
             // Warned of by the poison; the journal is whole, so the next opening replays it.
             let _ = self.checkpoint_now();

@@ -61,6 +61,10 @@ impl Journal {
         let file = disk
             .open(&path, OpenMode::ReadWrite)
             .map_err(|error| Error::io(&path, "open the journal", &error))?;
+        // A killed process may have left the file or its name in the page cache only.
+        file.sync()
+            .and_then(|()| disk.sync_dir(dir))
+            .map_err(|error| Error::io(&path, "sync the journal", &error))?;
         Ok(Self {
             dir: dir.to_owned(),
             log_id,
@@ -77,14 +81,14 @@ impl Journal {
         self.next - 1
     }
 
-    /// The sequence number of the entry written next.
-    pub(super) fn next(&self) -> u64 {
-        self.next
-    }
-
     /// Bytes in the open file.
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// True when the open file holds no entry.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == FILE_HEADER_LEN as u64
     }
 
     /// An empty payload to be filled and given to [`Journal::write`]: behind room for the header.

@@ -28,7 +28,11 @@ impl Core {
         }
         schedule.next = now + Duration::from_millis(self.options.maintenance_interval_ms);
         let worked = self.retain() | self.compact();
-        if !lock(&self.state.doomed).is_empty() || !lock(&self.state.cleaned).is_empty() {
+        let state = &self.state;
+        let waiting = !lock(&state.doomed).is_empty()
+            || !lock(&state.cleaned).is_empty()
+            || !lock(&state.settled).is_empty();
+        if waiting {
             self.checkpoint_wanted.store(true, Ordering::Release);
             self.nudge();
         }

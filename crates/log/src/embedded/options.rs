@@ -58,5 +58,3 @@ pub(super) const COORDINATOR_TICK_MS: u64 = 100;
 pub(super) const HEARTBEAT_MS: u64 = 100;
 /// Warnings kept for [`super::EmbeddedLog::warnings`]; later ones only go to stderr.
 pub(super) const WARNINGS_MAX: usize = 1000;
-/// Removed files that wait for a checkpoint before one is asked for.
-pub(super) const DOOMED_FILES_MAX: usize = 64;

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, RwLock, Weak,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
 };
 
@@ -32,8 +32,8 @@ pub(super) struct Partition {
     pub(super) names_dirty: AtomicBool,
     /// The topic was deleted.
     pub(super) deleted: AtomicBool,
-    /// A compaction is under way or waits for a checkpoint.
-    pub(super) compacting: AtomicBool,
+    /// Compacted files that wait for their journal entry or their checkpoint.
+    pub(super) compacting: AtomicUsize,
     /// Clients to wake when `end` moves.
     readers: Mutex<Vec<Weak<Mailbox>>>,
 }
@@ -89,7 +89,7 @@ impl Partition {
             cleaned_to: AtomicI64::new(record.cleaned_to),
             names_dirty: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
-            compacting: AtomicBool::new(false),
+            compacting: AtomicUsize::new(0),
             readers: Mutex::default(),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 impl Core {
@@ -29,7 +29,9 @@ impl Core {
             Work::Expire(starts) => {
                 for (name, start) in starts {
                     // The topic may be gone since retention looked at it.
-                    if let Ok(partition) = self.state.partition(name) {
+                    if let Ok(partition) = self.state.partition(name)
+                        && partition.start() < *start
+                    {
                         move_start(payload, partition.topic, name, *start);
                     }
                 }
@@ -275,10 +277,9 @@ impl Core {
         if outcome.still_holds() {
             outcome.op().put(payload);
         } else {
-            outcome
-                .partition
-                .compacting
-                .store(false, std::sync::atomic::Ordering::Release);
+            outcome.partition.compacting.fetch_sub(1, Ordering::AcqRel);
+            // Doomed as of the entry before: any checkpoint may remove it.
+            lock(&self.state.doomed).push((0, outcome.path.clone()));
         }
     }
 }

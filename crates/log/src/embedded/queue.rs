@@ -2,7 +2,7 @@
 //! Not a scheduler. Invariant: requests of one client are served in the order submitted.
 
 use super::client::Mailbox;
-use crate::{CommitRequest, Error, Offset, Request, Ticket, TopicPartition};
+use crate::{CommitRequest, Offset, Request, Ticket, TopicPartition};
 use std::{collections::VecDeque, sync::Arc};
 
 /// Sealed batches for one partition, each with its number of records.
@@ -59,14 +59,18 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    /// Adds a request, or hands it back with the reason.
-    pub(super) fn push(&mut self, submission: Submission) -> Result<(), (Submission, Error)> {
+    /// Adds a request, or hands it back because the queue is full.
+    pub(super) fn push(&mut self, submission: Submission) -> Result<(), Box<Submission>> {
         if self.waiting.len() >= self.max {
-            let why = format!("{} requests wait for the log's disk already", self.max);
-            return Err((submission, Error::Unavailable(why)));
+            return Err(Box::new(submission));
         }
         self.waiting.push_back(submission);
         Ok(())
+    }
+
+    /// Adds a request of the log's own.
+    pub(super) fn push_own(&mut self, submission: Submission) {
+        self.waiting.push_back(submission);
     }
 
     /// The next group: one change alone, or commits and questions up to `bytes_max` of batches.

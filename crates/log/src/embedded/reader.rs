@@ -161,7 +161,7 @@ impl Reading {
                 return Err(missing(partition, position, end));
             };
             match read_batches(core, &segment, at, end, &mut buffer, bytes_max) {
-                Ok((_, taken)) if taken == 0 => {
+                Ok((_, 0)) => {
                     // The tail of a compacted segment holds nothing at or after the position.
                     self.place = partition.segment_after(&segment).map(|next| (next, 0));
                     if self.place.is_none() {

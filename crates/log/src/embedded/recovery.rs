@@ -48,6 +48,11 @@ pub(super) fn recover(
         }
         None => found(world, dir)?,
     };
+    if !read_only {
+        // A killed process may have left the meta file's name in the page cache only; what follows builds on it.
+        disk.sync_dir(dir)
+            .map_err(|error| Error::io(dir, "sync the log directory", &error))?;
+    }
     let warnings = Arc::new(Warnings::default());
     let scan = scan(&**disk, dir, &snapshot)?;
     check_hint(&**disk, dir, options, &snapshot, &scan, &warnings)?;
@@ -69,11 +74,12 @@ pub(super) fn recover(
         true => None,
         false => Some(open_writer(&**disk, dir, &snapshot, &scan)?),
     };
-    let pending = !state
-        .cleaned
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-        .is_empty();
+    // Renamed or not: the meta file must say the final name before another compaction uses the other one.
+    let mut topics = snapshot.topics.iter();
+    let pending = topics.any(|topic| {
+        let mut segments = topic.partitions.iter().flat_map(|it| &it.segments);
+        segments.any(|segment| segment.cleaned)
+    });
     Ok((
         Recovered {
             state,
@@ -274,27 +280,31 @@ fn damaged(path: &Path, position: u64, message: &str) -> Error {
 fn load(state: &State, snapshot: &Snapshot, warnings: &Warnings) -> Result<()> {
     for record in &snapshot.topics {
         let mut partitions = Vec::with_capacity(record.partitions.len());
-        for (number, partition) in record.partitions.iter().enumerate() {
+        for (number, partition_record) in record.partitions.iter().enumerate() {
             let name = TopicPartition::new(Arc::clone(&record.name), number as u32);
             let dir = state.topics_dir().join(name.to_string());
             let segments = match state.dying.contains(&record.id) {
                 true => Vec::new(),
-                false => open_segments(state, &dir, partition, warnings)?,
+                false => open_segments(state, &dir, partition_record, warnings)?,
             };
             let pending: Vec<_> = segments
                 .iter()
                 .filter(|segment| segment.cleaned.load(Ordering::Acquire))
                 .cloned()
                 .collect();
-            let partition = Arc::new(Partition::new(
-                record.id,
-                name,
-                state.topics_dir(),
-                partition,
-                segments,
-            ));
+            let topics_dir = state.topics_dir();
+            let partition = Partition::new(record.id, name, topics_dir, partition_record, segments);
+            let partition = Arc::new(partition);
+            if partition_record
+                .segments
+                .iter()
+                .any(|segment| segment.cleaned)
+            {
+                // The new name may be in the page cache only.
+                partition.names_dirty.store(true, Ordering::Release);
+            }
             for segment in pending {
-                partition.compacting.store(true, Ordering::Release);
+                partition.compacting.fetch_add(1, Ordering::AcqRel);
                 let mut cleaned = super::core::lock(&state.cleaned);
                 cleaned.push((snapshot.sequence, Arc::clone(&partition), segment));
             }
@@ -376,9 +386,6 @@ fn open_writer(disk: &dyn Disk, dir: &Path, snapshot: &Snapshot, scan: &Scan) ->
     let acknowledged = disk
         .open(&path, OpenMode::ReadWrite)
         .map_err(|error| Error::io(&path, "open the acknowledged sequence number", &error))?;
-    // Left as it is when it runs ahead by agreement, it would refuse the next opening.
-    write_hint(&*acknowledged, snapshot.log_id, scan.last)
-        .map_err(|error| Error::io(&path, "write the acknowledged sequence number", &error))?;
     Ok(Writer {
         journal: Journal::reopen(disk, &journal_dir, snapshot.log_id, last)?,
         acknowledged,

@@ -27,7 +27,7 @@ impl Core {
         if starts.is_empty() {
             return false;
         }
-        self.submit(Submission {
+        self.submit_own(Submission {
             mailbox: None,
             ticket: Ticket(0),
             work: Work::Expire(starts),
@@ -41,6 +41,10 @@ fn expired(partition: &Partition, policy: &Policy, now_ms: i64) -> Option<Offset
     let segments = partition.segments();
     let mut bytes: u64 = segments.iter().map(|segment| segment.bytes()).sum();
     let mut start = None;
+    // Age is counted from the newest record where that is older than the clock: a history that is replayed years later must
+    // not lose its windows while it is read. Kafka counts from the clock alone.
+    let newest = segments.iter().map(|segment| segment.max_timestamp()).max();
+    let now_ms = now_ms.min(newest.unwrap_or(now_ms));
     for (number, segment) in segments.iter().enumerate() {
         let last = number + 1 == segments.len();
         let old = policy.retention_ms.is_some_and(|retention_ms| {

@@ -41,6 +41,9 @@ struct Topics {
     by_id: FxHashMap<TopicId, Arc<str>>,
 }
 
+/// A compacted segment, and the sequence number of the entry that named it.
+type Cleaned = (u64, Arc<Partition>, Arc<Segment>);
+
 /// Everything but the bytes of the batches.
 pub(super) struct State {
     pub(super) files: Files,
@@ -53,7 +56,10 @@ pub(super) struct State {
     /// Files and directories that are no longer part of the log, removed after the checkpoint of the sequence number.
     pub(super) doomed: Mutex<Vec<(u64, PathBuf)>>,
     /// Compacted files that get their final names after the checkpoint of the sequence number.
-    pub(super) cleaned: Mutex<Vec<(u64, Arc<Partition>, Arc<Segment>)>>,
+    pub(super) cleaned: Mutex<Vec<Cleaned>>,
+    /// Partitions whose compacted file has its final name, which the meta file does not say yet. Until it does, no other file
+    /// may take the name that it says.
+    pub(super) settled: Mutex<Vec<Arc<Partition>>>,
     /// Partition directories were created or renamed since `topics/` was last synced.
     pub(super) names_dirty: AtomicBool,
     /// Topics whose deletion follows in the journal being replayed: their batches are not written again.
@@ -80,6 +86,7 @@ impl State {
             version: AtomicU64::new(1),
             doomed: Mutex::default(),
             cleaned: Mutex::default(),
+            settled: Mutex::default(),
             names_dirty: AtomicBool::new(false),
             dying: FxHashSet::default(),
             replaying: false,
@@ -374,8 +381,19 @@ impl State {
         for segment in &gone {
             self.files.close(segment.id);
         }
+        let exists = self.files.disk.exists(&new.path());
+        if self.replaying && !exists.is_ok_and(|exists| exists) {
+            return Err(Error::Corrupt {
+                path: new.path(),
+                position: 0,
+                message: "the file is missing, though a journal entry names it".into(),
+            });
+        }
         // The first old file is replaced by the rename of the new one; the others are removed.
         self.doom(sequence, gone.into_iter().skip(1).collect());
+        if self.replaying {
+            partition.compacting.fetch_add(1, Ordering::AcqRel);
+        }
         lock(&self.cleaned).push((sequence, partition, new));
         Ok(())
     }

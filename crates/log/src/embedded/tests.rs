@@ -2,4 +2,6 @@
 //! Invariant: each test owns its directory or its simulated disk.
 
 mod basic;
+mod crash;
 mod kit;
+mod model;

@@ -122,6 +122,15 @@ impl Session {
         }
     }
 
+    pub(super) fn topics(&mut self) -> Result<Vec<String>> {
+        match self.ask(Request::DescribeTopics(None))? {
+            Response::Topics(topics) => {
+                Ok(topics.iter().map(|topic| topic.name.to_string()).collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(super) fn committed(&mut self) -> Result<Vec<(TopicPartition, Offset)>> {
         let request = Request::CommittedOffsets {
             group: "app".into(),
