@@ -39,6 +39,14 @@ impl StoreRestore {
         })
     }
 
+    /// Begins again at `start`, with nothing.
+    pub(crate) fn restart(&mut self, start: Offset) -> Result<()> {
+        self.store.wipe()?;
+        self.store.set_position(start);
+        (self.start, self.position) = (start, start);
+        Ok(())
+    }
+
     /// Applies a chunk of the changelog.
     fn apply(&mut self, chunk: Chunk) -> Result<Chunk> {
         let next = chunk.next_offset;

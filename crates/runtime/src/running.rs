@@ -2,12 +2,10 @@
 //! Not a scheduler. Invariant: when one worker ends by an error, all end, and the first error is kept.
 
 use crate::source_writer::thread_waker;
-use crate::state_dir::StateDir;
 use crate::view::{View, Views};
 use crate::worker::{Process, Worker};
 use crate::{Error, Result, Settings};
-use headwater_log::{ClientOptions, Log};
-use headwater_store::Budget;
+use headwater_log::Log;
 use headwater_streams::Topology;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,17 +38,7 @@ pub struct Running {
 /// Starts `topology` on `log`.
 pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Result<Running> {
     let topology = Arc::new(topology);
-    let state_dir = StateDir::open(
-        settings.state_dir.as_deref(),
-        topology.application(),
-        &settings.world,
-    )?;
-    let process = Arc::new(Process {
-        id: process_id(&settings).into(),
-        budget: Budget::new(settings.write_back_bytes_max, settings.block_cache_bytes),
-        state_dir,
-        views: Views::default(),
-    });
+    let process = Arc::new(Process::new(&topology, &settings)?);
     let shared = Arc::new(Shared::default());
     let mut running = Running {
         topology: topology.clone(),
@@ -113,17 +101,7 @@ fn work(
     number: usize,
     shared: &Shared,
 ) -> Result<()> {
-    let options = ClientOptions {
-        client_id: format!("{}-{}-{number}", topology.application(), process.id),
-        guarantee: settings.guarantee,
-        transactional_id: Some(format!(
-            "{}-{}-{number}",
-            topology.application(),
-            process.id
-        )),
-        waker: Some(thread_waker()),
-        ..ClientOptions::default()
-    };
+    let options = process.client_options(topology, &settings, number, Some(thread_waker()));
     let client = log.client(options)?;
     let mut worker = Worker::new(topology, settings, client, process, number)?;
     let (mut commits, mut tasks) = (0, 0);
@@ -232,16 +210,6 @@ impl Drop for Running {
             thread.thread().unpark();
         }
     }
-}
-
-fn process_id(settings: &Settings) -> String {
-    let (high, low) = (
-        settings.world.random.next_u64(),
-        settings.world.random.next_u64(),
-    );
-    uuid::Builder::from_random_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
-        .into_uuid()
-        .to_string()
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -16,7 +16,7 @@ use headwater_log::{
 };
 use headwater_store::Store;
 use headwater_streams::{Task, Topology};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Where a task stands.
 pub(crate) enum Stage {
@@ -42,6 +42,8 @@ pub(crate) struct TaskSlot {
     pub(crate) kept: Vec<(usize, Store)>,
     /// The group wants the task back: it is closed after the next commit.
     pub(crate) revoked: bool,
+    /// Not asked again before this time of the monotonic clock.
+    pub(crate) retry_at: Option<Duration>,
     pub(crate) committed: Vec<(TopicPartition, CommittedOffset)>,
     pub(crate) topic_ids: BTreeMap<String, TopicId>,
     pub(crate) starts: BTreeMap<TopicPartition, Offset>,
@@ -59,6 +61,7 @@ impl TaskSlot {
             dir: None,
             kept: Vec::new(),
             revoked: false,
+            retry_at: None,
             committed: Vec::new(),
             topic_ids: BTreeMap::new(),
             starts: BTreeMap::new(),

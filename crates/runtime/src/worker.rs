@@ -8,8 +8,8 @@ use crate::task_slot::{Stage, TaskSlot};
 use crate::view::Views;
 use crate::{Error, Result, Settings};
 use headwater_log::{
-    Client, Completion, Fate, GroupEvent, MemberEpoch, Membership, Request, Response, Slot, TaskId,
-    TopicPartition,
+    Client, ClientOptions, Completion, Error as LogError, Fate, GroupEvent, Log, MemberEpoch,
+    Membership, Request, Response, Slot, TaskId, TopicPartition,
 };
 use headwater_store::{Budget, RecordCache};
 use headwater_streams::Topology;
@@ -22,6 +22,10 @@ use std::time::Duration;
 const STEP_CHUNKS_MAX: usize = 64;
 /// Completions taken from the client in one step.
 const STEP_COMPLETIONS_MAX: usize = 256;
+/// Records of one task between two looks at the bytes that wait for the commit.
+const SLICE_RECORDS_MAX: usize = 1_000;
+/// How long a task waits before it asks again after an answer that said to retry.
+const RETRY_MS: u64 = 50;
 /// A commit starts early when this many bytes wait in the client: bounds memory and the length of a commit.
 const APPEND_BYTES_SOFT: usize = 32 << 20;
 
@@ -79,7 +83,62 @@ pub(crate) struct Process {
     pub(crate) views: Views,
 }
 
+impl Process {
+    pub(crate) fn new(topology: &Topology, settings: &Settings) -> Result<Self> {
+        let random = &settings.world.random;
+        let bytes =
+            (u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())).to_be_bytes();
+        Ok(Self {
+            id: uuid::Builder::from_random_bytes(bytes)
+                .into_uuid()
+                .to_string()
+                .into(),
+            budget: Budget::new(settings.write_back_bytes_max, settings.block_cache_bytes),
+            state_dir: StateDir::open(
+                settings.state_dir.as_deref(),
+                topology.application(),
+                &settings.world,
+            )?,
+            views: Views::default(),
+        })
+    }
+
+    /// How worker `number` of this process opens its client; names as in Kafka Streams.
+    pub(crate) fn client_options(
+        &self,
+        topology: &Topology,
+        settings: &Settings,
+        number: usize,
+        waker: Option<std::task::Waker>,
+    ) -> ClientOptions {
+        let name = format!("{}-{}-{number}", topology.application(), self.id);
+        ClientOptions {
+            client_id: name.clone(),
+            guarantee: settings.guarantee,
+            transactional_id: Some(name),
+            waker,
+            ..ClientOptions::default()
+        }
+    }
+}
+
 impl Worker {
+    /// A worker of its own process, for tests and simulation: whoever calls this also calls [`Worker::step`].
+    pub fn join(
+        topology: &Arc<Topology>,
+        log: &dyn Log,
+        settings: Settings,
+        number: usize,
+    ) -> Result<(Self, Views)> {
+        let process = Process::new(topology, &settings)?;
+        let client = log.client(process.client_options(topology, &settings, number, None))?;
+        let views = process.views.clone();
+        Ok((
+            Self::new(topology, settings, client, &process, number)?,
+            views,
+        ))
+    }
+
     /// A worker that has asked to join its group. `number` tells the workers of a process apart.
     pub(crate) fn new(
         topology: &Arc<Topology>,
@@ -149,14 +208,15 @@ impl Worker {
         step.busy |= self.take_assignment()?;
         step.busy |= self.open_waiting();
         step.busy |= self.take_chunks()?;
-        match self.process() {
-            Ok(records) => step.records = records,
+        match self.process_and_commit() {
+            Ok((records, committed)) => {
+                step.records = records;
+                step.busy |= records > 0 || committed;
+            }
             // A task that failed half way through a record is taken back with the whole commit.
             Err(Error::Log(error)) if error.fate() != Fate::Fatal => self.commit_failed(&error)?,
             Err(error) => return Err(error),
         }
-        step.busy |= step.records > 0;
-        step.busy |= self.commit_if_due()?;
         self.checkpoint_one()?;
         if self.stopping {
             self.close_revoked()?;
@@ -220,8 +280,10 @@ impl Worker {
                 Err(error) if error.fate() == Fate::Fatal => return Err(error.into()),
                 Err(_) => {
                     // Asked again from the start: positions must be read before ends.
+                    let now = self.settings.world.clock.elapsed();
                     if let Some(slot) = self.tasks.get_mut(&id) {
                         slot.stage = Stage::Waiting;
+                        slot.retry_at = Some(now + Duration::from_millis(RETRY_MS));
                     }
                 }
             }
@@ -295,8 +357,12 @@ impl Worker {
             return false;
         }
         let mut any = false;
+        let now = self.settings.world.clock.elapsed();
         for slot in self.tasks.values_mut() {
             if !matches!(slot.stage, Stage::Waiting) || slot.revoked || self.stopping {
+                continue;
+            }
+            if slot.retry_at.is_some_and(|at| now < at) {
                 continue;
             }
             if slot.dir.is_none() {
@@ -317,8 +383,20 @@ impl Worker {
 
     fn take_chunks(&mut self) -> Result<bool> {
         for taken in 0..STEP_CHUNKS_MAX {
-            let Some(chunk) = self.client.fetch()? else {
-                return Ok(taken > 0);
+            let chunk = match self.client.fetch() {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return Ok(taken > 0),
+                Err(LogError::OffsetOutOfRange {
+                    partition,
+                    offset,
+                    start,
+                    end,
+                }) => {
+                    self.out_of_range(&partition, offset, if offset > end { end } else { start })?;
+                    continue;
+                }
+                Err(error) if error.fate() == Fate::Retry => return Ok(taken > 0),
+                Err(error) => return Err(error.into()),
             };
             match self.slots.get(&chunk.slot).copied() {
                 Some(SlotUse::Restore(id, index)) => self.restore_chunk(id, index, chunk)?,
@@ -327,6 +405,42 @@ impl Worker {
             }
         }
         Ok(true)
+    }
+
+    /// The log no longer holds what was asked for. An input goes on where the log begins, which a notice tells: what was
+    /// deleted unread is gone. A store is restored from there, since its state can no longer be completed.
+    fn out_of_range(&mut self, partition: &TopicPartition, offset: i64, start: i64) -> Result<()> {
+        let client_slot = self.client.slot(partition);
+        let message = match self.slots.get(&client_slot).copied() {
+            Some(SlotUse::Input(id, index)) => {
+                if let Some(TaskSlot {
+                    stage: Stage::Running(task),
+                    ..
+                }) = self.tasks.get_mut(&id)
+                {
+                    task.seek(index, start);
+                }
+                format!(
+                    "{partition}: offset {offset} is not in the log; task {id} goes on at {start}"
+                )
+            }
+            Some(SlotUse::Restore(id, index)) => {
+                if let Some(TaskSlot {
+                    stage: Stage::Restoring(restores),
+                    ..
+                }) = self.tasks.get_mut(&id)
+                {
+                    restores[index].restart(start)?;
+                }
+                format!(
+                    "{partition}: offset {offset} is not in the log; the store of task {id} is restored from {start}"
+                )
+            }
+            None => return Ok(()),
+        };
+        self.settings.listener.notice(&message);
+        self.client.read_from(client_slot, start);
+        Ok(())
     }
 
     fn input_chunk(&mut self, id: TaskId, index: usize, chunk: headwater_log::Chunk) {
@@ -348,43 +462,64 @@ impl Worker {
         }
     }
 
+    fn process_and_commit(&mut self) -> Result<(usize, bool)> {
+        let records = self.process()?;
+        Ok((records, self.commit_if_due()?))
+    }
+
     fn process(&mut self) -> Result<usize> {
         let mut records = 0;
-        if !matches!(self.commit, Commit::Idle | Commit::Pending { .. })
-            || self.client.appended_bytes() >= 2 * self.append_bytes_soft
-        {
+        if self.stopping || !matches!(self.commit, Commit::Idle | Commit::Pending { .. }) {
             return Ok(0);
         }
         let now = self.settings.world.clock.now_ms();
-        for slot in self.tasks.values_mut() {
-            let Stage::Running(task) = &mut slot.stage else {
-                continue;
-            };
-            if slot.revoked {
-                continue; // Its last commit covers what is done; more would never be committed.
+        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in ids {
+            records += self.process_task(id, now)?;
+        }
+        Ok(records)
+    }
+
+    /// Processes some records of one task, in slices: between them the bytes that wait for the commit are looked at.
+    fn process_task(&mut self, id: TaskId, now_ms: i64) -> Result<usize> {
+        let Some(slot) = self.tasks.get_mut(&id) else {
+            return Ok(0);
+        };
+        let Stage::Running(task) = &mut slot.stage else {
+            return Ok(0);
+        };
+        if slot.revoked {
+            return Ok(0); // Its last commit covers what is done; more would never be committed.
+        }
+        if slot.input_slots.len() > 1 {
+            for (index, client_slot) in slot.input_slots.iter().enumerate() {
+                task.set_end(index, self.client.end_offset(*client_slot));
             }
-            if slot.input_slots.len() > 1 {
-                for (index, client_slot) in slot.input_slots.iter().enumerate() {
-                    task.set_end(index, self.client.end_offset(*client_slot));
-                }
-            }
+        }
+        let mut records = 0;
+        while records < self.settings.step_records_max
+            && self.client.appended_bytes() < 2 * self.append_bytes_soft
+        {
             let mut output = ClientOutput {
                 client: &mut *self.client,
                 map: &mut self.output,
             };
-            let progress = task.process(
-                &mut self.cache,
-                &mut output,
-                now,
-                self.settings.step_records_max,
-            )?;
-            let punctuated = task.punctuate(&mut self.cache, &mut output, now)?;
+            let slice = SLICE_RECORDS_MAX.min(self.settings.step_records_max - records);
+            let progress = task.process(&mut self.cache, &mut output, now_ms, slice)?;
+            self.uncommitted |= progress.records > 0;
             records += progress.records;
-            self.uncommitted |= progress.records > 0 || punctuated > 0;
-            let client = &mut self.client;
-            task.take_spent(|chunk| client.recycle(chunk));
-            resume_inputs(slot, &mut **client, self.settings.input_bytes_max);
+            if progress.records < slice {
+                break;
+            }
         }
+        let mut output = ClientOutput {
+            client: &mut *self.client,
+            map: &mut self.output,
+        };
+        self.uncommitted |= task.punctuate(&mut self.cache, &mut output, now_ms)? > 0;
+        let client = &mut self.client;
+        task.take_spent(|chunk| client.recycle(chunk));
+        resume_inputs(slot, &mut **client, self.settings.input_bytes_max);
         Ok(records)
     }
 

@@ -1,0 +1,6 @@
+//! The runtime end to end on simulated worlds: the same application whatever happens to disk, log and members.
+//! Not the log's or the stores' own tests. Invariant: results after faults equal the results without them.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod application;
+mod crash;
