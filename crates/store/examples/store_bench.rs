@@ -7,7 +7,9 @@
     reason = "a benchmark reads the clock and the process's CPU time"
 )]
 
-use headwater_store::{Budget, Direction, EngineKind, KeyRange, Store, StoreOptions};
+use headwater_store::{
+    Budget, Direction, EngineKind, KeyRange, Layout, Store, StoreOptions, window,
+};
 use headwater_world::World;
 use lsm_tree::{AbstractTree, AnyTree, SeqNo, SequenceNumberCounter, compaction::Leveled};
 use std::{ops::ControlFlow, path::Path, sync::Arc, time::Instant};
@@ -127,6 +129,8 @@ impl Bare {
 
 struct Sides {
     store: Store,
+    windows: Store,
+    now_ms: i64,
     bare: Bare,
 }
 
@@ -342,6 +346,52 @@ fn bare_scans(sides: &mut Sides, operations: u64, seed: u64) {
     }
 }
 
+/// A stream-stream join's side: put a record, fetch the records of a key within a second.
+fn store_joins(sides: &mut Sides, operations: u64, seed: u64) {
+    let mut bytes = Vec::new();
+    for operation in 0..operations {
+        sides.now_ms += 1;
+        let number = mix(seed + operation) % 1_000;
+        window::key(&key(number), sides.now_ms, 1, &mut bytes);
+        sides.windows.put(&bytes, &[7; VALUE_BYTES]).unwrap();
+        let (from_ms, to_ms) = (sides.now_ms - 1_000, sides.now_ms + 1_000);
+        let mut visit = |_: &[u8], _: i64, _: u32, _: &[u8]| ControlFlow::Continue(());
+        let other = key(mix(number) % 1_000);
+        window::fetch(
+            &sides.windows,
+            &other,
+            from_ms,
+            to_ms,
+            Direction::Forward,
+            &mut visit,
+        )
+        .unwrap();
+        commit_if_due(&mut sides.windows, operation);
+        if operation % COMMIT_OPERATIONS == 0 {
+            sides.windows.advance(sides.now_ms).unwrap();
+        }
+    }
+    finish(&mut sides.windows, operations);
+}
+
+fn bare_joins(sides: &mut Sides, operations: u64, seed: u64) {
+    use lsm_tree::Guard;
+    let (mut from, mut to) = (Vec::new(), Vec::new());
+    for operation in 0..operations {
+        sides.now_ms += 1;
+        let number = mix(seed + operation) % 1_000;
+        window::key(&key(number), sides.now_ms, 1, &mut from);
+        sides.bare.put(&from, &[7; VALUE_BYTES]);
+        let other = key(mix(number) % 1_000);
+        window::key(&other, sides.now_ms - 1_000, 0, &mut from);
+        window::key(&other, sides.now_ms + 1_000, 0, &mut to);
+        for entry in sides.bare.tree.range(&from[..]..&to[..], SeqNo::MAX, None) {
+            entry.into_inner().unwrap();
+        }
+    }
+    sides.bare.flush();
+}
+
 const TESTS: &[(&str, Side, Side)] = &[
     ("puts, random", store_puts, bare_puts),
     ("gets, zipf 0.99", store_gets, bare_gets),
@@ -353,6 +403,7 @@ const TESTS: &[(&str, Side, Side)] = &[
         bare_hot_counters,
     ),
     ("scans of 100", store_scans, bare_scans),
+    ("join: put and fetch", store_joins, bare_joins),
 ];
 
 fn load(sides: &mut Sides) {
@@ -395,8 +446,26 @@ fn main() {
         &World::real(),
     )
     .unwrap();
+    let layout = Layout::Window {
+        retention_ms: 120_000,
+        segment_interval_ms: 60_000,
+    };
+    let options = StoreOptions {
+        layout,
+        engine: EngineKind::Disk,
+        ..StoreOptions::named("windows")
+    };
+    let windows = Store::open(
+        options,
+        Some(&dir.path().join("windows")),
+        &budget,
+        &World::real(),
+    )
+    .unwrap();
     let mut sides = Sides {
         store,
+        windows,
+        now_ms: 10_000,
         bare: Bare::open(&dir.path().join("bare"), bytes),
     };
     load(&mut sides);

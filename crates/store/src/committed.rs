@@ -24,6 +24,8 @@ pub(crate) struct Committed {
     /// The next changelog offset to read.
     pub(crate) position: Option<i64>,
     pub(crate) stream_time_ms: i64,
+    /// Grows whenever entries enter or leave the engine.
+    pub(crate) generation: u64,
     reported: Usage,
 }
 
@@ -58,6 +60,7 @@ impl Shared {
             commit: 0,
             position: None,
             stream_time_ms: -1,
+            generation: 0,
             reported: Usage::default(),
         };
         Self {
@@ -113,10 +116,10 @@ impl Shared {
     }
 
     /// An error when the snapshot of `commit` was given up.
-    pub(crate) fn check_readable(&self, committed: &Committed, commit: u64) -> Result<()> {
-        if committed.undo.is_readable(commit) {
+    pub(crate) fn check_readable(&self, committed: &Committed, commit: Option<u64>) -> Result<()> {
+        let Some(commit) = commit.filter(|&commit| !committed.undo.is_readable(commit)) else {
             return Ok(());
-        }
+        };
         let message = format!(
             "the snapshot of commit {commit} was held for too long and is gone; take another"
         );

@@ -103,7 +103,7 @@ impl Snapshot {
 impl ReadBytes for Snapshot {
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         let committed = read_open(&self.shared)?;
-        self.shared.check_readable(&committed, self.commit)?;
+        self.shared.check_readable(&committed, Some(self.commit))?;
         committed.get_at(self.commit, key, value)
     }
 
@@ -119,6 +119,9 @@ impl ReadBytes for Snapshot {
         visit: &mut Visit<'_>,
     ) -> Result<()> {
         drop(read_open(&self.shared)?);
+        if range.is_empty() {
+            return Ok(());
+        }
         let query = Query {
             range,
             times,

@@ -41,24 +41,37 @@ impl Routing {
         self.interval_ms > 0
     }
 
-    /// The segment of a key; an error when the key does not have the layout. [`TIMELESS`] for unsegmented stores.
-    pub(crate) fn segment_of(&self, key: &[u8], store: &str) -> Result<i64> {
+    /// The time of a key: `Ok(None)` for keys without one, an error when the key does not have the layout.
+    fn time_of(&self, key: &[u8], store: &str) -> Result<Option<i64>> {
         let time_ms = match self.layout {
-            Layout::KeyValue | Layout::Lru { .. } => return Ok(TIMELESS),
+            Layout::KeyValue | Layout::Lru { .. } => return Ok(None),
             Layout::Window { .. } => window::parse(key).map(|(_, start_ms, _)| start_ms),
             Layout::Session { .. } => session::parse(key).map(|(_, _, end_ms)| end_ms),
-            Layout::Versioned { .. } if versioned::is_latest(key) => return Ok(TIMELESS),
+            Layout::Versioned { .. } if versioned::is_latest(key) => return Ok(None),
             Layout::Versioned { .. } => versioned::parse_history(key).map(|(_, to_ms, _)| to_ms),
         };
-        let time_ms = time_ms.ok_or_else(|| Error::Format {
+        time_ms.map(Some).ok_or_else(|| Error::Format {
             store: store.to_owned(),
             message: format!(
                 "a key of {} bytes does not have the {} layout",
                 key.len(),
                 Layout::name(self.layout.tag())
             ),
-        })?;
-        Ok(time_ms.div_euclid(self.interval_ms))
+        })
+    }
+
+    /// The segment of a key; an error when the key does not have the layout. [`TIMELESS`] for unsegmented stores.
+    pub(crate) fn segment_of(&self, key: &[u8], store: &str) -> Result<i64> {
+        let time_ms = self.time_of(key, store)?;
+        Ok(time_ms.map_or(TIMELESS, |time_ms| time_ms.div_euclid(self.interval_ms)))
+    }
+
+    /// The segment of a key and its time; keys without a time are as new as can be.
+    pub(crate) fn place_of(&self, key: &[u8], store: &str) -> Result<(i64, i64)> {
+        let time_ms = self.time_of(key, store)?;
+        Ok(time_ms.map_or((TIMELESS, i64::MAX), |time_ms| {
+            (time_ms.div_euclid(self.interval_ms), time_ms)
+        }))
     }
 
     /// The segments that may hold entries of these times; [`TIMELESS`] is always asked as well.

@@ -5,6 +5,7 @@
 use crate::{
     Direction, KeyRange, Result,
     committed::{Committed, Shared},
+    engine::Cursor,
 };
 use std::{
     cmp::Ordering,
@@ -67,23 +68,49 @@ pub(crate) fn compare(direction: Direction, a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
+/// Where a range read stands in the engine.
+struct EngineHead {
+    cursor: Box<dyn Cursor>,
+    /// False when the engine has no more entries.
+    live: bool,
+    /// The checkpoint the cursor was opened after; entries move into the engine with the next.
+    generation: u64,
+}
+
+impl EngineHead {
+    fn open(committed: &Committed, query: &Query<'_>) -> Result<Self> {
+        let mut cursor = committed
+            .engine
+            .cursor(query.range, &query.times, query.direction)?;
+        let live = cursor.advance()?;
+        Ok(Self {
+            cursor,
+            live,
+            generation: committed.generation,
+        })
+    }
+
+    fn get(&self) -> Option<(&[u8], Option<&[u8]>)> {
+        self.live
+            .then(|| (self.cursor.key(), Some(self.cursor.value())))
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.live = self.cursor.advance()?;
+        Ok(())
+    }
+}
+
 /// Fills `chunk` with the first entries of the query: engine, then write-back cache, then saved old values over it.
-pub(crate) fn collect(
+fn collect(
     committed: &Committed,
     query: &Query<'_>,
+    engine: &mut EngineHead,
     limit: usize,
     chunk: &mut Chunk,
 ) -> Result<()> {
     chunk.clear();
-    if query.range.is_empty() {
-        chunk.complete = true;
-        return Ok(());
-    }
     let direction = query.direction;
-    let mut engine = committed
-        .engine
-        .cursor(query.range, &query.times, direction)?;
-    let mut in_engine = engine.advance()?;
     let mut dirty = committed
         .write_back
         .dirty_range(query.range, direction)
@@ -102,7 +129,7 @@ pub(crate) fn collect(
             )
         });
         let undo_head = undone.as_mut().and_then(|undone| undone.peek().copied());
-        let engine_head = in_engine.then(|| (engine.key(), Some(engine.value())));
+        let engine_head = engine.get();
         // Later candidates win over earlier ones with the same key.
         let mut first = engine_head;
         for candidate in [dirty_head, undo_head].into_iter().flatten() {
@@ -114,21 +141,25 @@ pub(crate) fn collect(
             chunk.complete = true;
             return Ok(());
         };
-        let pass_engine = engine_head.is_some_and(|(head, _)| head == key);
-        let pass_dirty = dirty_head.is_some_and(|(head, _)| head == key);
-        let pass_undo = undo_head.is_some_and(|(head, _)| head == key);
+        let has_key =
+            |head: Option<(&[u8], Option<&[u8]>)>| head.is_some_and(|(head, _)| head == key);
+        let (in_engine, in_dirty, in_undo) = (
+            has_key(engine_head),
+            has_key(dirty_head),
+            has_key(undo_head),
+        );
         if let Some(value) = value
             && committed.engine.is_live(key)
         {
             chunk.push(key, value);
         }
-        if pass_engine {
-            in_engine = engine.advance()?;
+        if in_engine {
+            engine.advance()?;
         }
-        if pass_dirty {
+        if in_dirty {
             dirty.next();
         }
-        if pass_undo && let Some(undone) = &mut undone {
+        if in_undo && let Some(undone) = &mut undone {
             undone.next();
         }
     }
@@ -139,29 +170,28 @@ pub(crate) fn collect(
 pub(crate) struct CommittedScan<'a> {
     shared: &'a Shared,
     query: Query<'a>,
+    engine: EngineHead,
     chunk: Chunk,
     at: usize,
     limit: usize,
 }
 
 impl<'a> CommittedScan<'a> {
-    /// Reads the first chunk.
+    /// Reads the first chunk. The range must not be empty.
     pub(crate) fn start(shared: &'a Shared, query: Query<'a>) -> Result<Self> {
-        let mut scan = Self {
+        let committed = shared.read();
+        shared.check_readable(&committed, query.commit)?;
+        let (mut chunk, limit) = (Chunk::default(), FIRST_CHUNK_ENTRIES);
+        let mut engine = EngineHead::open(&committed, &query)?;
+        collect(&committed, &query, &mut engine, limit, &mut chunk)?;
+        Ok(Self {
             shared,
             query,
-            chunk: Chunk::default(),
+            engine,
+            chunk,
             at: 0,
-            limit: FIRST_CHUNK_ENTRIES,
-        };
-        collect(
-            &scan.shared.read(),
-            &scan.query,
-            scan.limit,
-            &mut scan.chunk,
-        )?;
-        scan.check_readable()?;
-        Ok(scan)
+            limit,
+        })
     }
 
     /// The current entry.
@@ -187,16 +217,24 @@ impl<'a> CommittedScan<'a> {
             Direction::Forward => rest.range.from = Bound::Excluded(&last),
             Direction::Backward => rest.range.to = Bound::Excluded(&last),
         }
-        self.limit = (self.limit * 4).min(CHUNK_ENTRIES_MAX);
+        self.limit = (self.limit * 2).min(CHUNK_ENTRIES_MAX);
         self.at = 0;
-        collect(&self.shared.read(), &rest, self.limit, &mut self.chunk)?;
-        self.check_readable()
-    }
-
-    fn check_readable(&self) -> Result<()> {
-        match self.query.commit {
-            Some(commit) => self.shared.check_readable(&self.shared.read(), commit),
-            None => Ok(()),
+        let committed = self.shared.read();
+        self.shared.check_readable(&committed, rest.commit)?;
+        if rest.range.is_empty() {
+            self.chunk.clear();
+            self.chunk.complete = true;
+            return Ok(());
         }
+        if self.engine.generation != committed.generation {
+            self.engine = EngineHead::open(&committed, &rest)?;
+        }
+        collect(
+            &committed,
+            &rest,
+            &mut self.engine,
+            self.limit,
+            &mut self.chunk,
+        )
     }
 }

@@ -32,6 +32,8 @@ pub const VALUE_BYTES_MAX: usize = 1 << 31;
 /// One partition of one store, owned by the task that writes it.
 pub struct Store {
     options: StoreOptions,
+    /// The layout has a retention.
+    expires: bool,
     shared: Arc<Shared>,
     open: Overlay,
     pending: Overlay,
@@ -101,14 +103,9 @@ impl Store {
     fn change(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         self.check_sizes(key, value)?;
         self.counters.rest.puts += 1;
-        if self.options.layout.retention_ms().is_some() {
-            let shared = self.shared.clone();
-            let committed = shared.read();
-            committed.engine.check_key(key)?;
-            if !committed.engine.is_live(key) {
-                self.count_expired();
-                return Ok(());
-            }
+        if self.expires && !self.is_live(key)? {
+            self.count_expired();
+            return Ok(());
         }
         let hash = hash(key);
         self.open.set(hash, key, value);
@@ -127,6 +124,13 @@ impl Store {
             None => lru.remove(hash, key),
         }
         Ok(())
+    }
+
+    /// False when the key's segment is beyond retention; an error when the key does not have the layout.
+    fn is_live(&self, key: &[u8]) -> Result<bool> {
+        let committed = self.shared.read();
+        committed.engine.check_key(key)?;
+        Ok(committed.engine.is_live(key))
     }
 
     fn check_sizes(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
@@ -201,14 +205,11 @@ impl Store {
         self.check_sizes(key, value)?;
         self.counters.rest.restored += 1;
         let hash = hash(key);
-        let mut committed = self.shared.write();
-        if self.options.layout.retention_ms().is_some() {
-            committed.engine.check_key(key)?;
-            if !committed.engine.is_live(key) {
-                self.counters.rest.expired += 1;
-                return Ok(());
-            }
+        if self.expires && !self.is_live(key)? {
+            self.count_expired();
+            return Ok(());
         }
+        let mut committed = self.shared.write();
         let oldest = self.shared.live.oldest();
         if oldest.is_some() {
             let number = committed.commit + 1;
@@ -274,6 +275,7 @@ impl Store {
         drop(committed);
         let mut committed = self.shared.write();
         committed.write_back.mark_clean();
+        committed.generation += 1;
         self.shared.settle(&mut committed);
         self.stored = Some(checkpoint);
         self.counters.rest.checkpoints += 1;
@@ -315,6 +317,7 @@ impl Store {
         }
         let dropped = committed.engine.expire(first_live, self.stored.as_mut())?;
         let state = &mut *committed;
+        state.generation += 1;
         let engine = &state.engine;
         state.write_back.retain(|key| engine.is_live(key));
         self.pending.retain(|key| engine.is_live(key));
@@ -337,6 +340,7 @@ impl Store {
         committed.undo.give_up(number);
         committed.position = None;
         committed.engine.wipe()?;
+        committed.generation += 1;
         self.shared.settle(&mut committed);
         drop(committed);
         self.reconcile_lru();

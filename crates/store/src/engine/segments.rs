@@ -23,8 +23,15 @@ const PLAIN: &str = "tree";
 const SEGMENT_PREFIX: &str = "seg-";
 const CHECKPOINT: &str = "checkpoint";
 
-/// A segment is opened when it is first asked for.
-type SegmentMap = BTreeMap<i64, Option<Arc<dyn Engine>>>;
+type SegmentMap = BTreeMap<i64, Segment>;
+
+/// One segment of a store.
+struct Segment {
+    /// Opened when it is first asked for.
+    engine: Option<Arc<dyn Engine>>,
+    /// No entry is newer; not known of a segment that was there at opening.
+    newest_ms: i64,
+}
 
 /// The engines of one store.
 pub(crate) struct Segments {
@@ -148,7 +155,11 @@ impl Segments {
                     message: "a segment of the checkpoint is missing".to_owned(),
                 });
             }
-            self.lock().insert(id, None);
+            let found = Segment {
+                engine: None,
+                newest_ms: i64::MAX,
+            };
+            self.lock().insert(id, found);
         }
         Ok(stored)
     }
@@ -177,16 +188,13 @@ impl Segments {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn segment(&self, segments: &mut SegmentMap, id: i64) -> Result<Option<Arc<dyn Engine>>> {
-        match segments.get_mut(&id) {
-            None => Ok(None),
-            Some(Some(engine)) => Ok(Some(engine.clone())),
-            Some(place) => {
-                let engine = self.open_engine(&segment_name(id))?;
-                *place = Some(engine.clone());
-                Ok(Some(engine))
-            }
+    fn engine_of(&self, id: i64, segment: &mut Segment) -> Result<Arc<dyn Engine>> {
+        if let Some(engine) = &segment.engine {
+            return Ok(engine.clone());
         }
+        let engine = self.open_engine(&segment_name(id))?;
+        segment.engine = Some(engine.clone());
+        Ok(engine)
     }
 
     /// True unless the key's segment is beyond retention.
@@ -212,8 +220,11 @@ impl Segments {
         }
         value.clear();
         let id = self.routing.segment_of(key, &self.name)?;
-        let engine = self.segment(&mut self.lock(), id)?;
-        engine.map_or(Ok(false), |engine| engine.get(key, value))
+        let engine = match self.lock().get_mut(&id) {
+            Some(segment) => self.engine_of(id, segment)?,
+            None => return Ok(false),
+        };
+        engine.get(key, value)
     }
 
     /// Walks a range; entries outside of `times` may be left out.
@@ -228,15 +239,12 @@ impl Segments {
         }
         let wanted = self.routing.segments_of(times);
         let mut cursors = Vec::new();
-        let mut segments = self.lock();
-        let ids: Vec<i64> = segments
-            .keys()
-            .copied()
-            .filter(|id| *id == TIMELESS || wanted.contains(id))
-            .collect();
-        for id in ids {
-            if let Some(engine) = self.segment(&mut segments, id)? {
-                cursors.push(engine.cursor(range, direction)?);
+        for (&id, segment) in self.lock().iter_mut() {
+            // Most range reads of joins and sessions ask for times newer than the last checkpoint.
+            let wanted =
+                id == TIMELESS || (wanted.contains(&id) && segment.newest_ms >= *times.start());
+            if wanted {
+                cursors.push(self.engine_of(id, segment)?.cursor(range, direction)?);
             }
         }
         if cursors.len() == 1
@@ -260,22 +268,24 @@ impl Segments {
         if let Some(plain) = &self.plain {
             return plain.write(entries, Some(&checkpoint.encode()));
         }
-        let mut by_segment: BTreeMap<i64, Vec<Change<'_>>> = BTreeMap::new();
+        let mut by_segment: BTreeMap<i64, (i64, Vec<Change<'_>>)> = BTreeMap::new();
         for (key, value) in entries {
-            by_segment
-                .entry(self.routing.segment_of(key, &self.name)?)
-                .or_default()
-                .push((key, value));
+            let (id, time_ms) = self.routing.place_of(key, &self.name)?;
+            let (newest_ms, entries) = by_segment.entry(id).or_insert((i64::MIN, Vec::new()));
+            *newest_ms = time_ms.max(*newest_ms);
+            entries.push((key, value));
         }
-        for (id, entries) in by_segment {
+        for (id, (newest_ms, entries)) in by_segment {
             let engine = {
                 let mut segments = self.lock();
-                segments.entry(id).or_insert(None);
-                self.segment(&mut segments, id)?
+                let segment = segments.entry(id).or_insert(Segment {
+                    engine: None,
+                    newest_ms,
+                });
+                segment.newest_ms = segment.newest_ms.max(newest_ms);
+                self.engine_of(id, segment)?
             };
-            if let Some(engine) = engine {
-                engine.write(&mut entries.into_iter(), None)?;
-            }
+            engine.write(&mut entries.into_iter(), None)?;
         }
         self.write_checkpoint(checkpoint)
     }
@@ -304,10 +314,10 @@ impl Segments {
     pub(crate) fn expire(&self, first_live: i64, stored: Option<&mut Checkpoint>) -> Result<u64> {
         self.first_live.fetch_max(first_live, Ordering::Relaxed);
         let mut expired = Vec::new();
-        self.lock().retain(|&id, engine| {
+        self.lock().retain(|&id, segment| {
             let keep = id == TIMELESS || id >= first_live;
             if !keep {
-                expired.push((id, engine.take()));
+                expired.push((id, segment.engine.take()));
             }
             keep
         });
@@ -342,7 +352,8 @@ impl Segments {
     }
 
     fn close_engines(&mut self) {
-        let engines = std::mem::take(&mut *self.lock()).into_values().flatten();
+        let segments = std::mem::take(&mut *self.lock());
+        let engines = segments.into_values().filter_map(|segment| segment.engine);
         for engine in engines.chain(self.plain.take()) {
             engine.close();
         }
@@ -361,12 +372,11 @@ impl Segments {
 
     /// The space of the engines in use, about.
     pub(crate) fn size_bytes(&self) -> u64 {
-        let segments: u64 = self
-            .lock()
+        let segments = self.lock();
+        let engines = segments
             .values()
-            .flatten()
-            .map(|engine| engine.size_bytes())
-            .sum();
+            .filter_map(|segment| segment.engine.as_ref());
+        let segments: u64 = engines.map(|engine| engine.size_bytes()).sum();
         segments + self.plain.as_ref().map_or(0, |plain| plain.size_bytes())
     }
 

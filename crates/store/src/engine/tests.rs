@@ -1,3 +1,5 @@
+//! The engines against the suite, and what only engines promise.
+
 use super::{Engine, disk::DiskEngine, memory::MemoryEngine};
 use crate::{
     Budget, ByteStore, Direction, KeyRange, ReadBytes, Result, Visit,

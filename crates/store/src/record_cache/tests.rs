@@ -1,1 +1,229 @@
+//! The record cache against a list of entries that does what `NamedCache` and `ThreadCache` say, line by line.
 
+use super::{Entry, RecordCache};
+use crate::{Direction, KeyRange};
+use headwater_world::{Random, SeededRandom};
+
+fn entry(value: Option<&[u8]>) -> Entry {
+    Entry {
+        value: value.map(<[u8]>::to_vec),
+        topic_len: 5,
+        ..Entry::default()
+    }
+}
+
+fn keys(entries: &[(Vec<u8>, Entry)]) -> Vec<&str> {
+    entries
+        .iter()
+        .map(|(key, _)| std::str::from_utf8(key).unwrap())
+        .collect()
+}
+
+fn cached(cache: &RecordCache, store: usize) -> Vec<String> {
+    let entries = cache.range(store, KeyRange::ALL, Direction::Forward);
+    entries
+        .map(|(key, _)| String::from_utf8(key.to_vec()).unwrap())
+        .collect()
+}
+
+#[test]
+fn an_entry_is_as_large_as_in_kafka_streams() {
+    // Key 3, references 24, dirty flag 1, value 4, timestamp 8, offset 8, topic 5, partition 4.
+    let mut cache = RecordCache::new(1_000);
+    let store = cache.add_store();
+    cache.put(store, b"key", entry(Some(b"1234")));
+    assert_eq!(cache.bytes(), 3 + 24 + 1 + 4 + 8 + 8 + 5 + 4);
+    cache.put(store, b"key", entry(None));
+    assert_eq!(cache.bytes(), 3 + 24 + 1 + 8 + 8 + 5 + 4);
+    cache.clear(store);
+    assert_eq!(cache.bytes(), 0);
+}
+
+#[test]
+fn a_flush_hands_out_updates_in_the_order_of_the_last_one_and_forgets_deletions() {
+    let mut cache = RecordCache::new(1_000);
+    let store = cache.add_store();
+    for (key, value) in [
+        ("a", Some(&b"1"[..])),
+        ("b", Some(b"1")),
+        ("c", None),
+        ("a", Some(b"2")),
+    ] {
+        cache.put(store, key.as_bytes(), entry(value));
+    }
+    cache.put_clean(store, b"d", entry(Some(b"read")));
+    cache.put_clean(store, b"a", entry(Some(b"stale")));
+    let mut out = Vec::new();
+    cache.take_dirty(store, &mut out);
+    assert_eq!(keys(&out), ["b", "c", "a"]);
+    assert_eq!(out[2].1.value.as_deref(), Some(&b"2"[..]));
+    assert_eq!(cached(&cache, store), ["a", "b", "d"]);
+    assert!(!cache.has_dirty(store));
+}
+
+#[test]
+fn evicting_a_dirty_entry_hands_out_the_whole_store_it_first() {
+    let mut cache = RecordCache::new(200);
+    let (first, second) = (cache.add_store(), cache.add_store());
+    for key in [&b"a"[..], b"b", b"c"] {
+        cache.put(first, key, entry(Some(b"v")));
+    }
+    cache.get(first, b"a");
+    cache.put(second, b"x", entry(Some(b"v")));
+    // The store last written to pays, even if another has older entries.
+    assert_eq!(cache.over_budget(), Some(second));
+    let mut out = Vec::new();
+    cache.evict(second, &mut out);
+    assert_eq!((keys(&out), cache.over_budget()), (vec!["x"], None));
+    cache.put(first, b"d", entry(Some(b"v")));
+    assert_eq!(cache.over_budget(), Some(first));
+    out.clear();
+    cache.evict(first, &mut out);
+    assert_eq!(keys(&out), ["b", "a", "c", "d"]);
+    assert_eq!(cached(&cache, first), ["a", "c", "d"]);
+}
+
+#[test]
+fn a_clean_eldest_goes_quietly() {
+    let mut cache = RecordCache::new(60);
+    let store = cache.add_store();
+    cache.put_clean(store, b"a", entry(Some(b"v")));
+    cache.put(store, b"b", entry(Some(b"v")));
+    let mut out = Vec::new();
+    while let Some(over) = cache.over_budget() {
+        cache.evict(over, &mut out);
+    }
+    assert!(out.is_empty());
+    assert_eq!(cached(&cache, store), ["b"]);
+}
+
+/// One store as Java has it: entries by use, the eldest first, and the dirty keys in order.
+#[derive(Default)]
+struct Naive {
+    by_use: Vec<(Vec<u8>, Entry)>,
+    dirty: Vec<Vec<u8>>,
+}
+
+impl Naive {
+    fn bytes(&self) -> usize {
+        self.by_use
+            .iter()
+            .map(|(key, entry)| entry.size_bytes(key.len()))
+            .sum()
+    }
+
+    fn touch(&mut self, key: &[u8]) -> Option<Entry> {
+        let at = self.by_use.iter().position(|(other, _)| other == key)?;
+        let found = self.by_use.remove(at);
+        self.by_use.push(found.clone());
+        Some(found.1)
+    }
+
+    fn put(&mut self, key: &[u8], entry: Entry) {
+        self.by_use.retain(|(other, _)| other != key);
+        if entry.dirty {
+            self.dirty.retain(|other| other != key);
+            self.dirty.push(key.to_vec());
+        }
+        self.by_use.push((key.to_vec(), entry));
+    }
+
+    fn take_dirty(&mut self, out: &mut Vec<(Vec<u8>, Entry)>) {
+        for key in std::mem::take(&mut self.dirty) {
+            let place = self
+                .by_use
+                .iter_mut()
+                .find(|(other, _)| *other == key)
+                .unwrap();
+            out.push(place.clone());
+            place.1.dirty = false;
+            if place.1.value.is_none() {
+                self.by_use.retain(|(other, _)| *other != key);
+            }
+        }
+    }
+
+    fn evict(&mut self, out: &mut Vec<(Vec<u8>, Entry)>) {
+        let eldest = self.by_use.remove(0);
+        if eldest.1.dirty {
+            self.dirty.retain(|other| *other != eldest.0);
+            out.push(eldest);
+            self.take_dirty(out);
+        }
+    }
+}
+
+#[test]
+fn random_operations_agree_with_the_naive_cache() {
+    for seed in 0..200 {
+        let random = SeededRandom::new(seed);
+        let mut cache = RecordCache::new(600);
+        let mut naive = [Naive::default(), Naive::default()];
+        let _ = (cache.add_store(), cache.add_store());
+        for step in 0..400_i64 {
+            let context = format!("seed {seed}, step {step}");
+            let store = random.below(2) as usize;
+            let key = vec![b'a' + random.below(8) as u8; 1 + random.below(2) as usize];
+            let value = (random.below(4) > 0).then(|| vec![step as u8; random.below(30) as usize]);
+            let new = Entry {
+                value,
+                timestamp: step,
+                offset: step,
+                topic_len: 3,
+                dirty: true,
+                ..Entry::default()
+            };
+            let (mut out, mut expected) = (Vec::new(), Vec::new());
+            match random.below(10) {
+                0..3 => {
+                    cache.put(store, &key, new.clone());
+                    naive[store].put(&key, new);
+                }
+                3..5 => {
+                    cache.put_slice(store, &key, new.value.as_deref(), &new);
+                    naive[store].put(&key, new);
+                }
+                5 => {
+                    cache.put_clean(store, &key, new.clone());
+                    if !naive[store].by_use.iter().any(|(other, _)| *other == key) {
+                        naive[store].put(
+                            &key,
+                            Entry {
+                                dirty: false,
+                                ..new
+                            },
+                        );
+                    }
+                }
+                6 if random.below(4) == 0 => {
+                    cache.take_dirty(store, &mut out);
+                    naive[store].take_dirty(&mut expected);
+                }
+                _ => assert_eq!(
+                    cache.get(store, &key).cloned(),
+                    naive[store].touch(&key),
+                    "{context}"
+                ),
+            }
+            while let Some(over) = cache.over_budget() {
+                cache.evict(over, &mut out);
+                naive[over].evict(&mut expected);
+            }
+            assert_eq!(out, expected, "{context}");
+            assert_eq!(
+                cache.bytes(),
+                naive.iter().map(Naive::bytes).sum::<usize>(),
+                "{context}"
+            );
+            if random.below(8) == 0 {
+                let mut sorted: Vec<_> = naive[store].by_use.clone();
+                sorted.sort_by(|a, b| a.0.cmp(&b.0));
+                let range = cache.range(store, KeyRange::ALL, Direction::Forward);
+                let range: Vec<_> = range
+                    .map(|(key, entry)| (key.to_vec(), entry.clone()))
+                    .collect();
+                assert_eq!(range, sorted, "{context}");
+            }
+        }
+    }
+}

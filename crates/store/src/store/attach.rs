@@ -52,6 +52,7 @@ impl Store {
         );
         shared.write().position = stored.as_ref().and_then(|stored| stored.position);
         let mut store = Self {
+            expires: options.layout.retention_ms().is_some(),
             options,
             shared: Arc::new(shared),
             open: Overlay::default(),

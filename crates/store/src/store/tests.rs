@@ -1,3 +1,5 @@
+//! Stores: the suite at each layer, then commits, readers, checkpoints, layouts.
+
 mod crash;
 mod damage;
 mod model;
