@@ -40,7 +40,7 @@ pub use headwater_streams::{
 };
 pub use headwater_world as world;
 pub use into_log::IntoLog;
-pub use signal::stop_requested;
+pub use signal::{stop_requested, watch_signals};
 
 /// What most applications use.
 pub mod prelude {
@@ -61,7 +61,7 @@ pub fn run(topology: Topology, log: impl IntoLog) -> Result<()> {
 pub fn run_with(topology: Topology, log: impl IntoLog, mut settings: Settings) -> Result<()> {
     let (log, state_dir) = log.into_log()?;
     settings.state_dir = settings.state_dir.or(state_dir);
-    let requested = signal::watch()?;
+    let requested = signal::watch_signals()?;
     Ok(headwater_runtime::run(topology, &log, settings, requested)?)
 }
 

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static INSTALLED: OnceLock<std::result::Result<(), String>> = OnceLock::new();
 
-/// True once the process was asked to end, if [`crate::run`] or [`crate::run_with`] has been called.
+/// True once the process was asked to end, if [`crate::run`], [`crate::run_with`] or [`watch_signals`] has been called.
 pub fn stop_requested() -> bool {
     REQUESTED.load(Ordering::Acquire)
 }
 
-/// Begins to watch for signals.
-pub(crate) fn watch() -> Result<fn() -> bool> {
+/// Begins to watch for ctrl-c and SIGTERM, for those who [`crate::start`] and wait themselves; answers [`stop_requested`].
+pub fn watch_signals() -> Result<fn() -> bool> {
     let installed = INSTALLED.get_or_init(|| {
         ctrlc::set_handler(|| REQUESTED.store(true, Ordering::Release))
             .map_err(|error| error.to_string())

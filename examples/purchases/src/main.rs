@@ -1,2 +1,33 @@
-//! The main job.
-fn main() {}
+//! A shop's history, processed exactly once on the embedded log: totals per customer, month and week, the best customers,
+//! and each purchase enriched with its customer's card. Not a library: everything here reaches Headwater by its facade.
+//! Invariant: with the same input a directory gives the same result, however often the job was run or killed over it.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program at the rim: it reads files, tells the time and waits"
+)]
+
+mod args;
+mod date;
+mod history;
+mod job;
+mod load;
+mod model;
+mod phases;
+mod progress;
+mod report;
+mod summary;
+mod topology;
+mod watch;
+
+use anyhow::Result;
+use clap::Parser;
+
+fn main() -> Result<()> {
+    let args = args::Args::parse();
+    match job::run(&args)? {
+        Some(outcome) if args.json => println!("{}", serde_json::to_string_pretty(&outcome)?),
+        Some(outcome) => print!("{}", report::text(&outcome)),
+        None => eprintln!("stopped; the same command goes on where it stopped"),
+    }
+    Ok(())
+}

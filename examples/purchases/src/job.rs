@@ -1,0 +1,117 @@
+//! The job from beginning to end: read the history, append it, process it, read the result. Not the parts themselves.
+//! Invariant: results are read only when everything appended has been processed and committed.
+
+use crate::args::Args;
+use crate::history::History;
+use crate::load::load;
+use crate::phases::Phases;
+use crate::progress::Progress;
+use crate::summary::{Outcome, Run, Summary};
+use crate::topology::{APPLICATION, LOYALTY, PURCHASES, topology};
+use crate::watch::{Ear, Watch};
+use anyhow::{Context, Result};
+use headwater::{EmbeddedLog, Running, Settings};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Time between two looks at how far the job is.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// How long the workers may take to commit and close at the end.
+const STOP_MAX: Duration = Duration::from_secs(60);
+
+/// Runs the job; `None` when it was asked to stop before its end.
+pub(crate) fn run(args: &Args) -> Result<Option<Outcome>> {
+    let stop = headwater::watch_signals()?;
+    let begin = Instant::now();
+    let phases = Arc::new(Phases::open(args.phases.as_deref())?);
+    let history = History::read(args.input.as_deref())?;
+    let log = EmbeddedLog::open(&args.data)
+        .with_context(|| format!("cannot open the log in {}", args.data.display()))?;
+    let load_begin = Instant::now();
+    let loaded = load(&log, &history, args.repeat, &phases, stop)?;
+    let load_time = load_begin.elapsed();
+    if stop() {
+        return Ok(None);
+    }
+    let ear = Ear::new(APPLICATION, phases.clone());
+    let mut watch = Watch::new(&log, APPLICATION, ear.clone())?;
+    let settings = Settings {
+        commit_interval_ms: args.commit_interval_ms,
+        checkpoint_interval_ms: args.checkpoint_interval_ms,
+        workers: usize::from(args.workers),
+        cache_bytes_max: args.cache_bytes,
+        listener: ear.clone(),
+        ..Settings::default()
+    };
+    let process_begin = Instant::now();
+    let before = watch.processed(&[PURCHASES]);
+    let running = headwater::start_with(topology()?, &log, settings)?;
+    let finished = process(&running, &mut watch, &ear, &phases, stop);
+    let process_time = process_begin.elapsed();
+    let summary = match finished {
+        Ok(true) => Some(Summary::read(&running, &mut watch)),
+        Ok(false) => None,
+        Err(error) => {
+            // What the worker failed by says more than what was seen of it.
+            running.stop(STOP_MAX)?;
+            return Err(error);
+        }
+    };
+    let processed = watch.processed(&[PURCHASES]) - before;
+    let (records, commits) = (running.records(), running.commits());
+    running.stop(STOP_MAX)?;
+    let Some(summary) = summary.transpose()? else {
+        return Ok(None);
+    };
+    phases.enter("done");
+    let run = Run {
+        directory: args.data.display().to_string(),
+        workers: args.workers,
+        appended_records: loaded,
+        append_seconds: load_time.as_secs_f64(),
+        processed_purchases: processed,
+        processed_records: records,
+        restored_records: ear.restored_records(),
+        commits,
+        process_seconds: process_time.as_secs_f64(),
+        total_seconds: begin.elapsed().as_secs_f64(),
+    };
+    Ok(Some(Outcome { summary, run }))
+}
+
+/// Waits until everything is processed; false when asked to stop first.
+fn process(
+    running: &Running,
+    watch: &mut Watch,
+    ear: &Ear,
+    phases: &Phases,
+    stop: fn() -> bool,
+) -> Result<bool> {
+    let topics = [PURCHASES, LOYALTY];
+    let ends = watch.ends(&topics)?.unwrap_or_default();
+    let before = watch.processed(&topics);
+    let total: i64 = ends.iter().map(|(_, end)| *end).sum();
+    let progress = Progress::new("processing", (total as u64).saturating_sub(before));
+    let mut entered = false;
+    loop {
+        for notice in ear.notices() {
+            progress.note(&notice);
+        }
+        if !entered && running.running_tasks() > 0 {
+            phases.enter("process");
+            entered = true;
+        }
+        if running.failed() {
+            anyhow::bail!("a worker failed");
+        }
+        let done = watch.is_done(running)?;
+        progress.at(watch.processed(&topics) - before);
+        if done || stop() {
+            progress.done();
+            return Ok(done);
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
