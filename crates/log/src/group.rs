@@ -5,13 +5,14 @@
 mod assign;
 mod coordinator;
 mod counts;
+mod member;
 #[cfg(test)]
 mod tests;
 
 pub use coordinator::Coordinator;
 pub use counts::Topics;
 
-use crate::TopicConfig;
+use crate::{Error, Result, TopicConfig};
 use std::{fmt, sync::Arc};
 
 /// A sub-topology's task for one partition; prints as `0_3`.
@@ -78,6 +79,24 @@ pub struct Membership {
     pub session_timeout_ms: i64,
     /// A member that does not give up a revoked task within this many ms is fenced.
     pub rebalance_timeout_ms: i64,
+}
+
+impl Membership {
+    /// Names must be there and times above 0.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.group.is_empty() || self.member.is_empty() || self.process.is_empty() {
+            return Err(Error::Invalid(
+                "a membership names its group, member and process".into(),
+            ));
+        }
+        if self.session_timeout_ms <= 0 || self.rebalance_timeout_ms <= 0 {
+            return Err(Error::Invalid(format!(
+                "member '{}': session_timeout_ms and rebalance_timeout_ms must be above 0",
+                self.member
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// The tasks a member is to hold.

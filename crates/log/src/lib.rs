@@ -9,6 +9,7 @@ mod chunk;
 mod client;
 mod error;
 mod group;
+mod memory;
 mod record;
 mod topic;
 mod varint;
@@ -24,6 +25,7 @@ pub use group::{
     Assignment, Coordinator, GroupEvent, InternalTopic, MemberEpoch, Membership, Subtopology,
     TaskId, Topics,
 };
+pub use memory::{Faults, MemoryLog};
 pub use record::{AppendRecord, Header, HeadersRef, RecordRef};
 pub use topic::{
     CommittedOffset, NewTopic, Offset, OffsetSpec, TopicConfig, TopicId, TopicInfo, TopicPartition,

@@ -10,13 +10,14 @@
 //! ```
 
 use super::{
-    Assignment, GroupEvent, MemberEpoch, Membership, Subtopology, TaskId,
+    GroupEvent, MemberEpoch, Membership, Subtopology, TaskId,
     assign::{self, Candidate, Target},
     counts::{self, Counts, Topics},
+    member::{Member, Refused, silence, timeout},
 };
-use crate::{Error, GroupInfo, MemberInfo, Result, TopicPartition};
+use crate::{Error, GroupInfo, Result, TopicPartition};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -46,36 +47,6 @@ struct Group {
     changed: bool,
 }
 
-#[derive(Debug)]
-struct Refused {
-    heard: Duration,
-    session_timeout: Duration,
-    reason: String,
-    told: bool,
-}
-
-#[derive(Debug)]
-struct Member {
-    membership: Membership,
-    heard: Duration,
-    /// Epochs below are of an earlier life of the same id.
-    joined: MemberEpoch,
-    epoch: MemberEpoch,
-    target: Target,
-    /// The last list it was told; `None` before the first.
-    told: Option<Target>,
-    /// Its list is told though it did not change.
-    tell_again: bool,
-    /// Active tasks told and not given up, each with the epoch at which it was told.
-    active: BTreeMap<TaskId, MemberEpoch>,
-    standby: BTreeSet<TaskId>,
-    /// Since when it holds tasks that it was told to give up.
-    revoking: Option<Duration>,
-    not_ready_told: Option<String>,
-    /// The coordinator's version when it was last told all there was to tell.
-    seen: Option<u64>,
-}
-
 impl Coordinator {
     /// A coordinator without groups.
     pub fn new() -> Self {
@@ -90,7 +61,7 @@ impl Coordinator {
     /// Adds a member, or changes what a member brought when it joined. A topology that differs from that of the group's
     /// members is answered by [`GroupEvent::Refused`] at the next heartbeat.
     pub fn join(&mut self, now: Duration, membership: Membership) -> Result<()> {
-        check(&membership)?;
+        membership.check()?;
         self.epoch += 1;
         let group = self
             .groups
@@ -161,6 +132,21 @@ impl Coordinator {
         match of.seen.replace(self.version) == Some(self.version) {
             true => Vec::new(),
             false => found.tell(now, member, &mut self.epoch),
+        }
+    }
+
+    /// What the member heard last did not arrive: it is told once more.
+    pub fn tell_again(&mut self, group: &str, member: &str) {
+        let Some(found) = self.groups.get_mut(group) else {
+            return;
+        };
+        if let Some(refused) = found.refused.get_mut(member) {
+            refused.told = false;
+        }
+        if let Some(of) = found.members.get_mut(member) {
+            of.tell_again = true;
+            of.not_ready_told = None;
+            of.seen = None;
         }
     }
 
@@ -404,109 +390,4 @@ impl Group {
             partition: partition.partition,
         })
     }
-}
-
-impl Member {
-    fn new(now: Duration, epoch: MemberEpoch, membership: Membership) -> Self {
-        Self {
-            membership,
-            heard: now,
-            joined: epoch,
-            epoch,
-            target: Target::default(),
-            told: None,
-            tell_again: true,
-            active: BTreeMap::new(),
-            standby: BTreeSet::new(),
-            revoking: None,
-            not_ready_told: None,
-            seen: None,
-        }
-    }
-
-    /// Makes `list` the member's list as of `epoch`.
-    fn take(&mut self, list: Target, epoch: MemberEpoch) -> Assignment {
-        self.epoch = epoch;
-        for task in &list.active {
-            self.active.entry(*task).or_insert(epoch);
-        }
-        self.standby.extend(&list.standby);
-        let assignment = Assignment {
-            epoch,
-            active: list.active.iter().copied().collect(),
-            standby: list.standby.iter().copied().collect(),
-        };
-        self.told = Some(list);
-        self.tell_again = false;
-        assignment
-    }
-
-    /// Drops what is neither owned by the report nor in the last list (which the member may be about to open); true if anything.
-    fn release(&mut self, active: &[TaskId], standby: &[TaskId]) -> bool {
-        let told = self.told.clone().unwrap_or_default();
-        let before = self.active.len() + self.standby.len();
-        self.active
-            .retain(|task, _| active.contains(task) || told.active.contains(task));
-        self.standby
-            .retain(|task| standby.contains(task) || told.standby.contains(task));
-        before != self.active.len() + self.standby.len()
-    }
-
-    fn gives_up(&self) -> bool {
-        let Some(told) = &self.told else {
-            return false;
-        };
-        !self.active.keys().all(|task| told.active.contains(task))
-            || !self.standby.is_subset(&told.standby)
-    }
-
-    fn info(&self) -> MemberInfo {
-        MemberInfo {
-            member: Arc::clone(&self.membership.member),
-            epoch: self.epoch,
-            tasks: self.active.keys().copied().collect(),
-        }
-    }
-}
-
-impl Refused {
-    fn new(now: Duration, membership: &Membership) -> Self {
-        Self {
-            heard: now,
-            session_timeout: timeout(membership.session_timeout_ms),
-            reason: format!(
-                "the topology of member '{}' differs from that of the members of group '{}'; stop them first",
-                membership.member, membership.group
-            ),
-            told: false,
-        }
-    }
-}
-
-fn check(membership: &Membership) -> Result<()> {
-    let Membership {
-        group,
-        member,
-        process,
-        ..
-    } = membership;
-    if group.is_empty() || member.is_empty() || process.is_empty() {
-        return Err(Error::Invalid(
-            "a membership names its group, member and process".into(),
-        ));
-    }
-    if membership.session_timeout_ms <= 0 || membership.rebalance_timeout_ms <= 0 {
-        return Err(Error::Invalid(format!(
-            "member '{member}': session_timeout_ms and rebalance_timeout_ms must be above 0"
-        )));
-    }
-    Ok(())
-}
-
-fn timeout(ms: i64) -> Duration {
-    Duration::from_millis(ms.max(0).unsigned_abs())
-}
-
-fn silence(silent: Duration) -> String {
-    format!("it was silent for {} ms", silent.as_millis())
 }
