@@ -7,6 +7,7 @@
 pub mod batch;
 mod chunk;
 mod client;
+pub mod embedded;
 mod error;
 mod group;
 mod memory;
