@@ -15,6 +15,7 @@ mod maintenance;
 mod membership;
 mod meta;
 mod options;
+mod overlay;
 mod partition;
 mod plan;
 mod policy;
@@ -28,9 +29,12 @@ mod state;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod verify;
+mod walk;
 mod wire;
 
 pub use options::EmbeddedOptions;
+pub use verify::{PartitionFiles, SegmentFile, VerifyReport, verify};
 
 use crate::{Client, ClientOptions, Error, Log, Result};
 use headwater_world::World;
@@ -72,6 +76,29 @@ impl EmbeddedLog {
         Self::open(dir, World::real(), EmbeddedOptions::default())
     }
 
+    /// Opens the log in `dir` for reading only, also beside the application that owns it: takes no lock, writes nothing, and shows
+    /// the state of this moment; journal entries that are not in segments yet are applied in memory.
+    pub fn open_read_only(dir: impl AsRef<Path>, world: World) -> Result<Arc<EmbeddedLog>> {
+        let (dir, options) = (dir.as_ref(), EmbeddedOptions::default());
+        let mut attempts = 0;
+        loop {
+            let overlay = overlay::OverlayDisk::new(Arc::clone(&world.disk));
+            let world = World {
+                disk: Arc::new(overlay),
+                ..world.clone()
+            };
+            match recovery::recover(&world, dir, &options, true) {
+                Ok((recovered, _)) => {
+                    let core = core::Core::new(world, dir.to_owned(), options, recovered);
+                    return Self::start(Arc::new(core));
+                }
+                // The owner may have made a checkpoint between two reads: the files changed, nothing is wrong.
+                Err(error) if attempts == READ_ONLY_ATTEMPTS_MAX => return Err(error),
+                Err(_) => attempts += 1,
+            }
+        }
+    }
+
     fn start(core: Arc<core::Core>) -> Result<Arc<EmbeddedLog>> {
         let log = Arc::new_cyclic(|this| EmbeddedLog {
             core,
@@ -106,6 +133,9 @@ impl EmbeddedLog {
         self.core.warnings.all()
     }
 }
+
+/// Looks at a directory that its owner changes meanwhile.
+const READ_ONLY_ATTEMPTS_MAX: usize = 5;
 
 impl Log for EmbeddedLog {
     fn client(&self, options: ClientOptions) -> Result<Box<dyn Client>> {

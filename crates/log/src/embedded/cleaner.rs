@@ -2,14 +2,10 @@
 //! [`super::compaction`].
 //! Invariant: a record that stays keeps its offset, and the file ends with the offset its last segment ended with.
 
-use super::{
-    files::Files,
-    index::Index,
-    segment::{Segment, corrupt, walk},
-};
+use super::{files::Files, index::Index, segment::Segment, walk::corrupt};
 use crate::{
     Error, Offset, RecordRef, Result,
-    batch::{BatchView, HEADER_LEN, PREFIX_LEN},
+    batch::{BatchBuilder, BatchView, HEADER_LEN, PREFIX_LEN, set_base_offset},
     record::put_bytes,
     varint,
 };
@@ -45,7 +41,7 @@ impl LastOffsets {
         if self.bytes >= self.bytes_max {
             return Ok(false);
         }
-        each_batch(files, segment, &mut |batch| {
+        segment.each_batch(files, &mut |batch, _| {
             each_record(segment, batch, &mut |record| {
                 let Some(key) = record.key else {
                     return;
@@ -57,7 +53,8 @@ impl LastOffsets {
                         self.offsets.insert(key.into(), record.offset);
                     }
                 }
-            })
+            })?;
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(true)
     }
@@ -85,6 +82,8 @@ struct Output {
     pending: Vec<u8>,
     index: Index,
     base: Offset,
+    /// The offset after the last batch.
+    next: Offset,
     max_timestamp: i64,
 }
 
@@ -105,19 +104,21 @@ impl Cleaner<'_> {
             pending: Vec::new(),
             index: Index::default(),
             base: first.base,
+            next: first.base,
             max_timestamp: -1,
         };
-        for (number, segment) in segments.iter().enumerate() {
-            let last_segment = number + 1 == segments.len();
-            each_batch(self.files, segment, &mut |batch| {
-                // The last batch stays, be it empty: the next segment begins where it ends.
-                let last = last_segment && batch.next_offset() == segment.end();
-                if let Some(bytes) = self.rewrite(segment, batch, last)? {
-                    output.put(&bytes, self.index_interval_bytes).map_err(io)?;
+        let interval = self.index_interval_bytes;
+        for segment in segments {
+            segment.each_batch(self.files, &mut |batch, _| {
+                if let Some(bytes) = self.rewrite(segment, batch)? {
+                    output.fill(batch.base_offset(), interval).map_err(io)?;
+                    output.put(&bytes, interval).map_err(io)?;
                 }
-                Ok(())
+                Ok(ControlFlow::Continue(()))
             })?;
         }
+        let end = segments.last().map_or(first.base, |segment| segment.end());
+        output.fill(end, interval).map_err(io)?;
         output
             .flush()
             .and_then(|()| output.file.sync())
@@ -133,13 +134,8 @@ impl Cleaner<'_> {
         Ok((output.written, output.max_timestamp))
     }
 
-    /// What stays of a batch; `None` when nothing does and it is not the `last`.
-    fn rewrite(
-        &self,
-        segment: &Segment,
-        batch: &BatchView<'_>,
-        last: bool,
-    ) -> Result<Option<Vec<u8>>> {
+    /// What stays of a batch; `None` when nothing does.
+    fn rewrite(&self, segment: &Segment, batch: &BatchView<'_>) -> Result<Option<Vec<u8>>> {
         let head = Head::of(batch);
         let tombstones_go = head.horizon.is_some_and(|horizon| horizon <= self.now_ms);
         let (mut kept, mut all, mut tombstones) = (Vec::new(), 0, false);
@@ -158,7 +154,7 @@ impl Cleaner<'_> {
         if kept.len() == all && horizon == head.horizon && all > 0 {
             return Ok(Some(batch.bytes().to_vec()));
         }
-        if kept.is_empty() && !last {
+        if kept.is_empty() {
             return Ok(None);
         }
         Ok(Some(head.encode(batch, &kept, horizon)))
@@ -166,12 +162,21 @@ impl Cleaner<'_> {
 }
 
 impl Output {
+    /// Fills the offsets up to `end` with a batch without records, so that every batch begins where the one before ended.
+    fn fill(&mut self, end: Offset, interval: u64) -> std::io::Result<()> {
+        match end > self.next {
+            true => self.put(&filler(self.next, end), interval),
+            false => Ok(()),
+        }
+    }
+
     fn put(&mut self, bytes: &[u8], interval: u64) -> std::io::Result<()> {
         let position = self.written + self.pending.len() as u64;
         self.pending.extend_from_slice(bytes);
         // What was just encoded, or was checked when it was read, is a batch.
         if let Ok(batch) = BatchView::parse(bytes) {
             self.index.note(self.base, &batch, position, interval);
+            self.next = batch.next_offset();
             if batch.count() > 0 {
                 self.max_timestamp = self.max_timestamp.max(batch.max_timestamp());
             }
@@ -188,6 +193,19 @@ impl Output {
         self.pending.clear();
         Ok(())
     }
+}
+
+/// A batch of no records for the offsets from `base` up to `end`, as Kafka writes them (`DefaultRecordBatch.writeEmptyHeader`).
+fn filler(base: Offset, end: Offset) -> Vec<u8> {
+    let mut bytes = BatchBuilder::default().finish();
+    set_base_offset(&mut bytes, base);
+    bytes[23..27].copy_from_slice(&((end - 1 - base) as i32).to_be_bytes());
+    for timestamp in [27, 35] {
+        bytes[timestamp..timestamp + 8].copy_from_slice(&(-1i64).to_be_bytes());
+    }
+    let crc = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes
 }
 
 /// The header fields of a batch that its rewriting needs.
@@ -250,20 +268,6 @@ impl Head {
         bytes[17..21].copy_from_slice(&crc.to_be_bytes());
         bytes
     }
-}
-
-/// Shows every batch of a segment, its CRC checked: damage is not copied.
-fn each_batch(
-    files: &Files,
-    segment: &Segment,
-    each: &mut dyn FnMut(&BatchView<'_>) -> Result<()>,
-) -> Result<()> {
-    let (file, path) = (files.get(segment)?, segment.path());
-    walk(&*file, &path, 0, segment.bytes(), &mut |batch, at| {
-        BatchView::check(batch.bytes()).map_err(|damage| corrupt(&path, at, &damage))?;
-        each(batch)?;
-        Ok(ControlFlow::Continue(()))
-    })
 }
 
 fn each_record<'a>(

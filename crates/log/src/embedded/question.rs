@@ -5,12 +5,12 @@
 use super::{
     core::{Core, lock},
     partition::Partition,
-    segment,
     state::Topic,
+    walk::corrupt,
 };
 use crate::{
     CommittedOffset, Error, Offset, OffsetSpec, Request, Response, Result, TopicInfo,
-    TopicPartition, batch::Records,
+    TopicPartition,
 };
 use std::{ops::ControlFlow, sync::atomic::Ordering};
 
@@ -51,7 +51,7 @@ impl Core {
         }
     }
 
-    fn describe_topics(&self, names: Option<Vec<String>>) -> Vec<TopicInfo> {
+    pub(super) fn describe_topics(&self, names: Option<Vec<String>>) -> Vec<TopicInfo> {
         let info = |topic: &Topic| TopicInfo {
             name: topic.name.clone(),
             id: topic.id,
@@ -84,28 +84,19 @@ impl Core {
                 continue;
             }
             let mut found = None;
-            let from = segment.locate(files, start)?;
-            let file = files.get(&segment)?;
-            let walked = segment::walk(
-                &*file,
-                &segment.path(),
-                from,
-                segment.bytes(),
-                &mut |batch, at| {
-                    if batch.max_timestamp() >= time_ms {
-                        let records: Records<'_> = batch.records();
-                        for record in records {
-                            let record = record
-                                .map_err(|damage| segment::corrupt(&segment.path(), at, &damage))?;
-                            if record.timestamp >= time_ms && record.offset >= start {
-                                found = Some(record.offset);
-                                return Ok(ControlFlow::Break(()));
-                            }
-                        }
+            let walked = segment.each_batch(files, &mut |batch, at| {
+                if batch.max_timestamp() < time_ms || batch.next_offset() <= start {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                for record in batch.records() {
+                    let record = record.map_err(|damage| corrupt(&segment.path(), at, &damage))?;
+                    if record.timestamp >= time_ms && record.offset >= start {
+                        found = Some(record.offset);
+                        return Ok(ControlFlow::Break(()));
                     }
-                    Ok(ControlFlow::Continue(()))
-                },
-            );
+                }
+                Ok(ControlFlow::Continue(()))
+            });
             if let Err(error) = walked
                 && !segment.retired.load(Ordering::Acquire)
             {

@@ -5,7 +5,8 @@ use super::{
     client::EmbeddedClient,
     core::Core,
     partition::Partition,
-    segment::{Segment, corrupt},
+    segment::Segment,
+    walk::{check_base, corrupt},
 };
 use crate::{
     Chunk, Error, Offset, Result, Slot,
@@ -24,8 +25,16 @@ pub(super) struct Reading {
     partition: Option<Arc<Partition>>,
     /// The version of the topics at which the partition was looked for in vain.
     missed_at: u64,
-    /// The file position of `position`, where known.
-    place: Option<(Arc<Segment>, u64)>,
+    /// Where `position` is, where known.
+    place: Option<Place>,
+}
+
+/// A batch in a file.
+struct Place {
+    segment: Arc<Segment>,
+    at: u64,
+    /// The first offset of the batch there.
+    base: Offset,
 }
 
 impl EmbeddedClient {
@@ -157,24 +166,24 @@ impl Reading {
     ) -> Result<(Vec<u8>, Offset)> {
         // Compaction or retention may take a file away between a look and a read; the second look sees it gone from the list.
         for _ in 0..RETRIES_MAX {
-            let Some((segment, at)) = self.place(core, partition, position)? else {
+            let Some(place) = self.place(core, partition, position)? else {
                 return Err(missing(partition, position, end));
             };
-            match read_batches(core, &segment, at, end, &mut buffer, bytes_max) {
-                Ok((_, 0)) => {
-                    // The tail of a compacted segment holds nothing at or after the position.
-                    self.place = partition.segment_after(&segment).map(|next| (next, 0));
-                    if self.place.is_none() {
-                        return Err(missing(partition, position, end));
-                    }
-                }
-                Ok((next_offset, taken)) => {
-                    self.place = Some((segment, at + taken as u64));
+            match read_batches(core, &place, end, &mut buffer, bytes_max) {
+                Ok((next_offset, taken)) if next_offset > position => {
+                    self.place = Some(Place {
+                        at: place.at + taken as u64,
+                        base: next_offset,
+                        segment: place.segment,
+                    });
                     buffer.truncate(taken);
                     return Ok((buffer, next_offset));
                 }
-                Err(_) if segment.retired.load(Ordering::Acquire) => self.place = None,
-                Err(error) => return Err(error),
+                Ok(_) if !place.segment.retired.load(Ordering::Acquire) => {
+                    return Err(missing(partition, position, end));
+                }
+                Err(error) if !place.segment.retired.load(Ordering::Acquire) => return Err(error),
+                _ => {}
             }
         }
         Err(Error::Unavailable(format!(
@@ -183,21 +192,27 @@ impl Reading {
         )))
     }
 
-    /// The segment and byte of `position`.
+    /// Where the batch with `position` is.
     fn place(
         &mut self,
         core: &Core,
         partition: &Partition,
         position: Offset,
-    ) -> Result<Option<(Arc<Segment>, u64)>> {
-        if let Some((segment, at)) = self.place.take()
-            && !segment.retired.load(Ordering::Acquire)
+    ) -> Result<Option<Place>> {
+        if let Some(place) = self.place.take()
+            && !place.segment.retired.load(Ordering::Acquire)
         {
-            if at < segment.bytes() {
-                return Ok(Some((segment, at)));
+            if place.at < place.segment.bytes() {
+                return Ok(Some(place));
             }
-            if let Some(next) = partition.segment_after(&segment) {
-                return Ok(Some((next, 0)));
+            if let Some(segment) = partition.segment_after(&place.segment)
+                && segment.base == position
+            {
+                return Ok(Some(Place {
+                    segment,
+                    at: 0,
+                    base: position,
+                }));
             }
         }
         for _ in 0..RETRIES_MAX {
@@ -205,7 +220,7 @@ impl Reading {
                 return Ok(None);
             };
             match segment.locate(&core.state.files, position) {
-                Ok(at) => return Ok(Some((segment, at))),
+                Ok((at, base)) => return Ok(Some(Place { segment, at, base })),
                 Err(_) if segment.retired.load(Ordering::Acquire) => {}
                 Err(error) => return Err(error),
             }
@@ -217,38 +232,32 @@ impl Reading {
 /// Looks at a partition whose files change while it is read.
 const RETRIES_MAX: usize = 8;
 
-/// Fills `buffer` with whole batches from byte `at` on; returns the offset after them and their bytes. A first batch larger than
+/// Fills `buffer` with whole batches from `place` on; returns the offset after them and their bytes. A first batch larger than
 /// `bytes_max` is read whole.
 fn read_batches(
     core: &Core,
-    segment: &Segment,
-    at: u64,
+    place: &Place,
     end: Offset,
     buffer: &mut Vec<u8>,
     bytes_max: usize,
 ) -> Result<(Offset, usize)> {
-    let left = usize::try_from(segment.bytes().saturating_sub(at)).unwrap_or(usize::MAX);
+    let Place { segment, at, base } = place;
+    let left = usize::try_from(segment.bytes().saturating_sub(*at)).unwrap_or(usize::MAX);
     let file = core.state.files.get(segment)?;
     let mut want = bytes_max.max(crate::batch::HEADER_LEN).min(left);
     loop {
         buffer.resize(want, 0);
-        file.read_exact_at(buffer, at).map_err(|error| {
-            Error::io(
-                segment.path(),
-                &format!("read {want} bytes at byte {at}"),
-                &error,
-            )
+        file.read_exact_at(buffer, *at).map_err(|error| {
+            let tried = format!("read {want} bytes at byte {at}");
+            Error::io(segment.path(), &tried, &error)
         })?;
-        let (mut taken, mut next_offset) = (0, 0);
-        while taken < want {
-            match BatchView::check(&buffer[taken..]) {
-                Ok(batch) if batch.base_offset() >= end => return Ok((next_offset, taken)),
+        let (mut taken, mut due) = (0, *base);
+        while taken < want && due < end {
+            let batch = BatchView::check(&buffer[taken..])
+                .and_then(|batch| check_base(&batch, Some(due)).map(|()| batch));
+            match batch {
                 Ok(batch) => {
-                    if batch.base_offset() < next_offset.max(segment.base) {
-                        let damage = Damage::Wrong(format!("base offset {}", batch.base_offset()));
-                        return Err(corrupt(&segment.path(), at + taken as u64, &damage));
-                    }
-                    next_offset = batch.next_offset();
+                    due = batch.next_offset();
                     taken += batch.bytes().len();
                 }
                 Err(Damage::Incomplete) if want < left => break,
@@ -256,7 +265,7 @@ fn read_batches(
             }
         }
         if taken > 0 || want == left {
-            return Ok((next_offset, taken));
+            return Ok((due, taken));
         }
         want = wanted(buffer).clamp(want + 1, left);
     }

@@ -2,7 +2,12 @@
 //! Not a judge of what is committed: it holds what it is given. Files and names are Kafka's, so that Kafka's tools read them.
 //! Invariant: a byte before `bytes` never changes; a replaced segment is another object with another file.
 
-use super::{core::lock, files::Files, index::Index, options::WALK_BYTES};
+use super::{
+    core::lock,
+    files::Files,
+    index::Index,
+    walk::{Walk, corrupt},
+};
 use crate::{
     Error, Offset, Result,
     batch::{BatchView, Damage},
@@ -235,10 +240,10 @@ impl Segment {
             .map_err(|error| Error::io(self.path(), "sync a segment", &error))
     }
 
-    /// The byte where the batch with `offset` begins, or the next one after it; the end when there is none.
-    pub(super) fn locate(&self, files: &Files, offset: Offset) -> Result<u64> {
+    /// The byte where the batch with `offset` begins, and that batch's first offset; the end when there is none.
+    pub(super) fn locate(&self, files: &Files, offset: Offset) -> Result<(u64, Offset)> {
         if offset <= self.base {
-            return Ok(0);
+            return Ok((0, self.base));
         }
         let file = files.get(self)?;
         let hint = match lock(&self.index).as_ref() {
@@ -247,25 +252,48 @@ impl Segment {
                 .index_from_file(files)
                 .and_then(|index| index.floor(self.base, offset)),
         };
-        let start = match hint {
-            Some((last, at)) if self.is_batch(&*file, at, last) => at,
-            _ => 0,
+        let (start, due) = match hint {
+            Some((last, at)) if self.is_batch(&*file, at, last) => (at, None),
+            _ => (0, Some(self.base)),
         };
-        let mut found = self.bytes();
-        walk(
-            &*file,
-            &self.path(),
-            start,
-            self.bytes(),
-            &mut |batch, at| {
-                if batch.next_offset() > offset {
-                    found = at;
-                    return Ok(ControlFlow::Break(()));
-                }
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        let mut found = (self.bytes(), self.end());
+        let walk = Walk {
+            file: &*file,
+            path: &self.path(),
+            range: start..self.bytes(),
+            due,
+            crc: false,
+        };
+        walk.run(&mut |batch, at| {
+            if batch.next_offset() > offset {
+                found = (at, batch.base_offset());
+                return Ok(ControlFlow::Break(()));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(found)
+    }
+
+    /// Shows every batch, CRC and offsets checked.
+    pub(super) fn each_batch(
+        &self,
+        files: &Files,
+        each: &mut dyn FnMut(&BatchView<'_>, u64) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let walk = Walk {
+            file: &*files.get(self)?,
+            path: &self.path(),
+            range: 0..self.bytes(),
+            due: Some(self.base),
+            crc: true,
+        };
+        match walk.run(each)? {
+            Some(end) if end != self.end() => {
+                let message = format!("it ends at offset {end}, {} is recorded", self.end());
+                Err(corrupt(&self.path(), self.bytes(), &Damage::Wrong(message)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn index_from_file(&self, files: &Files) -> Option<Index> {
@@ -301,56 +329,4 @@ pub(super) fn read_index(files: &Files, path: &Path, segment_bytes: u64) -> Opti
 /// The name of a segment's file.
 pub(super) fn file_name(base: Offset) -> String {
     format!("{base:020}.log")
-}
-
-pub(super) fn corrupt(path: &Path, position: u64, damage: &Damage) -> Error {
-    Error::Corrupt {
-        path: path.to_owned(),
-        position,
-        message: match damage {
-            Damage::Incomplete => "the file ends inside a batch".into(),
-            Damage::Wrong(what) => what.clone(),
-        },
-    }
-}
-
-/// Shows every batch of a file between the bytes `from` and `to`, CRC unchecked. A walk that does not end at `to` is damage.
-pub(super) fn walk(
-    file: &dyn File,
-    path: &Path,
-    from: u64,
-    to: u64,
-    each: &mut dyn FnMut(&BatchView<'_>, u64) -> Result<ControlFlow<()>>,
-) -> Result<()> {
-    let (mut at, mut buffer, mut window) = (from, Vec::new(), WALK_BYTES as u64);
-    while at < to {
-        let len = window.min(to - at);
-        buffer.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
-        file.read_exact_at(&mut buffer, at)
-            .map_err(|error| Error::io(path, &format!("read {len} bytes at byte {at}"), &error))?;
-        let mut taken = 0;
-        loop {
-            match BatchView::parse(&buffer[taken..]) {
-                Ok(batch) => {
-                    let position = at + taken as u64;
-                    if each(&batch, position)?.is_break() {
-                        return Ok(());
-                    }
-                    taken += batch.bytes().len();
-                }
-                Err(Damage::Incomplete) => break,
-                Err(damage) => return Err(corrupt(path, at + taken as u64, &damage)),
-            }
-        }
-        at += taken as u64;
-        if taken > 0 {
-            window = WALK_BYTES as u64;
-        } else if len == to - at {
-            return Err(corrupt(path, at, &Damage::Incomplete));
-        } else {
-            // A batch larger than the window.
-            window = window.saturating_mul(4);
-        }
-    }
-    Ok(())
 }

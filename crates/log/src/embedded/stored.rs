@@ -6,13 +6,11 @@ use super::{
     core::Warnings,
     index::{INDEX_ENTRY_LEN, Index},
     partition::PartitionRecord,
-    segment::{Segment, SegmentRecord, corrupt, read_index, walk},
+    segment::{Segment, SegmentRecord, read_index},
     state::State,
+    walk::{Walk, corrupt},
 };
-use crate::{
-    Error, Offset, Result,
-    batch::{BatchView, Damage},
-};
+use crate::{Error, Result, batch::Damage};
 use headwater_world::{File, OpenMode};
 use std::{
     ops::ControlFlow,
@@ -117,25 +115,21 @@ fn check_tail(
         }
     };
     let rebuilt = index.len() == 0;
-    let mut end: Option<Offset> = None;
-    walk(file, &path, start, segment.bytes(), &mut |batch, at| {
-        BatchView::check(batch.bytes()).map_err(|damage| corrupt(&path, at, &damage))?;
-        if end.is_some_and(|end| end != batch.base_offset()) {
-            let damage = Damage::Wrong(format!(
-                "base offset {} where {} is due",
-                batch.base_offset(),
-                end.unwrap_or_default()
-            ));
-            return Err(corrupt(&path, at, &damage));
-        }
+    let walk = Walk {
+        file,
+        path: &path,
+        range: start..segment.bytes(),
+        due: (start == 0).then_some(segment.base),
+        crc: true,
+    };
+    let end = walk.run(&mut |batch, at| {
         if rebuilt {
             index.note(segment.base, batch, at, interval);
         }
-        end = Some(batch.next_offset());
         Ok(ControlFlow::Continue(()))
     })?;
-    if end.unwrap_or(segment.base) != segment.end() {
-        let found = end.unwrap_or(segment.base);
+    if end != Some(segment.end()) {
+        let found = end.unwrap_or_default();
         let damage = Damage::Wrong(format!(
             "it ends at offset {found}, {} is recorded",
             segment.end()

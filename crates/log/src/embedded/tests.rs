@@ -3,5 +3,6 @@
 
 mod basic;
 mod crash;
+mod damage;
 mod kit;
 mod model;
