@@ -1,14 +1,16 @@
 //! `TestDriver`: runs a topology in memory, record by record, as Kafka Streams' `TopologyTestDriver` does.
-//! Not a runtime: one partition per topic, a commit after each record, no log. Invariant: nothing waits and nothing is random.
+//! Not a runtime: one partition per topic, a commit after each record, no log.
+//! Invariant: nothing waits and nothing is random; records of all topics are taken by timestamp, then in the order they came.
 
 use crate::format::{Data, Formats};
 use crate::task::{Output, Route, Task};
 use crate::{Error, Headers, Result, Topology};
 use headwater_log::batch::BatchBuilder;
 use headwater_log::{AppendRecord, Chunk, HeadersRef, Slot, TaskId, TopicPartition};
-use headwater_store::{Budget, EngineKind, RecordCache, Store};
+use headwater_store::{Budget, Direction, EngineKind, KeyRange, RecordCache, Store};
 use headwater_world::World;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A record in bytes, as a topic holds it.
@@ -28,6 +30,8 @@ pub struct TestRecord {
 pub struct TestDriver {
     topology: Arc<Topology>,
     tasks: Vec<Task>,
+    /// Numbers of the tasks for which records wait; with equal timestamps they take turns.
+    turns: VecDeque<usize>,
     cache: RecordCache,
     output: Recorder,
     offsets: BTreeMap<String, i64>,
@@ -80,6 +84,7 @@ impl TestDriver {
         Ok(Self {
             topology,
             tasks,
+            turns: VecDeque::new(),
             cache,
             output,
             offsets: BTreeMap::new(),
@@ -133,16 +138,40 @@ impl TestDriver {
     /// Moves the wall clock on by `ms`, and runs what is due.
     pub fn advance_wall_clock(&mut self, ms: i64) -> Result<()> {
         self.now_ms += ms;
+        for task in 0..self.tasks.len() {
+            self.punctuate_and_commit(task)?;
+        }
         self.settle()
     }
 
     /// Takes everything written to `topic` so far: an output, a repartition topic or a changelog.
     pub fn read_raw(&mut self, topic: &str) -> Vec<TestRecord> {
-        self.output
-            .written
-            .remove(topic)
-            .map(Vec::from)
-            .unwrap_or_default()
+        let (taken, kept) = std::mem::take(&mut self.output.written)
+            .into_iter()
+            .partition(|(written_to, _)| written_to == topic);
+        self.output.written = kept;
+        let taken: Vec<(String, TestRecord)> = taken;
+        taken.into_iter().map(|(_, record)| record).collect()
+    }
+
+    /// Takes everything written to any topic so far, in the order it was written.
+    pub fn read_all(&mut self) -> Vec<(String, TestRecord)> {
+        std::mem::take(&mut self.output.written)
+    }
+
+    /// The entries of store `name` as the store holds them, in the order of their bytes.
+    pub fn entries_raw(&mut self, name: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let number = self.store_number(name)?;
+        let mut entries = Vec::new();
+        for task in &mut self.tasks {
+            for (_, store) in task.stores().filter(|(found, _)| *found == number) {
+                store.scan(KeyRange::ALL, Direction::Forward, &mut |key, value| {
+                    entries.push((key.to_vec(), value.to_vec()));
+                    ControlFlow::Continue(())
+                })?;
+            }
+        }
+        Ok(entries)
     }
 
     /// As [`TestDriver::read_raw`], decoded with the types' default formats: key, value, timestamp.
@@ -175,12 +204,7 @@ impl TestDriver {
     /// The value under `key` in store `name`, with the types of the store.
     pub fn get<K: 'static, V: 'static>(&mut self, name: &str, key: &K) -> Result<Option<V>> {
         let missing = || Error::Topology(format!("no store '{name}' with these types"));
-        let number = self
-            .topology
-            .stores
-            .iter()
-            .position(|store| store.name == name)
-            .ok_or_else(missing)?;
+        let number = self.store_number(name)?;
         let spec = &self.topology.stores[number];
         let formats = spec
             .formats
@@ -233,7 +257,7 @@ impl TestDriver {
         let mut bytes = batch.finish();
         headwater_log::batch::set_base_offset(&mut bytes, *offset);
         *offset += 1;
-        for task in &mut self.tasks {
+        for (task_number, task) in self.tasks.iter_mut().enumerate() {
             let inputs: Vec<_> = task.inputs().map(|input| input.partition).collect();
             for (number, input) in inputs.iter().enumerate() {
                 if *input == partition {
@@ -247,6 +271,9 @@ impl TestDriver {
                         aborted: Vec::new(),
                     };
                     task.add_chunk(number, chunk);
+                    if !self.turns.contains(&task_number) {
+                        self.turns.push_back(task_number);
+                    }
                 } else {
                     task.set_end(number, Some(0));
                 }
@@ -255,29 +282,51 @@ impl TestDriver {
         Ok(())
     }
 
-    /// Processes, punctuates and commits until nothing moves.
+    fn store_number(&self, name: &str) -> Result<usize> {
+        let missing = || Error::Topology(format!("the topology has no store '{name}'"));
+        self.topology
+            .stores
+            .iter()
+            .position(|store| store.name == name)
+            .ok_or_else(missing)
+    }
+
+    /// Processes record by record until none waits, as Kafka Streams' driver does: the record with the lowest timestamp
+    /// of all tasks, what it makes due, a commit, and only then what it wrote for other sources.
     fn settle(&mut self) -> Result<()> {
         loop {
-            let mut moved = false;
-            for task in &mut self.tasks {
-                let progress =
-                    task.process(&mut self.cache, &mut self.output, self.now_ms, usize::MAX)?;
-                let punctuated = task.punctuate(&mut self.cache, &mut self.output, self.now_ms)?;
-                moved |= progress.records > 0 || punctuated > 0;
-                task.flush(&mut self.cache, &mut self.output)?;
-                task.seal()?;
-                for (_, store) in task.stores() {
-                    store.commit(None)?;
-                }
-            }
             while let Some((topic, record)) = self.output.internal.pop_front() {
                 self.feed(&topic, &record)?;
-                moved = true;
             }
-            if !moved {
+            let mut next: Option<(i64, usize)> = None;
+            for (place, number) in self.turns.iter().enumerate() {
+                if let Some(timestamp) = self.tasks[*number].next_timestamp()?
+                    && next.is_none_or(|(lowest, _)| timestamp < lowest)
+                {
+                    next = Some((timestamp, place));
+                }
+            }
+            let Some(number) = next.and_then(|(_, place)| self.turns.remove(place)) else {
                 return Ok(());
+            };
+            self.tasks[number].process(&mut self.cache, &mut self.output, self.now_ms, 1)?;
+            if self.tasks[number].next_timestamp()?.is_some() {
+                self.turns.push_back(number);
             }
+            self.punctuate_and_commit(number)?;
         }
+    }
+
+    fn punctuate_and_commit(&mut self, task: usize) -> Result<()> {
+        let task = &mut self.tasks[task];
+        task.punctuate(&mut self.cache, &mut self.output, self.now_ms)?;
+        task.flush(&mut self.cache, &mut self.output)?;
+        task.seal()?;
+        for (_, store) in task.stores() {
+            store.commit(None)?;
+        }
+        task.take_spent(drop);
+        Ok(())
     }
 }
 
@@ -298,7 +347,7 @@ struct Recorder {
     topics: Vec<String>,
     changelogs: Vec<Option<String>>,
     sources: Vec<Arc<str>>,
-    written: BTreeMap<String, VecDeque<TestRecord>>,
+    written: Vec<(String, TestRecord)>,
     internal: VecDeque<(String, TestRecord)>,
 }
 
@@ -308,7 +357,7 @@ impl Recorder {
             topics: topology.output_topics().to_vec(),
             changelogs: topology.stores().map(|store| store.changelog).collect(),
             sources: topology.source_topics().to_vec(),
-            written: BTreeMap::new(),
+            written: Vec::new(),
             internal: VecDeque::new(),
         }
     }
@@ -323,10 +372,7 @@ impl Recorder {
         if self.sources.iter().any(|source| &**source == topic) {
             self.internal.push_back((topic.into(), kept.clone()));
         }
-        self.written
-            .entry(topic.into())
-            .or_default()
-            .push_back(kept);
+        self.written.push((topic.into(), kept));
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod describe;
 mod graph;
+mod java_order;
 mod subtopology;
 
 pub use subtopology::{StoreInfo, SubtopologyInfo};
@@ -123,7 +124,11 @@ impl Topology {
         &self,
         number: usize,
     ) -> Option<(FormatOf<K>, FormatOf<V>)> {
-        let formats = self.stores.get(number)?.formats.downcast_ref::<Formats<K, V>>()?;
+        let formats = self
+            .stores
+            .get(number)?
+            .formats
+            .downcast_ref::<Formats<K, V>>()?;
         Some((formats.key.clone()?, formats.value.clone()?))
     }
 

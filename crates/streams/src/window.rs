@@ -66,17 +66,16 @@ impl TimeWindows {
         let first =
             (timestamp - self.size_ms + self.advance_ms).max(0) / self.advance_ms * self.advance_ms;
         let advance = self.advance_ms;
-        (0..)
-            .map(move |n| first + n * advance)
+        std::iter::successors(Some(first), move |start| start.checked_add(advance))
             .take_while(move |start| *start <= timestamp)
     }
 
     pub(crate) fn retention_ms(&self) -> i64 {
-        self.size_ms + self.grace_ms
+        self.size_ms.saturating_add(self.grace_ms)
     }
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -182,5 +181,6 @@ mod tests {
         assert_eq!(windows.starts(13).collect::<Vec<_>>(), [4, 8, 12]);
         assert_eq!(windows.starts(3).collect::<Vec<_>>(), [0]);
         assert_eq!(windows.starts(-1).count(), 0);
+        assert!((2..=3).contains(&windows.starts(i64::MAX).count()));
     }
 }

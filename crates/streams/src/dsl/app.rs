@@ -32,7 +32,7 @@ impl App {
     ) -> KStream<'_, K, V> {
         let topic = topic.into();
         let name = self.graph.borrow_mut().number("KSTREAM-SOURCE-");
-        let node = self.add_source(name, topic);
+        let node = self.add_source(name, topic, false);
         KStream {
             app: self,
             node,
@@ -111,7 +111,7 @@ impl App {
                 graph.number("KTABLE-SOURCE-"),
             )
         };
-        let source = self.add_source(names.0, topic);
+        let source = self.add_source(names.0, topic, true);
         let spec = store_spec(self, &names.1, store, Layout::KeyValue);
         let wire_formats = formats.clone();
         let wire: Wire =
@@ -130,11 +130,12 @@ impl App {
         }
     }
 
-    /// A source node of `topic`.
+    /// A source node of `topic`, of a stream or of a `table`.
     pub(crate) fn add_source<K: Clone + 'static, V: Clone + 'static>(
         &self,
         name: String,
         topic: Topic<K, V>,
+        table: bool,
     ) -> usize {
         let formats = Formats {
             key: topic.key.clone(),
@@ -161,6 +162,7 @@ impl App {
                     value: value.clone(),
                     timestamp: topic.timestamp.clone(),
                     bad_data: topic.bad_data.clone(),
+                    drops_null_keys: table,
                     outputs: wiring.outputs::<K, V>(node),
                 })
             },

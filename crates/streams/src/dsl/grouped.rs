@@ -2,7 +2,7 @@
 //! Not stored yet. Invariant: records reach an aggregate in the partition their key hashes to, through a repartition topic if need be.
 
 use super::app::{App, processor, store_formats, store_spec};
-use super::repartition::through_repartition;
+use super::repartition::{NullKeys, through_repartition};
 use super::{KStream, KTable, KWindowedStream, Store};
 use crate::format::Formats;
 use crate::operator::{Aggregate, Materialized};
@@ -15,6 +15,8 @@ use std::{marker::PhantomData, sync::Arc};
 pub struct KGroupedStream<'a, K, V> {
     pub(crate) stream: KStream<'a, K, V>,
     pub(crate) name: Option<&'static str>,
+    /// The node that `group_by` made to select the key; it bears the group's name too.
+    pub(crate) selector: Option<usize>,
 }
 
 impl<K, V> Clone for KGroupedStream<'_, K, V> {
@@ -26,19 +28,22 @@ impl<K, V> Clone for KGroupedStream<'_, K, V> {
 impl<K, V> Copy for KGroupedStream<'_, K, V> {}
 
 impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
-    /// Names the repartition topic, `<application>-<name>-repartition`, should one be needed.
+    /// Names the repartition topic, `<application>-<name>-repartition`, should one be needed, and the operator of `group_by`.
     pub fn named(mut self, name: &'static str) -> Self {
         self.name = Some(name);
+        if let Some(selector) = self.selector {
+            self.stream.app.graph.borrow_mut().rename(selector, name);
+        }
         self
     }
 
     /// Counts the records of each key.
     pub fn count(self, store: impl Into<Store<K, u64>>) -> KTable<'a, K, u64> {
-        self.build(
-            "KSTREAM-AGGREGATE-",
-            store.into(),
-            |_, _, count: Option<u64>| count.unwrap_or(0) + 1,
-        )
+        let store = store.into();
+        self.burn_for_count(&store);
+        self.build("KSTREAM-AGGREGATE-", store, |_, _, count: Option<u64>| {
+            count.unwrap_or(0) + 1
+        })
     }
 
     /// Combines the values of each key; the first stands as it is.
@@ -109,6 +114,14 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
         add_stateful(app, processor(name, vec![source.node], wire, formats), spec)
     }
 
+    /// Kafka Streams spends a number on the store of a count whose formats are given and whose name is not
+    /// (`Materialized.with`), and does not use it.
+    pub(crate) fn burn_for_count<A>(self, store: &Store<K, A>) {
+        if store.name.is_none() && !store.all_defaults {
+            let _unused = self.stream.app.graph.borrow_mut().number("");
+        }
+    }
+
     /// The store's name, generated where none is given, then the operator's: the order in which Kafka Streams burns numbers.
     pub(crate) fn names<A>(self, prefix: &str, mut store: Store<K, A>) -> (Store<K, A>, String) {
         let mut graph = self.stream.app.graph.borrow_mut();
@@ -134,7 +147,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
             key: known.key.or_else(|| store.key.clone()),
             value: known.value,
         };
-        through_repartition(self.stream, &base, formats, 0)
+        through_repartition(self.stream, &base, formats, 0, NullKeys::Drop)
     }
 }
 

@@ -2,7 +2,7 @@
 //! Invariant: both sides are partitioned alike; a stream whose key changed goes through a repartition topic first.
 
 use super::app::{processor, store_formats};
-use super::repartition::through_repartition;
+use super::repartition::{NullKeys, through_repartition};
 use super::{KStream, KTable};
 use crate::format::Formats;
 use crate::operator::TableJoin;
@@ -10,7 +10,7 @@ use crate::task::{Wire, boxed};
 use std::{marker::PhantomData, sync::Arc};
 
 /// How a stream's value and what was found on the right, if anything, become the joined value.
-pub type Joiner<V, R, O> = Arc<dyn Fn(&V, Option<&R>) -> O + Send + Sync>;
+pub(crate) type Joiner<V, R, O> = Arc<dyn Fn(&V, Option<&R>) -> O + Send + Sync>;
 
 /// What may stand on the right of a stream's join.
 #[diagnostic::on_unimplemented(
@@ -84,7 +84,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static, R: Clone + 'static> JoinTable<'
                 value: known.value,
             };
             let base = app.graph.borrow().nodes[stream.node].name.clone();
-            stream = through_repartition(stream, &base, formats, 0);
+            // Named after the operator that changed the key, as in Kafka Streams, and not after the join.
+            let null_keys = if left { NullKeys::Keep } else { NullKeys::Drop };
+            stream = through_repartition(stream, &base, formats, 0, null_keys);
         }
         let mut graph = app.graph.borrow_mut();
         let name = graph.number(if left {
@@ -128,6 +130,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static, R: Clone + 'static> JoinTable<'
         let mut copartition = graph.sources_of(stream.node);
         copartition.extend(graph.sources_of(self.node));
         copartition.sort_unstable();
+        copartition.dedup();
         graph.copartitions.push(copartition);
         let node = graph.add(node);
         KStream {

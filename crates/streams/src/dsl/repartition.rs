@@ -38,6 +38,13 @@ impl From<&str> for Repartitioned {
     }
 }
 
+/// A generated name.
+impl From<()> for Repartitioned {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
+}
+
 impl<'a, K: Data, V: Data> KStream<'a, K, V> {
     /// Sends the stream through a repartition topic and reads it back.
     pub fn repartition(self, how: impl Into<Repartitioned>) -> KStream<'a, K, V> {
@@ -48,8 +55,17 @@ impl<'a, K: Data, V: Data> KStream<'a, K, V> {
         let mut formats = self.formats();
         formats.key.get_or_insert_with(K::format);
         formats.value.get_or_insert_with(V::format);
-        through_repartition(self, &base, formats, how.partitions)
+        through_repartition(self, &base, formats, how.partitions, NullKeys::Drop)
     }
+}
+
+/// What happens to records with a null key in front of a repartition topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NullKeys {
+    /// They end there: no operator behind the topic would take them.
+    Drop,
+    /// They go to any partition: a left join passes them on without a row (KIP-962).
+    Keep,
 }
 
 /// Adds filter, sink and source around the topic `<base>-repartition`.
@@ -58,6 +74,7 @@ pub(crate) fn through_repartition<'a, K: Clone + 'static, V: Clone + 'static>(
     base: &str,
     formats: Formats<K, V>,
     partitions: u32,
+    null_keys: NullKeys,
 ) -> KStream<'a, K, V> {
     let app = stream.app;
     let topic = format!("{base}-repartition");
@@ -95,6 +112,7 @@ pub(crate) fn through_repartition<'a, K: Clone + 'static, V: Clone + 'static>(
     let wire: Wire = Box::new(move |wiring, node| {
         boxed::<K, V>(NullKeyFilter {
             key: filter_key.clone(),
+            keeps_null_keys: null_keys == NullKeys::Keep,
             outputs: wiring.outputs(node),
         })
     });
@@ -131,6 +149,7 @@ pub(crate) fn through_repartition<'a, K: Clone + 'static, V: Clone + 'static>(
                 value,
                 timestamp: None,
                 bad_data: BadData::Fail,
+                drops_null_keys: false,
                 outputs,
             })
         },

@@ -15,6 +15,8 @@ pub struct Store<K, V> {
     pub(crate) logged: bool,
     pub(crate) retention: Option<Duration>,
     pub(crate) changelog_config: TopicConfig,
+    /// Given as `()`: the verb's form without a store in Kafka Streams, which numbers its names differently.
+    pub(crate) all_defaults: bool,
 }
 
 impl<K, V> Store<K, V> {
@@ -26,7 +28,7 @@ impl<K, V> Store<K, V> {
         }
     }
 
-    /// A store with a generated name, as Kafka Streams numbers them.
+    /// A store with a generated name, as Kafka Streams numbers them under `Materialized.with`; `()` is the one without any option.
     pub fn unnamed() -> Self {
         Self {
             name: None,
@@ -37,6 +39,7 @@ impl<K, V> Store<K, V> {
             logged: true,
             retention: None,
             changelog_config: TopicConfig::new(),
+            all_defaults: false,
         }
     }
 
@@ -109,7 +112,9 @@ impl<K: Data, V: Data> From<String> for Store<K, V> {
 /// A generated name and every default.
 impl<K: Data, V: Data> From<()> for Store<K, V> {
     fn from((): ()) -> Self {
-        Self::unnamed().keys(K::format()).values(V::format())
+        let mut store = Self::unnamed().keys(K::format()).values(V::format());
+        store.all_defaults = true;
+        store
     }
 }
 

@@ -284,6 +284,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         KGroupedStream {
             stream: self,
             name: None,
+            selector: None,
         }
     }
 
@@ -299,7 +300,11 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         let mut formats = stream.formats();
         formats.value.get_or_insert_with(V::format);
         self.app.graph.borrow_mut().nodes[stream.node].formats = Box::new(formats);
-        KGroupedStream { stream, name: None }
+        KGroupedStream {
+            stream,
+            name: None,
+            selector: Some(stream.node),
+        }
     }
 
     /// The stream as a table: each record replaces the row of its key, a tombstone deletes it.
@@ -322,6 +327,8 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     ) -> KStream<'a, P::KeyOut, P::ValueOut>
     where
         P: Processor<KeyIn = K, ValueIn = V>,
+        P::KeyOut: Data,
+        P::ValueOut: Data,
     {
         let connected = stores.indices();
         let name = self.app.graph.borrow_mut().number("KSTREAM-PROCESSOR-");
@@ -343,7 +350,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
             name,
             vec![self.node],
             wire,
-            Formats::<P::KeyOut, P::ValueOut>::UNKNOWN,
+            defaults::<P::KeyOut, P::ValueOut>(),
         );
         node.stores = connected;
         let node = self.app.graph.borrow_mut().add(node);

@@ -2,7 +2,7 @@
 //! Invariant: a table's records are changes; `to_stream` turns them back into records.
 
 use super::app::{App, closure_wire, processor, store_formats, store_spec};
-use super::repartition::through_repartition;
+use super::repartition::{NullKeys, through_repartition};
 use super::{KStream, Store};
 use crate::format::Formats;
 use crate::operator::{Materialized, TableSource};
@@ -82,14 +82,6 @@ pub(crate) fn from_stream<'a, K: Clone + 'static, V: Clone + 'static>(
         key: store.key.clone(),
         value: store.value.clone(),
     };
-    let mut source = stream;
-    if stream.rekeyed {
-        let base = store
-            .name
-            .clone()
-            .unwrap_or_else(|| app.graph.borrow_mut().number("KSTREAM-REPARTITION-"));
-        source = through_repartition(stream, &base, formats.clone(), 0);
-    }
     let named = store.name.is_some();
     let name = {
         let mut graph = app.graph.borrow_mut();
@@ -99,6 +91,10 @@ pub(crate) fn from_stream<'a, K: Clone + 'static, V: Clone + 'static>(
         }
         name
     };
+    let mut source = stream;
+    if stream.rekeyed {
+        source = through_repartition(stream, &name, formats.clone(), 0, NullKeys::Drop);
+    }
     let spec = store_spec(app, &name, store, Layout::KeyValue);
     let wire_formats = formats.clone();
     let wire: Wire = Box::new(move |wiring, node| {

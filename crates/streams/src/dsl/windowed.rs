@@ -7,7 +7,7 @@ use super::{KGroupedStream, KTable, Store};
 use crate::format::Formats;
 use crate::operator::{Materialized, WindowAggregate};
 use crate::task::{Wire, boxed};
-use crate::window::{TimeWindows, Windowed, window_store_key};
+use crate::window::{TimeWindows, Windowed, millis, window_store_key};
 use headwater_store::Layout;
 use std::{marker::PhantomData, sync::Arc};
 
@@ -24,9 +24,11 @@ pub struct KWindowedStream<'a, K, V> {
 impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
     /// Counts the records of each key and window.
     pub fn count(self, store: impl Into<Store<K, u64>>) -> KTable<'a, Windowed<K>, u64> {
+        let store = store.into();
+        self.grouped.burn_for_count(&store);
         // A tombstone counts too, as in Kafka Streams.
-        self.build("KSTREAM-AGGREGATE-", store.into(), |_, _, count| {
-            Some(count.unwrap_or(0) + 1)
+        self.build("KSTREAM-AGGREGATE-", store, true, |_, _, _, count| {
+            count.unwrap_or(0) + 1
         })
     }
 
@@ -38,12 +40,18 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
     ) -> KTable<'a, Windowed<K>, V> {
         let formats = self.grouped.stream.formats();
         let store = store.into().or_formats(formats.key, formats.value);
-        self.build("KSTREAM-REDUCE-", store, move |_, value, row| {
-            match (value, row) {
-                (Some(value), Some(row)) => Some(reduce(row, value)),
-                (value, row) => value.or(row),
-            }
-        })
+        self.build(
+            "KSTREAM-REDUCE-",
+            store,
+            false,
+            move |_, value, last, row| {
+                let value = value_for(value, last);
+                match row {
+                    Some(row) => reduce(row, value),
+                    None => value,
+                }
+            },
+        )
     }
 
     /// Folds the values of each key and window into a row that begins as `initial`.
@@ -56,9 +64,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
         self.build(
             "KSTREAM-AGGREGATE-",
             store.into(),
-            move |key, value, row| match value {
-                Some(value) => Some(add(key, value, row.unwrap_or_else(&initial))),
-                None => row,
+            false,
+            move |key, value, last, row| {
+                add(key, value_for(value, last), row.unwrap_or_else(&initial))
             },
         )
     }
@@ -67,7 +75,8 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
         self,
         prefix: &str,
         store: Store<K, A>,
-        apply: impl Fn(&K, Option<V>, Option<A>) -> Option<A> + Send + Sync + 'static,
+        takes_tombstones: bool,
+        apply: impl Fn(&K, &mut Option<V>, bool, Option<A>) -> A + Send + Sync + 'static,
     ) -> KTable<'a, Windowed<K>, A> {
         let app = self.grouped.stream.app;
         let windows = self.windows;
@@ -76,9 +85,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
         if let Some(problem) = windows.problem() {
             app.graph.borrow_mut().problem(format!("{name}: {problem}"));
         }
-        let retention_ms = store
-            .retention
-            .map_or(windows.retention_ms(), |given| given.as_millis() as i64);
+        let retention_ms = store.retention.map_or(windows.retention_ms(), millis);
         if retention_ms < windows.retention_ms() {
             app.graph.borrow_mut().problem(format!(
                 "{name}: a retention of {retention_ms} ms is less than the window's size and grace, {} ms",
@@ -116,7 +123,10 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
                 key: key.clone().expect("a built store has its formats"),
                 windows,
                 rows,
-                apply: move |key: &K, value: Option<V>, row: Option<A>| apply(key, value, row),
+                apply: move |key: &K, value: &mut Option<V>, last: bool, row: Option<A>| {
+                    apply(key, value, last, row)
+                },
+                takes_tombstones,
                 observed_time: -1,
                 key_bytes: Vec::new(),
                 types: PhantomData,
@@ -124,6 +134,12 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
         });
         add_stateful(app, processor(name, vec![source.node], wire, formats), spec)
     }
+}
+
+/// The value for one window: the value itself for the last of a record's windows, a copy for the others.
+fn value_for<V: Clone>(value: &mut Option<V>, last: bool) -> V {
+    let value = if last { value.take() } else { value.clone() };
+    value.expect("only a count takes tombstones")
 }
 
 /// The same options for another key type.
@@ -137,5 +153,6 @@ fn rekeyed<K, K2, A>(store: Store<K, A>) -> Store<K2, A> {
         logged: store.logged,
         retention: store.retention,
         changelog_config: store.changelog_config,
+        all_defaults: store.all_defaults,
     }
 }

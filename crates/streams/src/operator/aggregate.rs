@@ -40,14 +40,15 @@ where
             Some((row, stored)) => (Some(row), record.timestamp.max(stored)),
             None => (None, record.timestamp),
         };
-        let new = (self.apply)(&record.key, value, old.clone());
+        let kept = self.rows.kept(&old);
+        let new = (self.apply)(&record.key, value, old);
         let cause = Cause {
             timestamp,
             headers: &record.headers,
             position: record.position,
         };
         self.rows
-            .put(ctx, &self.key_bytes, || record.key, Some(new), old, cause)
+            .put(ctx, &self.key_bytes, || record.key, Some(new), kept, cause)
     }
 }
 
@@ -86,7 +87,11 @@ impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V>
             ctx.drop_record();
             return Ok(());
         }
-        let old = rows.get(ctx, &self.key_bytes)?.map(|(row, _)| row);
+        let old = if rows.needs_old() {
+            rows.get(ctx, &self.key_bytes)?.map(|(row, _)| row)
+        } else {
+            None
+        };
         let cause = Cause {
             timestamp: record.timestamp,
             headers: &record.headers,

@@ -66,6 +66,22 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         &self.topic
     }
 
+    /// The operator has seen a record of this time: windows that end too long before it may expire.
+    pub(crate) fn observe(&self, ctx: &mut Context<'_>, time: i64) {
+        ctx.state.store(self.store).observed_time = time;
+    }
+
+    /// True when [`Materialized::put`] uses the row before; with the record cache the flush reads it instead.
+    pub(crate) fn needs_old(&self) -> bool {
+        self.sends_old && !self.cached
+    }
+
+    /// `old` for [`Materialized::put`]: copied only where it is used.
+    #[inline]
+    pub(crate) fn kept(&self, old: &Option<V>) -> Option<V> {
+        if self.needs_old() { old.clone() } else { None }
+    }
+
     /// The row under `key` and its timestamp.
     #[inline]
     pub(crate) fn get(&mut self, ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<(V, i64)>> {
@@ -75,7 +91,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         decode_row(&self.value, &self.topic, &self.local).map(Some)
     }
 
-    /// Sets or deletes the row. `old` is the row before, where the caller has read it.
+    /// Sets or deletes the row. `old` is the row before, where [`Materialized::needs_old`].
     pub(crate) fn put(
         &mut self,
         ctx: &mut Context<'_>,
@@ -92,22 +108,13 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             cause.timestamp,
             &mut self.local,
         )?;
+        let local = present.then_some(self.local.as_slice());
         let slot = ctx.state.store(self.store).cache.filter(|_| self.cached);
         if let Some(slot) = slot {
-            let entry = ctx.entry(
-                present.then(|| self.local.clone()),
-                cause.timestamp,
-                cause.headers,
-                cause.position,
-            );
-            return ctx.cache_put(self.store, slot, key_bytes, entry);
+            let entry = ctx.entry(cause.timestamp, cause.headers, cause.position);
+            return ctx.cache_put(self.store, slot, key_bytes, local, &entry);
         }
-        ctx.write(
-            self.store,
-            key_bytes,
-            present.then_some(&self.local),
-            cause.timestamp,
-        )?;
+        ctx.write(self.store, key_bytes, local, cause.timestamp)?;
         if self.outputs.is_empty() {
             return Ok(());
         }

@@ -73,15 +73,16 @@ impl<K, V> Receive<K, V> for Sink<K, V> {
     }
 }
 
-/// Drops records with a null key: they have no partition to go to.
+/// Drops records with a null key, unless what comes behind the repartition topic takes them.
 pub(crate) struct NullKeyFilter<K, V> {
     pub(crate) key: FormatOf<K>,
+    pub(crate) keeps_null_keys: bool,
     pub(crate) outputs: Outputs<K, V>,
 }
 
 impl<K: Clone, V: Clone> Receive<K, V> for NullKeyFilter<K, V> {
     fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        if self.key.is_null(&record.key) {
+        if !self.keeps_null_keys && self.key.is_null(&record.key) {
             ctx.drop_record();
             return Ok(());
         }

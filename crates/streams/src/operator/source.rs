@@ -14,6 +14,8 @@ pub(crate) struct Source<K, V> {
     pub(crate) value: FormatOf<V>,
     pub(crate) timestamp: Option<TimestampOf<K, V>>,
     pub(crate) bad_data: BadData,
+    /// Rows need a key: a table passes over records without one, whatever the policy, as Kafka Streams does.
+    pub(crate) drops_null_keys: bool,
     pub(crate) outputs: Outputs<K, V>,
 }
 
@@ -110,30 +112,39 @@ impl<K: Clone, V: Clone> Feed for Source<K, V> {
         &mut self,
         ctx: &mut Context<'_>,
         record: &RecordRef<'_>,
-        timestamp: i64,
         topic: u32,
         partition: u32,
-    ) -> Result<()> {
-        match self.decode(record) {
-            Ok((key, value)) => {
-                let position = Position {
-                    topic,
-                    partition,
-                    offset: record.offset,
-                };
-                let headers = Headers::copied(record.headers);
-                self.outputs.send(
-                    ctx,
-                    Record {
-                        key,
-                        value,
-                        timestamp,
-                        headers,
-                        position,
-                    },
-                )
-            }
-            Err(reason) => self.bad(ctx, record, partition, reason),
+    ) -> Result<Option<i64>> {
+        if self.drops_null_keys && record.key.is_none() {
+            ctx.drop_record();
+            return Ok(ctx.observe(record.timestamp));
         }
+        let (key, value) = match self.decode(record) {
+            Ok(decoded) => decoded,
+            Err(reason) => return self.bad(ctx, record, partition, reason).map(|()| None),
+        };
+        let timestamp = match &self.timestamp {
+            None => record.timestamp,
+            Some(timestamp) => timestamp(&key, value.as_ref(), record.timestamp),
+        };
+        if ctx.observe(timestamp).is_none() {
+            ctx.drop_record();
+            return Ok(None);
+        }
+        let position = Position {
+            topic,
+            partition,
+            offset: record.offset,
+        };
+        let headers = Headers::copied(record.headers);
+        let record = Record {
+            key,
+            value,
+            timestamp,
+            headers,
+            position,
+        };
+        self.outputs.send(ctx, record)?;
+        Ok(Some(timestamp))
     }
 }

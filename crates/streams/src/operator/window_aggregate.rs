@@ -8,12 +8,14 @@ use crate::task::{Context, Receive};
 use crate::window::{TimeWindows, Windowed};
 use crate::{Record, Result};
 
-/// `apply(key, value, row)` answers the new row of one window.
+/// `apply(key, value, last, row)` answers the new row of one window; `last` says that no other window needs the value.
 pub(crate) struct WindowAggregate<K, V, A, F> {
     pub(crate) key: FormatOf<K>,
     pub(crate) windows: TimeWindows,
     pub(crate) rows: Materialized<Windowed<K>, A>,
     pub(crate) apply: F,
+    /// Records without a value are aggregated too; otherwise they are passed over.
+    pub(crate) takes_tombstones: bool,
     /// The largest timestamp this operator has seen; -1 before the first.
     pub(crate) observed_time: i64,
     pub(crate) key_bytes: Vec<u8>,
@@ -23,11 +25,10 @@ pub(crate) struct WindowAggregate<K, V, A, F> {
 impl<K, V, A, F> Receive<K, V> for WindowAggregate<K, V, A, F>
 where
     K: Clone + 'static,
-    V: Clone,
     A: Clone + 'static,
-    F: Fn(&K, Option<V>, Option<A>) -> Option<A>,
+    F: Fn(&K, &mut Option<V>, bool, Option<A>) -> A,
 {
-    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    fn receive(&mut self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
         if !encode_key(
             &self.key,
             self.rows.topic(),
@@ -37,10 +38,18 @@ where
             ctx.drop_record();
             return Ok(());
         }
-        self.observed_time = self.observed_time.max(record.timestamp);
+        if record.timestamp > self.observed_time {
+            self.observed_time = record.timestamp;
+            self.rows.observe(ctx, record.timestamp);
+        }
+        if record.value.is_none() && !self.takes_tombstones {
+            ctx.drop_record();
+            return Ok(());
+        }
         let closed = self.observed_time.saturating_sub(self.windows.grace_ms);
         let plain = self.key_bytes.len();
-        for start in self.windows.starts(record.timestamp) {
+        let mut starts = self.windows.starts(record.timestamp).peekable();
+        while let Some(start) = starts.next() {
             let end = start.saturating_add(self.windows.size_ms);
             if end <= closed {
                 ctx.drop_record();
@@ -53,7 +62,9 @@ where
                 Some((row, stored)) => (Some(row), record.timestamp.max(stored)),
                 None => (None, record.timestamp),
             };
-            let new = (self.apply)(&record.key, record.value.clone(), old.clone());
+            let kept = self.rows.kept(&old);
+            let last = starts.peek().is_none();
+            let new = (self.apply)(&record.key, &mut record.value, last, old);
             let cause = Cause {
                 timestamp,
                 headers: &record.headers,
@@ -64,7 +75,8 @@ where
                 start,
                 end,
             };
-            self.rows.put(ctx, &self.key_bytes, key, new, old, cause)?;
+            self.rows
+                .put(ctx, &self.key_bytes, key, Some(new), kept, cause)?;
         }
         Ok(())
     }

@@ -70,9 +70,10 @@ impl Context<'_> {
         store: usize,
         slot: usize,
         key: &[u8],
-        entry: Entry,
+        value: Option<&[u8]>,
+        cause: &Entry,
     ) -> Result<()> {
-        self.cache.put(slot, key, entry);
+        self.cache.put_slice(slot, key, value, cause);
         while self.cache.over_budget().is_some() && !self.cache.is_empty(slot) {
             let mut dirty = Vec::new();
             self.cache.evict(slot, &mut dirty);
@@ -104,21 +105,15 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// An entry for the record cache that remembers the record which caused it.
-    pub(crate) fn entry(
-        &self,
-        value: Option<Vec<u8>>,
-        timestamp: i64,
-        headers: &Headers,
-        position: Position,
-    ) -> Entry {
+    /// What the record cache remembers of the record that caused an update.
+    pub(crate) fn entry(&self, timestamp: i64, headers: &Headers, position: Position) -> Entry {
         let topic_len = self
             .state
             .topics
             .get(position.topic as usize)
             .map_or(0, |topic| topic.len());
         Entry {
-            value,
+            value: None,
             timestamp,
             headers: headers.pack(),
             topic: position.topic,
@@ -127,6 +122,16 @@ impl Context<'_> {
             offset: position.offset,
             dirty: true,
         }
+    }
+
+    /// Moves stream time on to `timestamp`, before the operators, which may ask for it. `None` for negative times, which are none.
+    #[inline]
+    pub(crate) fn observe(&mut self, timestamp: i64) -> Option<i64> {
+        if timestamp < 0 {
+            return None;
+        }
+        self.state.stream_time = self.state.stream_time.max(timestamp);
+        Some(timestamp)
     }
 
     pub(crate) fn drop_record(&mut self) {

@@ -49,7 +49,7 @@ impl Schedule {
     ) -> Self {
         let next = match kind {
             PunctuationKind::StreamTime => 0,
-            PunctuationKind::WallClock => now_ms + interval_ms,
+            PunctuationKind::WallClock => now_ms.saturating_add(interval_ms),
         };
         Self {
             processor,
@@ -59,17 +59,22 @@ impl Schedule {
         }
     }
 
-    /// The call that is due at `time`, if any; moves on to the next.
-    pub(crate) fn due(&mut self, time: i64) -> Option<Punctuation> {
-        if time < self.next || time < 0 {
-            return None;
-        }
+    /// True when a call is due at `time`; an unknown time, -1, makes none due, nor does the end of time.
+    #[inline]
+    pub(crate) fn is_due(&self, time: i64) -> bool {
+        time >= self.next && time >= 0 && self.next < i64::MAX
+    }
+
+    /// The call that is due at `time`; moves on to the first one after `time`.
+    pub(crate) fn take(&mut self, time: i64) -> Punctuation {
         let missed = (time - self.next) / self.interval_ms;
-        self.next += (missed + 1) * self.interval_ms;
-        Some(Punctuation {
+        self.next = self
+            .next
+            .saturating_add((missed + 1).saturating_mul(self.interval_ms));
+        Punctuation {
             kind: self.kind,
             time,
             interval_ms: self.interval_ms,
-        })
+        }
     }
 }

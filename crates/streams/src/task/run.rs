@@ -231,28 +231,31 @@ impl Task {
         if !input.has_next() && input.peek()?.is_none() {
             return Ok(false);
         }
-        let mut partition_time = input.partition_time;
         let Some(record) = input.next()? else {
             return Ok(false);
         };
-        let feed = &mut self.feeds[index];
-        let timestamp = feed.timestamp(&record);
-        let state = &mut self.state;
-        state.counters.processed += 1;
-        if timestamp < 0 {
-            state.counters.dropped += 1;
-            return Ok(true);
-        }
-        state.stream_time = state.stream_time.max(timestamp);
-        partition_time = partition_time.max(timestamp);
+        self.state.counters.processed += 1;
         let mut ctx = Context {
-            state,
+            state: &mut self.state,
             cache,
             output,
         };
-        feed.feed(&mut ctx, &record, timestamp, topic, partition)?;
-        self.inputs[index].partition_time = partition_time;
+        let timestamp = self.feeds[index].feed(&mut ctx, &record, topic, partition)?;
+        if let Some(timestamp) = timestamp {
+            let input = &mut self.inputs[index];
+            input.partition_time = input.partition_time.max(timestamp);
+        }
         Ok(true)
+    }
+
+    /// The event time of the record that [`Task::process`] takes next; `None` when nothing waits.
+    pub(crate) fn next_timestamp(&mut self) -> Result<Option<i64>> {
+        let mut next = None;
+        for (input, feed) in self.inputs.iter_mut().zip(&self.feeds) {
+            let timestamp = input.peek()?.map(|record| feed.timestamp(&record));
+            next = next.into_iter().chain(timestamp).min();
+        }
+        Ok(next)
     }
 
     /// Runs the punctuations that are due; answers how many.
@@ -264,24 +267,30 @@ impl Task {
     ) -> Result<u64> {
         self.state.now_ms = now_ms;
         let mut run = 0;
-        for index in 0..self.state.schedules.len() {
-            let schedule = &mut self.state.schedules[index];
-            let time = match schedule.kind {
-                PunctuationKind::StreamTime => self.state.stream_time,
-                PunctuationKind::WallClock => now_ms,
-            };
-            let (processor, Some(punctuation)) = (schedule.processor, schedule.due(time)) else {
-                continue;
-            };
-            let mut ctx = Context {
-                state: &mut self.state,
-                cache,
-                output,
-            };
-            self.processors[processor]
-                .borrow_mut()
-                .punctuate(&mut ctx, punctuation)?;
-            run += 1;
+        for (kind, time) in [
+            (PunctuationKind::StreamTime, self.state.stream_time),
+            (PunctuationKind::WallClock, now_ms),
+        ] {
+            // The one that has been due longest first. A punctuation may add schedules; each runs once at most, since
+            // it is then due after `time`.
+            while let Some(schedule) = self
+                .state
+                .schedules
+                .iter_mut()
+                .filter(|schedule| schedule.kind == kind && schedule.is_due(time))
+                .min_by_key(|schedule| schedule.next)
+            {
+                let (processor, punctuation) = (schedule.processor, schedule.take(time));
+                let mut ctx = Context {
+                    state: &mut self.state,
+                    cache,
+                    output,
+                };
+                self.processors[processor]
+                    .borrow_mut()
+                    .punctuate(&mut ctx, punctuation)?;
+                run += 1;
+            }
         }
         self.state.counters.punctuations += run;
         Ok(run)
@@ -299,15 +308,20 @@ impl Task {
             cache,
             output,
         };
+        let stores = self
+            .topology
+            .subtopology(ctx.state.id.subtopology)
+            .map_or(&[][..], |part| &part.stores);
         loop {
-            // A flush upstream fills caches downstream, whatever the stores' order: again until all are clean.
+            // In the order of the operators, so that each store is flushed once as a rule; a flush fills caches downstream,
+            // so again until all are clean.
             let mut any = false;
-            for store in 0..ctx.state.stores.len() {
-                if let Some(slot) = ctx.state.stores[store]
+            for store in stores {
+                if let Some(slot) = ctx.state.stores[*store]
                     .as_ref()
                     .and_then(|state| state.cache)
                 {
-                    any |= ctx.flush_store(store, slot)?;
+                    any |= ctx.flush_store(*store, slot)?;
                 }
             }
             if !any {
@@ -343,10 +357,15 @@ impl Task {
     /// A commit of what was done so far was submitted: stores start their next overlay, windows expire.
     pub fn seal(&mut self) -> Result<()> {
         self.state.commit_requested = false;
-        let stream_time = self.state.stream_time;
-        for (_, store) in self.stores() {
-            store.advance(stream_time)?;
-            store.seal();
+        for store in self.state.stores.iter_mut().flatten() {
+            // By the time of the seal before, whose commit has ended: expiry cannot be taken back, and should this commit
+            // fail, its records find the windows they had. By the time of the store's own operator: the task's may be ahead
+            // of it, and windows that still accept records would be lost.
+            if store.sealed_time >= 0 {
+                store.bytes.advance(store.sealed_time)?;
+            }
+            store.sealed_time = store.observed_time;
+            store.bytes.seal();
         }
         Ok(())
     }
@@ -410,6 +429,8 @@ fn open_stores(
             timestamped: spec.timestamped,
             cache: spec.cached.then(|| cache.add_store()),
             formats: spec.formats.clone(),
+            observed_time: -1,
+            sealed_time: -1,
         });
     }
     opened

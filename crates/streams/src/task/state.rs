@@ -21,6 +21,10 @@ pub(crate) struct StateStore {
     /// Its number in the worker's record cache.
     pub(crate) cache: Option<usize>,
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
+    /// For windows: the largest time that the operator in front has seen, which decides what may expire; -1 before the first.
+    pub(crate) observed_time: i64,
+    /// The same as of the last seal.
+    pub(crate) sealed_time: i64,
 }
 
 /// Plain counters that the runtime publishes.

@@ -60,17 +60,16 @@ impl<K: Clone, V: Clone> Outputs<K, V> {
 
 /// How a source hands raw records to its operators.
 pub(crate) trait Feed {
-    /// The event time of a record; negative drops it.
+    /// The event time of a record, by which inputs are ordered.
     fn timestamp(&self, record: &RecordRef<'_>) -> i64;
-    /// Decodes and processes; `topic` and `partition` say where it was read.
+    /// Decodes and processes a record read from `topic` and `partition`; answers its event time, `None` when it was passed over.
     fn feed(
         &mut self,
         ctx: &mut Context<'_>,
         record: &RecordRef<'_>,
-        timestamp: i64,
         topic: u32,
         partition: u32,
-    ) -> Result<()>;
+    ) -> Result<Option<i64>>;
 }
 
 pub(crate) type Wire = Box<dyn Fn(&mut Wiring<'_>, usize) -> Box<dyn Any> + Send + Sync>;

@@ -1,82 +1,108 @@
 //! `Topology.describe()`, letter for letter as Kafka Streams prints it. Not a drawing.
-//! Invariant: nodes are ordered by how much hangs below them, then by name (`InternalTopologyBuilder.NodeComparator`).
+//! Invariant: nodes are ordered by how much hangs below them, then by name (`InternalTopologyBuilder.NodeComparator`); the lists
+//! of neighbours by how much hung below them when they were added, in the order of Java's hash tables.
 
+use super::java_order::{TreeSet, in_hash_order};
 use super::{NodeKind, Topology};
 use std::fmt::Write;
 
 pub(crate) fn describe(topology: &Topology) -> String {
     let mut text = String::from("Topologies:\n");
-    let sizes = sizes(topology);
-    let largest_first = |nodes: &mut Vec<usize>| {
-        nodes.sort_by(|a, b| {
-            sizes[*b]
-                .cmp(&sizes[*a])
-                .then_with(|| topology.nodes[*a].name.cmp(&topology.nodes[*b].name))
-        });
-    };
     for part in topology.subtopologies() {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "   Sub-topology: {}", part.id);
+        let indent = if part.id == 0 { "   " } else { "  " };
+        let _ = writeln!(text, "{indent}Sub-topology: {}", part.id);
+        let drawing = Drawing::of(topology, &part.nodes);
         let mut nodes = part.nodes.clone();
-        largest_first(&mut nodes);
-        for index in nodes {
-            let node = &topology.nodes[index];
-            let names = |nodes: &[usize]| {
-                let mut nodes = nodes.to_vec();
-                largest_first(&mut nodes);
-                let names: Vec<&str> = nodes
-                    .iter()
-                    .map(|node| topology.nodes[*node].name.as_str())
-                    .collect();
-                if names.is_empty() {
-                    "none".to_owned()
-                } else {
-                    names.join(", ")
-                }
-            };
-            let name = &node.name;
-            let _ = match &node.kind {
-                NodeKind::Source { topic, .. } => {
-                    writeln!(text, "    Source: {name} (topics: [{}])", topic.plain())
-                }
-                NodeKind::Sink { topic } => {
-                    writeln!(text, "    Sink: {name} (topic: {})", topic.plain())
-                }
-                NodeKind::Processor => {
-                    let mut stores: Vec<&str> = node
-                        .stores
-                        .iter()
-                        .map(|store| topology.stores[*store].name.as_str())
-                        .collect();
-                    stores.sort_unstable();
-                    writeln!(
-                        text,
-                        "    Processor: {name} (stores: [{}])",
-                        stores.join(", ")
-                    )
-                }
-            };
-            if !matches!(node.kind, NodeKind::Sink { .. }) {
-                let _ = writeln!(text, "      --> {}", names(&node.children));
-            }
-            if !matches!(node.kind, NodeKind::Source { .. }) {
-                let _ = writeln!(text, "      <-- {}", names(&node.parents));
-            }
+        nodes.sort_by(|a, b| {
+            let by_size = drawing.sizes[*b].cmp(&drawing.sizes[*a]);
+            by_size.then_with(|| topology.nodes[*a].name.cmp(&topology.nodes[*b].name))
+        });
+        for node in nodes {
+            describe_node(topology, &drawing, node, &mut text);
         }
         text.push('\n');
     }
     text
 }
 
-/// The number of paths below each node, itself included. Children come after their parents in the graph.
-fn sizes(topology: &Topology) -> Vec<usize> {
-    let mut sizes = vec![1; topology.nodes.len()];
-    for index in (0..topology.nodes.len()).rev() {
-        sizes[index] = 1 + topology.nodes[index]
-            .children
-            .iter()
-            .map(|child| sizes[*child])
-            .sum::<usize>();
+fn describe_node(topology: &Topology, drawing: &Drawing, index: usize, text: &mut String) {
+    let node = &topology.nodes[index];
+    let name = &node.name;
+    let _ = match &node.kind {
+        NodeKind::Source { topic, .. } => {
+            writeln!(text, "    Source: {name} (topics: [{}])", topic.plain())
+        }
+        NodeKind::Sink { topic } => writeln!(text, "    Sink: {name} (topic: {})", topic.plain()),
+        NodeKind::Processor => {
+            let stores = node
+                .stores
+                .iter()
+                .map(|store| topology.stores[*store].name.as_str());
+            let stores = in_hash_order(stores.collect(), |name| *name).join(", ");
+            writeln!(text, "    Processor: {name} (stores: [{stores}])")
+        }
+    };
+    let names = |set: &TreeSet| {
+        let names: Vec<&str> = set
+            .items()
+            .into_iter()
+            .map(|node| topology.nodes[node].name.as_str())
+            .collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    };
+    if !matches!(node.kind, NodeKind::Sink { .. }) {
+        let _ = writeln!(text, "      --> {}", names(&drawing.children[index]));
     }
-    sizes
+    if !matches!(node.kind, NodeKind::Source { .. }) {
+        let _ = writeln!(text, "      <-- {}", names(&drawing.parents[index]));
+    }
+}
+
+/// Sizes and neighbours as `InternalTopologyBuilder.describeSubtopology` collects them.
+struct Drawing {
+    /// The number of paths below each node, itself included.
+    sizes: Vec<usize>,
+    children: Vec<TreeSet>,
+    parents: Vec<TreeSet>,
+}
+
+impl Drawing {
+    fn of(topology: &Topology, nodes: &[usize]) -> Self {
+        let empty = || topology.nodes.iter().map(|_| TreeSet::default()).collect();
+        let mut drawing = Self {
+            sizes: vec![1; topology.nodes.len()],
+            children: empty(),
+            parents: empty(),
+        };
+        let name = |node: usize| topology.nodes[node].name.as_str();
+        for node in in_hash_order(nodes.to_vec(), |node| name(*node)) {
+            for parent in topology.nodes[node].parents.iter().copied() {
+                let sizes = &drawing.sizes;
+                let largest_first = |a: usize, b: usize| {
+                    sizes[b]
+                        .cmp(&sizes[a])
+                        .then_with(|| name(a).cmp(name(b)))
+                        .is_lt()
+                };
+                drawing.parents[node].insert(parent, largest_first);
+                drawing.children[parent].insert(node, largest_first);
+                let size = drawing.sizes[node];
+                drawing.grow(parent, size);
+            }
+        }
+        drawing
+    }
+
+    /// Adds `size` to a node and to all it knows above it.
+    fn grow(&mut self, node: usize, size: usize) {
+        self.sizes[node] += size;
+        for parent in self.parents[node].items() {
+            self.grow(parent, size);
+        }
+    }
 }

@@ -104,6 +104,15 @@ impl Graph {
         index
     }
 
+    /// Gives a node the name that the application chose for it.
+    pub(crate) fn rename(&mut self, node: usize, name: &str) {
+        if self.nodes[node].name != name && self.nodes.iter().any(|other| other.name == name) {
+            self.problems
+                .push(format!("two operators are named '{name}'"));
+        }
+        self.nodes[node].name = name.into();
+    }
+
     pub(crate) fn add_store(&mut self, spec: StoreSpec) -> usize {
         if self.stores.iter().any(|other| other.name == spec.name) {
             self.problems.push(format!(

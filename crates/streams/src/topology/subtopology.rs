@@ -177,7 +177,10 @@ pub(crate) fn membership(topology: &Topology, part: &SubtopologyInfo) -> Subtopo
             let names = sources.iter().map(|source| {
                 topology.source_topics[topology.source_topic(*source) as usize].to_string()
             });
-            answer.copartition_groups.push(names.collect());
+            let group: Vec<String> = names.collect();
+            if !answer.copartition_groups.contains(&group) {
+                answer.copartition_groups.push(group);
+            }
         }
     }
     answer

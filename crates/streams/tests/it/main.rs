@@ -1,0 +1,8 @@
+//! The tests of streams through its public face: one binary, a module per kind of test.
+//! Not unit tests: those lie beside what they test. Invariant: what Kafka Streams defines is compared with files it wrote.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests read and rewrite their expected results"
+)]
+
+mod oracle;
