@@ -101,6 +101,8 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> Branches<'a, K, V> {
         };
         let stream = self.stream;
         let mut graph = stream.app.graph.borrow_mut();
+        // Kafka Streams spends a number on each branch and names it after the split all the same.
+        let _unused = graph.number("");
         let wire = closure_wire::<K, V, K, V, _>(|ctx, out, record| out.send(ctx, record));
         let formats = stream.formats_in(&graph);
         let node = graph.add(processor(

@@ -5,4 +5,5 @@
     reason = "tests read and rewrite their expected results"
 )]
 
+mod golden;
 mod oracle;

@@ -19,7 +19,7 @@ macro_rules! cases {
 cases! {
     agg_aggregate_null_result agg_cache_dedup_in_one_record agg_cache_evicts agg_cache_off_in_one_record agg_cache_zero_bytes
     agg_count agg_group_by agg_group_by_long_key agg_group_by_named agg_logging_config agg_logging_off
-    group_by_windowed_named handler_deserialization_continue process_buffer_stream_time process_running_total
+    group_by_windowed_named handler_deserialization_continue misc process_buffer_stream_time process_running_total
     process_stream_tick process_then_group process_wall_clock_into_aggregation process_wall_clock_tick repartition_auto
     repartition_merge_none repartition_named repartition_then_group stateless_feedback_topic stateless_headers
     stream_table_aggregate stream_table_inner stream_table_inner_rekeyed stream_table_left

@@ -172,6 +172,26 @@ pub(super) fn handler_deserialization_continue(app: &App) {
         .to("out");
 }
 
+pub(super) fn misc(app: &App) {
+    let stream = input(app);
+    let (a, b, rest) = stream.split(|branches| {
+        let a = branches.branch(|_, value| value.starts_with('a'));
+        let b = branches.branch(|_, value| value.contains('b'));
+        (a, b, branches.default_branch())
+    });
+    let merged = a.merge(rest);
+    b.to("bs");
+    merged
+        .repartition(())
+        .to_table(unnamed())
+        .to_stream()
+        .to("out");
+    stream.peek(|_, _| {}).for_each(|_, _| {});
+    let repartitioned =
+        stream.repartition(headwater_streams::Repartitioned::named("rp").partitions(7));
+    repartitioned.process((), || Identity).to("o2");
+}
+
 pub(super) fn process_buffer_stream_time(app: &App) {
     let rows = app.store(Store::from("buf").in_memory());
     app.stream("in")
