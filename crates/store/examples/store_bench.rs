@@ -2,10 +2,8 @@
 //! figures are ratios of two sides that alternate in one run. Invariant: both sides end with the same entries on disk.
 //!
 //! `cargo run --release -p headwater-store --example store_bench -- [rounds] [operations] [budget MiB]`
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a benchmark reads the clock and the process's CPU time"
-)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+#![allow(clippy::unwrap_used, reason = "a benchmark stops at the first error")]
 
 use headwater_store::{
     Budget, Direction, EngineKind, KeyRange, Layout, Store, StoreOptions, window,
@@ -423,6 +421,59 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
+fn open(dir: &Path, bytes: usize) -> Sides {
+    let budget = Budget::new(bytes * 3 / 4, bytes / 4);
+    let disk = |name: &str| StoreOptions {
+        engine: EngineKind::Disk,
+        ..StoreOptions::named(name)
+    };
+    let layout = Layout::Window {
+        retention_ms: 120_000,
+        segment_interval_ms: 60_000,
+    };
+    let windows = StoreOptions {
+        layout,
+        ..disk("windows")
+    };
+    Sides {
+        store: Store::open(
+            disk("store"),
+            Some(&dir.join("store")),
+            &budget,
+            &World::real(),
+        )
+        .unwrap(),
+        windows: Store::open(windows, Some(&dir.join("windows")), &budget, &World::real()).unwrap(),
+        now_ms: 10_000,
+        bare: Bare::open(&dir.join("bare"), bytes),
+    }
+}
+
+/// Throughput of both sides and their ratio, then CPU time of an operation and its ratio.
+fn row(sides: &mut Sides, ours: Side, theirs: Side, operations: u64, round: u64) -> [f64; 6] {
+    let (seed, scale) = (mix(round + 1), operations as f64);
+    let mut pair = [(0.0, 0.0); 2];
+    // Alternating order: what else runs on the machine hits both.
+    for side in if round.is_multiple_of(2) {
+        [0, 1]
+    } else {
+        [1, 0]
+    } {
+        let run = if side == 0 { ours } else { theirs };
+        pair[side] = measured(|| run(sides, operations, seed));
+    }
+    let [(wall, cpu), (bare_wall, bare_cpu)] = pair;
+    let per_operation = |cpu: f64| cpu / scale * 1e6;
+    [
+        scale / wall,
+        scale / bare_wall,
+        bare_wall / wall,
+        per_operation(cpu),
+        per_operation(bare_cpu),
+        bare_cpu / cpu,
+    ]
+}
+
 fn main() {
     let argument = |at: usize, default: u64| {
         std::env::args()
@@ -431,80 +482,24 @@ fn main() {
     };
     let (rounds, operations, budget_mib) =
         (argument(1, 5), argument(2, 1_000_000), argument(3, 64));
-    let only = std::env::args().nth(4);
-    let bytes = (budget_mib as usize) << 20;
+    let only = std::env::args().nth(4).unwrap_or_default();
     let dir = tempfile::tempdir().unwrap();
-    let budget = Budget::new(bytes * 3 / 4, bytes / 4);
-    let options = StoreOptions {
-        engine: EngineKind::Disk,
-        ..StoreOptions::named("bench")
-    };
-    let store = Store::open(
-        options,
-        Some(&dir.path().join("store")),
-        &budget,
-        &World::real(),
-    )
-    .unwrap();
-    let layout = Layout::Window {
-        retention_ms: 120_000,
-        segment_interval_ms: 60_000,
-    };
-    let options = StoreOptions {
-        layout,
-        engine: EngineKind::Disk,
-        ..StoreOptions::named("windows")
-    };
-    let windows = Store::open(
-        options,
-        Some(&dir.path().join("windows")),
-        &budget,
-        &World::real(),
-    )
-    .unwrap();
-    let mut sides = Sides {
-        store,
-        windows,
-        now_ms: 10_000,
-        bare: Bare::open(&dir.path().join("bare"), bytes),
-    };
+    let mut sides = open(dir.path(), (budget_mib as usize) << 20);
     load(&mut sides);
     println!(
-        "{KEYS} keys of 16 B with {VALUE_BYTES} B, {budget_mib} MiB each side, {operations} operations, medians of {rounds}"
+        "{KEYS} keys of 16 B with {VALUE_BYTES} B, {budget_mib} MiB a side, {operations} operations, medians of {rounds}"
     );
     println!(
         "{:24} {:>12} {:>12} {:>8} {:>10} {:>10} {:>8}",
         "", "store op/s", "bare op/s", "ratio", "us CPU/op", "bare", "ratio"
     );
-    for (name, ours, theirs) in TESTS
-        .iter()
-        .filter(|test| only.as_ref().is_none_or(|only| test.0.contains(only)))
-    {
+    for (name, ours, theirs) in TESTS.iter().filter(|test| test.0.contains(&only)) {
         let mut figures: [Vec<f64>; 6] = Default::default();
         for round in 0..rounds {
-            let seed = mix(round + 1);
-            let mut pair = [(0.0, 0.0); 2];
-            // Alternating order: what else runs on the machine hits both.
-            for side in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
-                pair[side] = measured(|| {
-                    if side == 0 {
-                        ours(&mut sides, operations, seed)
-                    } else {
-                        theirs(&mut sides, operations, seed)
-                    }
-                });
-            }
-            let scale = operations as f64;
-            let [(wall, cpu), (bare_wall, bare_cpu)] = pair;
-            let row = [
-                scale / wall,
-                scale / bare_wall,
-                bare_wall / wall,
-                cpu / scale * 1e6,
-                bare_cpu / scale * 1e6,
-                bare_cpu / cpu,
-            ];
-            for (figure, value) in figures.iter_mut().zip(row) {
+            for (figure, value) in figures
+                .iter_mut()
+                .zip(row(&mut sides, *ours, *theirs, operations, round))
+            {
                 figure.push(value);
             }
         }

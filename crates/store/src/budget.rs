@@ -54,6 +54,11 @@ impl Budget {
         self.dirty_bytes() + self.clean_bytes.load(Relaxed)
     }
 
+    /// True when the write-back caches use nine tenths of their budget.
+    pub(crate) fn is_full(&self) -> bool {
+        self.write_back_bytes() > self.write_back_bytes_max / 10 * 9
+    }
+
     pub(crate) fn store_opened(&self) {
         self.stores.fetch_add(1, Relaxed);
     }

@@ -5,6 +5,7 @@
 pub(crate) mod disk;
 pub(crate) mod file;
 pub(crate) mod memory;
+mod merged;
 pub(crate) mod segments;
 
 use crate::{Direction, KeyRange, Result};

@@ -57,6 +57,8 @@ struct Counters {
     overlay_hits: Cell<u64>,
     write_back_hits: Cell<u64>,
     scans: Cell<u64>,
+    /// Values found in the engine.
+    misses: Cell<u64>,
     rest: StoreStats,
 }
 

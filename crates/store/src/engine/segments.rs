@@ -2,7 +2,9 @@
 //! Not a cache. A segmented store keeps its metadata in the file `checkpoint` beside its segments, written after them.
 //! Invariant: the segments a checkpoint lists hold everything before its position that is not beyond retention.
 
-use super::{Change, Cursor, Engine, Entries, disk::DiskEngine, file, memory::MemoryEngine};
+use super::{
+    Change, Cursor, Engine, Entries, disk::DiskEngine, file, memory::MemoryEngine, merged::Merged,
+};
 use crate::{
     Budget, Direction, EngineKind, Error, KeyRange, Layout, Result, StoreOptions,
     checkpoint::Checkpoint,
@@ -252,11 +254,7 @@ impl Segments {
         {
             return Ok(only);
         }
-        Ok(Box::new(Merged {
-            cursors,
-            direction,
-            current: None,
-        }))
+        Ok(Box::new(Merged::new(cursors, direction)))
     }
 
     /// Writes a checkpoint: segments first, then the metadata that says they are complete up to its position.
@@ -390,42 +388,5 @@ fn segment_name(id: i64) -> String {
     match id {
         TIMELESS => format!("{SEGMENT_PREFIX}latest"),
         id => format!("{SEGMENT_PREFIX}{id}"),
-    }
-}
-
-/// The entries of several segments in key order. A key is in one segment only.
-struct Merged {
-    cursors: Vec<Box<dyn Cursor>>,
-    direction: Direction,
-    current: Option<usize>,
-}
-
-impl Cursor for Merged {
-    fn advance(&mut self) -> Result<bool> {
-        let pending = match self.current {
-            // Before the first step every cursor has to be moved to its first entry.
-            None => (0..self.cursors.len()).rev().collect(),
-            Some(current) => vec![current],
-        };
-        for at in pending {
-            if !self.cursors[at].advance()? {
-                drop(self.cursors.remove(at));
-            }
-        }
-        let keys = self.cursors.iter().enumerate();
-        self.current = match self.direction {
-            Direction::Forward => keys.min_by(|a, b| a.1.key().cmp(b.1.key())),
-            Direction::Backward => keys.max_by(|a, b| a.1.key().cmp(b.1.key())),
-        }
-        .map(|(at, _)| at);
-        Ok(self.current.is_some())
-    }
-
-    fn key(&self) -> &[u8] {
-        self.current.map_or(&[], |at| self.cursors[at].key())
-    }
-
-    fn value(&self) -> &[u8] {
-        self.current.map_or(&[], |at| self.cursors[at].value())
     }
 }

@@ -216,14 +216,18 @@ fn random_operations_agree_with_the_naive_cache() {
                 "{context}"
             );
             if random.below(8) == 0 {
-                let mut sorted: Vec<_> = naive[store].by_use.clone();
-                sorted.sort_by(|a, b| a.0.cmp(&b.0));
-                let range = cache.range(store, KeyRange::ALL, Direction::Forward);
-                let range: Vec<_> = range
-                    .map(|(key, entry)| (key.to_vec(), entry.clone()))
-                    .collect();
-                assert_eq!(range, sorted, "{context}");
+                check_range(&cache, store, &naive[store], &context);
             }
         }
     }
+}
+
+fn check_range(cache: &RecordCache, store: usize, naive: &Naive, context: &str) {
+    let mut sorted = naive.by_use.clone();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    let range = cache.range(store, KeyRange::ALL, Direction::Forward);
+    let range: Vec<_> = range
+        .map(|(key, entry)| (key.to_vec(), entry.clone()))
+        .collect();
+    assert_eq!(range, sorted, "{context}");
 }

@@ -12,6 +12,10 @@ use crate::{
 };
 use std::{iter::Peekable, ops::RangeInclusive};
 
+/// Once the caches are full, one in so many values read from the engine is kept: hot keys come back soon enough, and keys
+/// read once evict little.
+const MISSES_PER_FILL: u64 = 2;
+
 impl ReadBytes for Store {
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         count(&self.counters.gets);
@@ -32,9 +36,13 @@ impl ReadBytes for Store {
             count(&self.counters.write_back_hits);
         } else if found {
             // Only the owner changes committed state, so the value is still the engine's.
-            let mut committed = self.shared.write();
-            committed.write_back.fill(hash, key, value);
-            self.shared.settle_if_due(&mut committed);
+            let misses = self.counters.misses.get() + 1;
+            self.counters.misses.set(misses);
+            if !self.budget.is_full() || misses.is_multiple_of(MISSES_PER_FILL) {
+                let mut committed = self.shared.write();
+                committed.write_back.fill(hash, key, value);
+                self.shared.settle_if_due(&mut committed);
+            }
         }
         Ok(found)
     }

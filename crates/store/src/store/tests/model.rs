@@ -2,14 +2,19 @@
 
 use super::{commit, options};
 use crate::{
-    Budget, Direction, EngineKind, KeyRange, Layout, Snapshot, Store,
+    Budget, Direction, EngineKind, KeyRange, Layout, ReadBytes, Snapshot, Store,
     routing::Routing,
     session,
     suite::{all, get},
     window,
 };
 use headwater_world::{Random, SeededRandom, World};
-use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::{Bound, ControlFlow},
+    path::Path,
+    sync::Arc,
+};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -250,6 +255,42 @@ impl Run {
         }
     }
 
+    /// A fetch by time finds what a look at every window finds, whichever segments it may leave out.
+    fn check_fetch(&self, store: &Store) {
+        if !matches!(self.layout, Layout::Window { .. }) {
+            return;
+        }
+        let (from_ms, to_ms) = (
+            self.random.below(1_000) as i64,
+            self.random.below(1_000) as i64,
+        );
+        for (store, map) in [
+            (store as &dyn ReadBytes, self.model.visible()),
+            (&store.reader(), self.model.committed.clone()),
+        ] {
+            let mut found = Vec::new();
+            let mut visit = |name: &[u8], start_ms: i64, seq: u32, _: &[u8]| {
+                assert_eq!(name, b"ab");
+                found.push((start_ms, seq));
+                ControlFlow::Continue(())
+            };
+            window::fetch(store, b"ab", from_ms, to_ms, Direction::Forward, &mut visit).unwrap();
+            let windows = map
+                .keys()
+                .filter_map(|key| window::parse(key))
+                .filter(|(name, ..)| *name == b"ab");
+            let wanted = windows.map(|(_, start_ms, seq)| (start_ms, seq));
+            let wanted: Vec<_> = wanted
+                .filter(|(start_ms, _)| (from_ms..=to_ms).contains(start_ms))
+                .collect();
+            assert_eq!(
+                found, wanted,
+                "seed {}, fetch {from_ms} to {to_ms}",
+                self.seed
+            );
+        }
+    }
+
     fn step(&mut self, mut store: Store) -> Store {
         match self.random.below(100) {
             0..50 => self.write(&mut store),
@@ -282,7 +323,10 @@ impl Run {
                 store.advance(time_ms).unwrap();
                 self.expire();
             }
-            _ => self.check(&store),
+            _ => {
+                self.check(&store);
+                self.check_fetch(&store);
+            }
         }
         store
     }
