@@ -4,5 +4,8 @@
 mod basic;
 mod crash;
 mod damage;
+mod kafka_tools;
+mod kill;
 mod kit;
 mod model;
+mod upkeep;
