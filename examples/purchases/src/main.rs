@@ -21,13 +21,23 @@ mod watch;
 
 use anyhow::Result;
 use clap::Parser;
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
-    let args = args::Args::parse();
-    match job::run(&args)? {
+fn main() -> ExitCode {
+    match run(&args::Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("purchases: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &args::Args) -> Result<()> {
+    match job::run(args)? {
         Some(outcome) if args.json => println!("{}", serde_json::to_string_pretty(&outcome)?),
         Some(outcome) => print!("{}", report::text(&outcome)),
-        None => eprintln!("stopped; the same command goes on where it stopped"),
+        None => eprintln!("purchases: stopped; the same command goes on where it stopped"),
     }
     Ok(())
 }

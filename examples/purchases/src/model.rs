@@ -39,7 +39,7 @@ impl Card {
     pub(crate) fn of_customer(number: u32) -> Self {
         let level = match number {
             ..=1_000 => Level::Gold,
-            ..=6_000 => Level::Silver,
+            1_001..=6_000 => Level::Silver,
             _ => Level::Bronze,
         };
         Self { level }

@@ -1,0 +1,11 @@
+//! The job as a program: the real binary over directories of its own. Not its parts, which have tests beside them.
+//! Invariant: every result is compared with `expected`, which shares no code with the job.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test at the rim: it starts processes, reads files and waits"
+)]
+
+mod expected;
+mod job;
+mod kill;
+mod program;
