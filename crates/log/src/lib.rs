@@ -12,6 +12,8 @@ mod error;
 mod group;
 mod memory;
 mod record;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
 mod topic;
 mod varint;
 mod wait;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AppendRecord, Chunk, Client, ClientOptions, Completion, Error, GroupEvent, Guarantee,
-    Membership, Offset, Request, Result, Slot, TaskId, Ticket, TopicPartition,
+    Membership, Offset, Request, Response, Result, Slot, TaskId, Ticket, TopicPartition,
     batch::{BatchBuilder, HEADER_LEN},
 };
 use std::{
@@ -45,6 +45,8 @@ pub(super) struct MemoryClient {
     /// Bytes of commits under way, with their tickets.
     committing_bytes: VecDeque<(Ticket, usize)>,
     member: Option<Member>,
+    /// The client was told that the outcome of its last commit is unknown, and has not settled it.
+    in_doubt: bool,
 }
 
 /// A partition as this client sees it.
@@ -82,6 +84,7 @@ impl MemoryClient {
             open_bytes: 0,
             committing_bytes: VecDeque::new(),
             member: None,
+            in_doubt: false,
         }
     }
 
@@ -141,12 +144,21 @@ impl MemoryClient {
                 ctx.send_ahead(batches);
             }
             let mut busy = false;
+            let mut doomed = None;
             self.pending.retain_mut(|pending| {
                 if busy && pending.is_ordered() {
                     return true;
                 }
+                if let (Some(error), true) = (&doomed, pending.is_commit()) {
+                    pending.refuse(Error::clone(error));
+                }
                 let done = pending.poll(&mut ctx);
                 busy |= pending.is_ordered() && done.is_none();
+                if let (Some(Err(error)), true) =
+                    (done.as_ref().map(|it| &it.result), pending.is_commit())
+                {
+                    doomed.get_or_insert_with(|| after(error));
+                }
                 let stays = done.is_none();
                 self.done.extend(done);
                 stays
@@ -156,6 +168,55 @@ impl MemoryClient {
         let unheard = self.member.as_ref().is_some_and(Member::is_waiting);
         if !self.pending.is_empty() || !self.done.is_empty() || unheard {
             self.wake();
+        }
+    }
+
+    /// What a commit submitted now is to end with, when an earlier one failed and the client has not heard of it.
+    fn unheard_failure(&self) -> Option<Error> {
+        self.done.iter().find_map(|done| match &done.result {
+            Err(error) if self.is_commit(done.ticket) => Some(after(error)),
+            _ => None,
+        })
+    }
+
+    fn is_commit(&self, ticket: Ticket) -> bool {
+        self.committing_bytes.iter().any(|(it, _)| *it == ticket)
+    }
+
+    /// What a completion does to the client at the moment the caller learns of it.
+    fn hand_out(&mut self, done: &Completion) {
+        if let Ok(Response::Receipt(_) | Response::Aborted) = done.result {
+            self.in_doubt = false;
+        }
+        if !self.is_commit(done.ticket) {
+            return;
+        }
+        self.committing_bytes
+            .retain(|(ticket, _)| *ticket != done.ticket);
+        let Err(error) = &done.result else {
+            return;
+        };
+        // What was appended meanwhile was computed from what has failed.
+        self.take_batches();
+        match error {
+            Error::UnknownOutcome | Error::TimedOut(_) => self.in_doubt = true,
+            Error::Fenced(reason) => self.start_over(reason.clone()),
+            _ => {}
+        }
+    }
+
+    /// A member whose commit was fenced joins anew; a producer that was fenced cannot.
+    fn start_over(&mut self, reason: String) {
+        let key = self.writer.key;
+        if let Some(member) = &mut self.member {
+            self.shared.with(|state| {
+                let fenced = key
+                    .is_some_and(|key| matches!(state.check_producer(key), Err(Error::Fenced(_))));
+                match fenced {
+                    true => member.stop(state, reason),
+                    false => member.start_over(state),
+                }
+            });
         }
     }
 
@@ -169,6 +230,7 @@ impl MemoryClient {
             && !self.writer.unsettled
             && !self.dirty.is_empty()
             && !self.pending.iter().any(Pending::is_ordered)
+            && self.unheard_failure().is_none()
             && names.all(|name| state.is_available(name))
     }
 
@@ -245,9 +307,11 @@ impl Client for MemoryClient {
     fn submit(&mut self, request: Request) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
+        let mut refused = None;
         let work = match request {
             Request::Commit(request) => {
                 self.committing_bytes.push_back((ticket, self.open_bytes));
+                refused = self.unheard_failure();
                 Work::Commit(request, self.take_batches())
             }
             Request::Abort => {
@@ -257,7 +321,11 @@ impl Client for MemoryClient {
             Request::Settle => Work::Settle,
             other => Work::Ask(other),
         };
-        self.pending.push(Pending::new(ticket, work));
+        let mut pending = Pending::new(ticket, work);
+        if let Some(error) = refused {
+            pending.refuse(error);
+        }
+        self.pending.push(pending);
         self.wake();
         ticket
     }
@@ -265,8 +333,7 @@ impl Client for MemoryClient {
     fn poll(&mut self) -> Option<Completion> {
         self.work();
         let done = self.done.pop_front()?;
-        self.committing_bytes
-            .retain(|(ticket, _)| *ticket != done.ticket);
+        self.hand_out(&done);
         Some(done)
     }
 
@@ -321,6 +388,9 @@ impl Client for MemoryClient {
     }
 
     fn append(&mut self, slot: Slot, record: &AppendRecord<'_>) -> Result<()> {
+        if self.in_doubt {
+            return Err(Error::UnknownOutcome);
+        }
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         let bytes = RECORD_OVERHEAD_BYTES
             + length(record.key)
@@ -409,6 +479,15 @@ impl Drop for MemoryClient {
     /// A client that is dropped is a process that died: nobody is told, its transaction stays open and its member silent.
     fn drop(&mut self) {
         self.shared.with(|state| state.wakers.remove(&self.number));
+    }
+}
+
+/// What the commits after a failed one end with.
+fn after(error: &Error) -> Error {
+    match error {
+        Error::UnknownOutcome | Error::TimedOut(_) => Error::UnknownOutcome,
+        Error::Fenced(reason) => Error::Fenced(reason.clone()),
+        other => Error::Aborted(format!("the commit before it failed: {other}")),
     }
 }
 

@@ -60,6 +60,20 @@ impl Member {
         }
     }
 
+    /// Leaves, and joins anew at the next heartbeat: a commit was fenced, so the member has dropped its tasks.
+    pub(super) fn start_over(&mut self, state: &mut State) {
+        self.leave(state);
+        self.events.clear();
+        (self.joined, self.report, self.delay, self.ask_again) = (false, None, 0, false);
+    }
+
+    /// Leaves for good.
+    pub(super) fn stop(&mut self, state: &mut State, reason: String) {
+        self.start_over(state);
+        self.stopped = true;
+        self.events.push_back(GroupEvent::Refused(reason));
+    }
+
     /// One heartbeat, or a step of the events' way here.
     pub(super) fn beat(
         &mut self,

@@ -23,7 +23,7 @@ pub(super) struct Partition {
     batches: Vec<Stored>,
     /// First offset of each producer's open transaction.
     open: BTreeMap<i64, Offset>,
-    /// Producer, first and last offset of aborted transactions.
+    /// Producer, first offset and the marker's offset of aborted transactions.
     aborted: Vec<(i64, Offset, Offset)>,
 }
 
@@ -83,7 +83,7 @@ impl Partition {
             return;
         };
         if !commit {
-            self.aborted.push((producer.0, first, self.end - 1));
+            self.aborted.push((producer.0, first, self.end));
         }
         self.append(marker(producer, commit, now_ms));
     }
@@ -119,7 +119,7 @@ impl Partition {
             .aborted
             .iter()
             .filter(|(_, first, last)| *first < next_offset && *last >= position)
-            .copied()
+            .map(|(producer, first, last)| (*producer, *first, (*last).min(next_offset - 1)))
             .collect();
         aborted.sort_unstable_by_key(|(_, first, _)| *first);
         Ok(Some(Taken {

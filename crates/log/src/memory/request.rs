@@ -35,6 +35,7 @@ pub(super) struct Pending {
     lost: bool,
     answer: Option<Result<Response>>,
     deadline: Option<Duration>,
+    refused: Option<Error>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,17 @@ impl Pending {
             lost: false,
             answer: None,
             deadline: None,
+            refused: None,
         }
+    }
+
+    /// Ends this request at its next poll, without effect.
+    pub(super) fn refuse(&mut self, error: Error) {
+        self.refused = Some(error);
+    }
+
+    pub(super) fn is_commit(&self) -> bool {
+        matches!(self.work, Work::Commit(..))
     }
 
     /// Commits, aborts and settlements of one client happen one after the other.
@@ -99,6 +110,9 @@ impl Pending {
 
     /// One poll's worth of progress.
     pub(super) fn poll(&mut self, ctx: &mut Context<'_>) -> Option<Completion> {
+        if let Some(error) = self.refused.take() {
+            return Some(self.completion(Err(error)));
+        }
         let timeout = Duration::from_millis(ctx.state.dice.faults.request_timeout_ms);
         if self.deadline.is_none() && matches!(self.work, Work::Commit(..)) && !ctx.writer.unsettled
         {
@@ -238,7 +252,7 @@ impl Context<'_> {
                 return Ok(Some(Step::End));
             }
             (Step::End, Some(key)) => {
-                writer.last = Some(state.end_transaction(key, true, self.now_ms)?);
+                writer.last = Some(state.commit_transaction(key, self.now_ms)?);
                 return Ok(None);
             }
             (Step::Send, _) if writer.eager => {
@@ -279,8 +293,7 @@ impl Context<'_> {
         self.writer.failed = None;
         self.writer.ends.clear();
         if let Some(key) = self.writer.key {
-            // A fenced producer has nothing open: whoever fenced it aborted that.
-            let _ = self.state.end_transaction(key, false, self.now_ms);
+            self.state.abort_transaction(key, self.now_ms);
         }
     }
 

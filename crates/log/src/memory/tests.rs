@@ -2,9 +2,11 @@
 //! The contract it shares with every log is in the suite. Invariant: each test that draws numbers prints its seed.
 
 use super::{Faults, MemoryLog};
+mod suite;
+
 use crate::{
-    AppendRecord, Client, ClientOptions, CommitRequest, Guarantee, Log, NewTopic, Request, Response,
-    TopicPartition, call,
+    AppendRecord, Client, ClientOptions, CommitRequest, Guarantee, Log, NewTopic, Request,
+    Response, TopicPartition, call,
 };
 use headwater_world::{Simulation, World};
 use std::sync::Arc;

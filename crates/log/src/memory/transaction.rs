@@ -11,6 +11,8 @@ pub(super) struct Producer {
     transactional_id: Option<String>,
     epoch: i16,
     open: Option<Transaction>,
+    /// Its transaction was open for too long and is aborted, which it does not know yet.
+    timed_out: bool,
 }
 
 /// Stored and neither committed nor aborted.
@@ -48,10 +50,12 @@ impl State {
             transactional_id: transactional_id.map(str::to_owned),
             epoch: -1,
             open: None,
+            timed_out: false,
         });
         let (open, old_epoch) = (producer.open.take(), producer.epoch);
         // Wraps around after 32767 clients of one id, which no test opens.
         producer.epoch = producer.epoch.wrapping_add(1).max(0);
+        producer.timed_out = false;
         let key = ProducerKey {
             id,
             epoch: producer.epoch,
@@ -70,14 +74,20 @@ impl State {
         key
     }
 
-    /// Is this producer still the newest of its id?
+    /// Is this producer still the newest of its id, and its transaction still open?
     pub(super) fn check_producer(&self, key: ProducerKey) -> Result<()> {
         match self.producers.get(&key.id) {
-            Some(producer) if producer.epoch == key.epoch => Ok(()),
+            Some(producer) if producer.epoch == key.epoch => match producer.timed_out {
+                true => Err(Error::Aborted(format!(
+                    "the transaction was open for more than {} ms",
+                    self.dice.faults.transaction_timeout_ms
+                ))),
+                false => Ok(()),
+            },
             Some(Producer {
                 transactional_id, ..
             }) => Err(Error::Fenced(format!(
-                "transactional id '{}' was opened again, or its transaction timed out",
+                "a later client opened transactional id '{}'",
                 transactional_id.as_deref().unwrap_or("none")
             ))),
             None => Err(Error::Fenced("the log does not know this producer".into())),
@@ -166,19 +176,28 @@ impl State {
         Ok(())
     }
 
-    /// Commits or aborts the producer's open transaction, if there is one.
-    pub(super) fn end_transaction(
-        &mut self,
-        key: ProducerKey,
-        commit: bool,
-        now_ms: i64,
-    ) -> Result<Receipt> {
+    /// Commits the producer's open transaction, if there is one.
+    pub(super) fn commit_transaction(&mut self, key: ProducerKey, now_ms: i64) -> Result<Receipt> {
         self.check_producer(key)?;
-        let producer = self.producers.get_mut(&key.id);
-        Ok(match producer.and_then(|producer| producer.open.take()) {
-            Some(open) => self.end(key, open, commit, now_ms),
-            None => Receipt::default(),
-        })
+        Ok(self
+            .take_open(key)
+            .map_or_else(Receipt::default, |open| self.end(key, open, true, now_ms)))
+    }
+
+    /// Aborts the producer's open transaction, if there is one. A fenced producer has none: whoever fenced it aborted that.
+    pub(super) fn abort_transaction(&mut self, key: ProducerKey, now_ms: i64) {
+        if let Some(producer) = self.producers.get_mut(&key.id)
+            && producer.epoch == key.epoch
+        {
+            producer.timed_out = false;
+            if let Some(open) = self.take_open(key) {
+                self.end(key, open, false, now_ms);
+            }
+        }
+    }
+
+    fn take_open(&mut self, key: ProducerKey) -> Option<Transaction> {
+        self.producers.get_mut(&key.id)?.open.take()
     }
 
     pub(super) fn set_positions(&mut self, request: &CommitRequest) {
@@ -200,23 +219,20 @@ impl State {
             .any(|(of, ..)| **of == *group)
     }
 
-    /// Aborts what is open for too long. Its producer is fenced: it may believe that the transaction still is.
+    /// Aborts what is open for too long. Its producer learns of it at its next write, which must not begin another transaction.
     pub(super) fn expire_transactions(&mut self, now: Duration, now_ms: i64) {
         let limit = Duration::from_millis(self.dice.faults.transaction_timeout_ms);
-        let overdue = |producer: &mut Producer| {
-            let late = now.saturating_sub(producer.open.as_ref()?.since) > limit;
-            let open = late.then(|| producer.open.take()).flatten()?;
-            let epoch = producer.epoch;
-            producer.epoch = epoch.wrapping_add(1).max(0);
-            Some((epoch, open))
-        };
-        let ended: Vec<_> = self
-            .producers
-            .iter_mut()
-            .filter_map(|(id, producer)| Some((*id, overdue(producer)?)))
-            .collect();
-        for (id, (epoch, open)) in ended {
-            self.end(ProducerKey { id, epoch }, open, false, now_ms);
+        let is_late = |open: &Transaction| now.saturating_sub(open.since) > limit;
+        let mut ended = Vec::new();
+        for (id, producer) in &mut self.producers {
+            if let Some(open) = producer.open.take_if(|open| is_late(open)) {
+                producer.timed_out = true;
+                let epoch = producer.epoch;
+                ended.push((ProducerKey { id: *id, epoch }, open));
+            }
+        }
+        for (key, open) in ended {
+            self.end(key, open, false, now_ms);
         }
     }
 
