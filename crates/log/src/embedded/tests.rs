@@ -4,8 +4,10 @@
 mod basic;
 mod crash;
 mod damage;
+mod group;
 mod kafka_tools;
 mod kill;
 mod kit;
 mod model;
+mod speed;
 mod upkeep;
