@@ -18,11 +18,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod app;
 mod embedded;
 mod error;
 mod into_log;
 mod signal;
 
+pub use app::App;
 pub use embedded::{EmbeddedLog, TopicLoader};
 pub use error::{Error, Result};
 pub use headwater_log as log;
@@ -33,7 +35,7 @@ pub use headwater_runtime::{
 };
 pub use headwater_store as store;
 pub use headwater_streams::{
-    App, BadData, Change, Counters, Data, Format, FormatError, FormatOf, Headers, KGroupedStream,
+    BadData, Change, Counters, Data, Format, FormatError, FormatOf, Headers, KGroupedStream,
     KStream, KTable, KWindowedStream, Processor, ProcessorContext, Punctuation, PunctuationKind,
     Record, Repartitioned, Store, StoreHandle, StoreView, TestDriver, TestRecord, TimeWindows,
     Topic, Topology, Windowed, json, windowed,

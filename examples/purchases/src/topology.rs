@@ -75,7 +75,7 @@ pub(crate) fn topology() -> headwater::Result<Topology> {
         enriched.map(|_, purchase| (purchase.level.to_string(), purchase.cents)),
         LEVELS,
     );
-    Ok(app.build()?)
+    app.build()
 }
 
 /// Sums up amounts by key.

@@ -2,7 +2,8 @@
 //! Invariant: every result is compared with `expected`, which shares no code with the job.
 #![allow(
     clippy::disallowed_methods,
-    reason = "a test at the rim: it starts processes, reads files and waits"
+    clippy::unwrap_used,
+    reason = "a test at the rim: it starts processes, reads files and waits, and fails by a panic"
 )]
 
 mod expected;
