@@ -5,6 +5,8 @@
     reason = "tests read and rewrite their expected results"
 )]
 
+mod compile;
+mod example;
 mod golden;
 mod oracle;
 mod scenario;

@@ -143,7 +143,7 @@ impl Scenario {
 
     fn ask(&mut self, question: &str) {
         let question = question
-            .split_once(" = ")
+            .split_once(" =")
             .map_or(question, |(question, _)| question);
         let (store, key) = question.split_once(' ').expect("a store and a key");
         let driver = self.driver();
