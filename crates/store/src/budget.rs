@@ -54,6 +54,11 @@ impl Budget {
         self.dirty_bytes() + self.clean_bytes.load(Relaxed)
     }
 
+    /// True when no compaction runs or waits.
+    pub fn is_compaction_idle(&self) -> bool {
+        self.compactor.is_idle()
+    }
+
     /// True when the write-back caches use nine tenths of their budget.
     pub(crate) fn is_full(&self) -> bool {
         self.write_back_bytes() > self.write_back_bytes_max / 10 * 9

@@ -3,6 +3,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError, Weak,
+    atomic::{AtomicUsize, Ordering},
     mpsc::{SyncSender, sync_channel},
 };
 
@@ -19,6 +20,8 @@ pub(crate) trait Compact: Send + Sync {
 #[derive(Default)]
 pub(crate) struct Compactor {
     requests: Mutex<Option<SyncSender<Weak<dyn Compact>>>>,
+    /// Requests sent and not finished.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Compactor {
@@ -26,12 +29,16 @@ impl Compactor {
     pub(crate) fn submit(&self, work: &Arc<dyn Compact>) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if requests.is_none() {
-            *requests = start();
+            *requests = start(self.waiting.clone());
         }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let sent = requests
             .as_ref()
             .is_some_and(|requests| requests.try_send(Arc::downgrade(work)).is_ok());
-        if !sent && requests.is_none() {
+        if !sent {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        if requests.is_none() {
             // No thread to be had: the caller does it.
             drop(requests);
             work.run();
@@ -39,14 +46,22 @@ impl Compactor {
     }
 }
 
+impl Compactor {
+    /// True when nothing waits and nothing runs.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+}
+
 /// The thread ends when its sender, which the budget owns, is dropped.
-fn start() -> Option<SyncSender<Weak<dyn Compact>>> {
+fn start(waiting: Arc<AtomicUsize>) -> Option<SyncSender<Weak<dyn Compact>>> {
     let (sender, requests) = sync_channel::<Weak<dyn Compact>>(REQUESTS_MAX);
     let body = move || {
         for work in requests {
             if let Some(work) = work.upgrade() {
                 work.run();
             }
+            waiting.fetch_sub(1, Ordering::Relaxed);
         }
     };
     std::thread::Builder::new()
