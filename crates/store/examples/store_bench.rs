@@ -457,6 +457,7 @@ fn open(dir: &Path, bytes: usize) -> Sides {
         ..disk("windows")
     };
     Sides {
+        budget: budget.clone(),
         store: Store::open(
             disk("store"),
             Some(&dir.join("store")),
