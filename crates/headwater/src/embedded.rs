@@ -3,7 +3,9 @@
 
 use crate::Result;
 use headwater_log::{
-    Client, ClientOptions, Log, NewTopic, Request, TopicConfig, call, call_deadline_default_ms,
+    Client, ClientOptions, Log, NewTopic, Request, TopicConfig, TopicInfo, call,
+    call_deadline_default_ms,
+    embedded::{PartitionFiles, VerifyReport},
 };
 use headwater_runtime::{Settings, SourceWriter};
 use headwater_world::World;
@@ -34,6 +36,25 @@ impl EmbeddedLog {
         })
     }
 
+    /// Opens the log in `dir` for reading only, also beside the application that owns it. It shows this moment: open it
+    /// anew to see what was committed since.
+    pub fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_read_only_in(World::real(), dir)
+    }
+
+    /// As [`EmbeddedLog::open_read_only`], with reads going through a disk of the caller's.
+    pub fn open_read_only_in(world: World, dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref().to_owned();
+        let log = headwater_log::embedded::EmbeddedLog::open_read_only(&dir, world.clone())?;
+        Ok(Self { log, world, dir })
+    }
+
+    /// Checks every CRC and offset of the log in `dir`, also beside the application that owns it. Reads go through `world`,
+    /// so that a caller can count them. An error means that the log could not be opened; other damage is in the report.
+    pub fn verify(world: World, dir: impl AsRef<Path>) -> Result<VerifyReport> {
+        Ok(headwater_log::embedded::verify(dir, world)?)
+    }
+
     /// The directory.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -42,6 +63,16 @@ impl EmbeddedLog {
     /// The log behind its trait.
     pub fn shared(&self) -> Arc<dyn Log> {
         self.log.clone()
+    }
+
+    /// All topics, by name.
+    pub fn topics(&self) -> Vec<TopicInfo> {
+        self.log.topics()
+    }
+
+    /// The partitions of a topic with their files.
+    pub fn partition_files(&self, topic: &str) -> Result<Vec<PartitionFiles>> {
+        Ok(self.log.partition_files(topic)?)
     }
 
     /// A client, for reading and writing topics by hand.

@@ -2,10 +2,10 @@
 //! Invariant: a log that has a directory proposes where state lives; settings may say otherwise.
 
 use crate::{EmbeddedLog, Result};
-use headwater_log::Log;
+use headwater_log::{Log, MemoryLog};
 use std::{path::PathBuf, sync::Arc};
 
-/// Something to run on: an [`EmbeddedLog`], any shared log, or the result of opening one.
+/// Something to run on: an [`EmbeddedLog`], a [`MemoryLog`], any shared log, or the result of opening one.
 pub trait IntoLog {
     /// The log, and where the state of its applications lives by default.
     fn into_log(self) -> Result<(Arc<dyn Log>, Option<PathBuf>)>;
@@ -32,6 +32,18 @@ impl IntoLog for Arc<dyn Log> {
 impl IntoLog for &Arc<dyn Log> {
     fn into_log(self) -> Result<(Arc<dyn Log>, Option<PathBuf>)> {
         Ok((self.clone(), None))
+    }
+}
+
+impl IntoLog for Arc<MemoryLog> {
+    fn into_log(self) -> Result<(Arc<dyn Log>, Option<PathBuf>)> {
+        Ok((self, None))
+    }
+}
+
+impl IntoLog for &Arc<MemoryLog> {
+    fn into_log(self) -> Result<(Arc<dyn Log>, Option<PathBuf>)> {
+        self.clone().into_log()
     }
 }
 

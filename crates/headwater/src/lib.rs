@@ -28,10 +28,10 @@ pub use app::App;
 pub use embedded::{EmbeddedLog, TopicLoader};
 pub use error::{Error, Result};
 pub use headwater_log as log;
-pub use headwater_log::{Guarantee, TaskId, TopicPartition};
+pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
 pub use headwater_runtime::{
-    Committed, ConfigName, Listener, Quiet, Reset, ResetPlan, RestoreProgress, Running, Settings,
-    SourceWriter, Verdict, View, config_names, reset,
+    Committed, ConfigName, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Running,
+    Settings, SourceWriter, Verdict, View, config_names, reset,
 };
 pub use headwater_store as store;
 pub use headwater_streams::{

@@ -21,7 +21,7 @@ mod worker;
 pub use config::{ConfigName, Verdict, config_names};
 pub use error::{Error, Result};
 pub use listener::{Committed, Listener, Quiet, RestoreProgress};
-pub use reset::{Reset, ResetPlan, reset};
+pub use reset::{Reset, ResetPlan, ResetTo, reset};
 pub use running::{Running, run, start};
 pub use settings::Settings;
 pub use source_writer::SourceWriter;

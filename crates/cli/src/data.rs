@@ -1,0 +1,184 @@
+//! The log of a directory as commands look at it. Not for writing: it is opened for reading only.
+//! Invariant: errors name the directory, and what is there instead of what was asked for.
+
+use anyhow::{Result, anyhow, bail};
+use headwater::log::{
+    Client, ClientOptions, CommittedOffset, Error, GroupInfo, Guarantee, Offset, OffsetSpec,
+    Request, Response, TopicInfo, TopicPartition, call, call_deadline_default_ms,
+    embedded::PartitionFiles,
+};
+use headwater::{EmbeddedLog, world::World};
+use std::path::{Path, PathBuf};
+
+/// Names listed in an error.
+const NAMES_MAX: usize = 10;
+
+/// An open log with a client.
+pub(crate) struct Data {
+    log: EmbeddedLog,
+    client: Box<dyn Client>,
+    world: World,
+    dir: PathBuf,
+}
+
+impl Data {
+    /// Opens the log in `dir` as it is at this moment.
+    pub(crate) fn open(dir: &Path) -> Result<Self> {
+        Self::open_in(World::real(), dir)
+    }
+
+    /// As [`Data::open`], reading through `world`.
+    pub(crate) fn open_in(world: World, dir: &Path) -> Result<Self> {
+        let log = EmbeddedLog::open_read_only_in(world.clone(), dir);
+        let log = log.map_err(|error| refused(dir, error))?;
+        let options = ClientOptions {
+            client_id: "headwater-cli".into(),
+            guarantee: Guarantee::ExactlyOnce,
+            ..ClientOptions::default()
+        };
+        Ok(Self {
+            client: log.client(options)?,
+            log,
+            world,
+            dir: dir.to_owned(),
+        })
+    }
+
+    /// The client, for reading records.
+    pub(crate) fn client(&mut self) -> &mut dyn Client {
+        &mut *self.client
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(crate) fn ask(&mut self, request: Request) -> Result<Response> {
+        let deadline_ms = call_deadline_default_ms();
+        Ok(call(
+            &mut *self.client,
+            &*self.world.clock,
+            request,
+            deadline_ms,
+        )?)
+    }
+
+    /// All topics, by name.
+    pub(crate) fn topics(&self) -> Vec<TopicInfo> {
+        self.log.topics()
+    }
+
+    /// One topic.
+    pub(crate) fn topic(&self, name: &str) -> Result<TopicInfo> {
+        let topics = self.topics();
+        match topics.iter().find(|topic| *topic.name == *name) {
+            Some(topic) => Ok(topic.clone()),
+            None => bail!(
+                "topic '{name}' does not exist in {}; there is {}",
+                self.dir.display(),
+                names(topics.iter().map(|topic| &*topic.name))
+            ),
+        }
+    }
+
+    /// The partitions of a topic with their files.
+    pub(crate) fn files(&self, topic: &str) -> Result<Vec<PartitionFiles>> {
+        Ok(self.log.partition_files(topic)?)
+    }
+
+    /// Positions in partitions, in the order asked.
+    pub(crate) fn offsets(
+        &mut self,
+        partitions: &[TopicPartition],
+        spec: OffsetSpec,
+    ) -> Result<Vec<Offset>> {
+        let specs = partitions.iter().map(|at| (at.clone(), spec)).collect();
+        match self.ask(Request::Offsets(specs))? {
+            Response::Offsets(offsets) => {
+                Ok(offsets.into_iter().map(|(_, offset)| offset).collect())
+            }
+            other => bail!("{other:?} is no answer to offsets"),
+        }
+    }
+
+    /// All groups, by name.
+    pub(crate) fn groups(&mut self) -> Result<Vec<GroupInfo>> {
+        match self.ask(Request::ListGroups)? {
+            Response::Groups(groups) => Ok(groups),
+            other => bail!("{other:?} is no answer to groups"),
+        }
+    }
+
+    /// The groups, or the one named.
+    pub(crate) fn groups_named(&mut self, name: Option<&str>) -> Result<Vec<GroupInfo>> {
+        let mut groups = self.groups()?;
+        let Some(name) = name else {
+            return Ok(groups);
+        };
+        if !groups.iter().any(|group| *group.group == *name) {
+            bail!(
+                "group '{name}' does not exist in {}; there is {}",
+                self.dir.display(),
+                names(groups.iter().map(|group| &*group.group))
+            );
+        }
+        groups.retain(|group| *group.group == *name);
+        Ok(groups)
+    }
+
+    /// What a group has committed, by partition.
+    pub(crate) fn committed(
+        &mut self,
+        group: &str,
+    ) -> Result<Vec<(TopicPartition, CommittedOffset)>> {
+        let request = Request::CommittedOffsets {
+            group: group.into(),
+            partitions: None,
+        };
+        match self.ask(request)? {
+            Response::Committed(mut committed) => {
+                committed.sort_by(|(a, _), (b, _)| a.cmp(b));
+                Ok(committed)
+            }
+            other => bail!("{other:?} is no answer to committed offsets"),
+        }
+    }
+
+    /// One past the last offset; `None` when the partition is no more.
+    pub(crate) fn end(&mut self, partition: &TopicPartition) -> Result<Option<Offset>> {
+        let topics = self.topics();
+        let topic = topics.iter().find(|topic| topic.name == partition.topic);
+        if topic.is_none_or(|topic| partition.partition >= topic.partitions) {
+            return Ok(None);
+        }
+        let ends = self.offsets(std::slice::from_ref(partition), OffsetSpec::Stable)?;
+        Ok(ends.first().copied())
+    }
+}
+
+/// Why a log could not be opened for reading: nothing but a directory without a log makes that invalid.
+pub(crate) fn refused(dir: &Path, error: headwater::Error) -> anyhow::Error {
+    match error {
+        headwater::Error::Log(Error::Invalid(_)) => anyhow!(
+            "{} holds no log; name its directory with --data DIR",
+            dir.display()
+        ),
+        error => error.into(),
+    }
+}
+
+/// A few names in a row.
+pub(crate) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.len() {
+        0 => "none".into(),
+        count if count > NAMES_MAX => {
+            format!(
+                "{} and {} more",
+                names[..NAMES_MAX].join(", "),
+                count - NAMES_MAX
+            )
+        }
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,79 @@
+//! Commands beside an application that holds the log and writes without pause. Not what they print in peace.
+//! Invariant: a reading command never fails, never disturbs, and shows whole commits only.
+
+use crate::fixture::{TIME_MS, command, loaded, run, word_count};
+use headwater::EmbeddedLog;
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+#[test]
+fn every_command_reads_while_an_application_writes() {
+    let dir = loaded();
+    let log = EmbeddedLog::open(dir.path()).unwrap();
+    let running = headwater::start(word_count("word-count"), &log).unwrap();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = log.source_writer("loader", "more").unwrap();
+            for position in 1.. {
+                if ended.load(Ordering::Acquire) {
+                    break;
+                }
+                let (key, line) = (format!("{position}"), "the fox".to_owned());
+                writer.append("lines", &key, &line, TIME_MS).unwrap();
+                writer.commit(position).unwrap();
+            }
+        });
+        let mut failures = Vec::new();
+        for _ in 0..10 {
+            for arguments in [
+                &["topics"][..],
+                &["describe", "lines"],
+                &["tail", "counts", "--from", "start"],
+                &["groups"],
+                &["lag"],
+                &["verify"],
+            ] {
+                let ended = run(dir.path(), arguments);
+                if ended.code != Some(0) || !ended.err.is_empty() {
+                    failures.push(format!("{arguments:?}: {}{}", ended.out, ended.err));
+                }
+            }
+        }
+        ended.store(true, Ordering::Release);
+        assert!(failures.is_empty(), "{failures:#?}");
+    });
+    let members = run(dir.path(), &["groups"]).out;
+    let holder = format!("Members are known to process {} (", std::process::id());
+    assert!(members.contains(&holder), "{members}");
+    assert!(!running.failed());
+    running.stop(Duration::from_secs(60)).unwrap();
+}
+
+#[test]
+fn tail_follows_what_is_committed() {
+    let dir = loaded();
+    let log = EmbeddedLog::open(dir.path()).unwrap();
+    let arguments = ["tail", "lines", "--from", "end", "--follow", "--count", "3"];
+    let mut tail = command(dir.path(), &arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    // Waits until the command has looked: what is committed before is not shown.
+    std::thread::park_timeout(Duration::from_secs(1));
+    let mut writer = log.source_writer("loader", "more").unwrap();
+    for (position, word) in ["one", "two", "three"].into_iter().enumerate() {
+        let (key, line) = ("a".to_owned(), word.to_owned());
+        writer.append("lines", &key, &line, TIME_MS).unwrap();
+        writer.commit(position as u64 + 1).unwrap();
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.ends_with(&format!("a  {word}")), "{line}");
+    }
+    assert!(lines.next().is_none());
+    assert!(tail.wait().unwrap().success());
+}
