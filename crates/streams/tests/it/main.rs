@@ -9,4 +9,6 @@ mod compile;
 mod example;
 mod golden;
 mod oracle;
+mod property;
 mod scenario;
+mod task;

@@ -1,0 +1,419 @@
+//! A task on its own, fed in chunks as the runtime feeds it: the order of its inputs, what it waits for, the positions it reports,
+//! what an abort leaves. Not operators. Invariant: no test waits for time or chance.
+
+use headwater_log::batch::{BatchBuilder, set_base_offset};
+use headwater_log::{
+    AppendRecord, Chunk, CommittedOffset, HeadersRef, Slot, TaskId, TopicPartition,
+};
+use headwater_store::{Budget, EngineKind, RecordCache, Store};
+use headwater_streams::{
+    App, BadData, Output, Result, Route, Task, TimeWindows, Topic, Topology, decode_metadata,
+    encode_metadata,
+};
+use headwater_world::World;
+use std::{sync::Arc, time::Duration};
+
+/// Records as `topic key value @time`, `route` in front where it is not the key's hash.
+#[derive(Default)]
+struct Written(Vec<String>);
+
+impl Written {
+    fn add(&mut self, topic: &str, route: Route<'_>, record: &AppendRecord<'_>) {
+        let text = |bytes: Option<&[u8]>| {
+            bytes.map_or("-".into(), |bytes| {
+                String::from_utf8_lossy(bytes).into_owned()
+            })
+        };
+        let route = match route {
+            Route::Key(bytes) if Some(bytes) == record.key => String::new(),
+            Route::Key(bytes) => format!("by {} ", String::from_utf8_lossy(bytes)),
+            Route::Any => "any ".into(),
+            Route::Partition(partition) => format!("to {partition} "),
+        };
+        self.0.push(format!(
+            "{route}{topic} {} {} @{}",
+            text(record.key),
+            text(record.value),
+            record.timestamp
+        ));
+    }
+}
+
+impl Output for Written {
+    fn send(&mut self, topic: u32, route: Route<'_>, record: &AppendRecord<'_>) -> Result<()> {
+        self.add(&format!("#{topic}"), route, record);
+        Ok(())
+    }
+
+    fn send_to(&mut self, topic: &str, route: Route<'_>, record: &AppendRecord<'_>) -> Result<()> {
+        self.add(topic, route, record);
+        Ok(())
+    }
+
+    fn changelog(&mut self, store: usize, partition: u32, record: &AppendRecord<'_>) -> Result<()> {
+        self.add(
+            &format!("changelog {store}"),
+            Route::Partition(partition),
+            record,
+        );
+        Ok(())
+    }
+
+    fn partitions(&mut self, _: u32) -> Result<u32> {
+        Ok(4)
+    }
+}
+
+/// A task on partition 2, with what it needs around it.
+struct Bench {
+    task: Task,
+    cache: RecordCache,
+    output: Written,
+}
+
+const PARTITION: u32 = 2;
+
+impl Bench {
+    fn new(build: impl Fn(&App), committed: &[(&str, i64, i64)]) -> Self {
+        let app = App::new("app");
+        build(&app);
+        let topology: Arc<Topology> = Arc::new(app.build().unwrap());
+        let world = World::simulated(0).world;
+        let budget = Budget::new(1 << 20, 1 << 20);
+        let stores = topology.subtopologies()[0].stores.iter().map(|number| {
+            let mut options = topology.store(*number).unwrap().options;
+            options.engine = EngineKind::Memory;
+            (
+                *number,
+                Store::open(options, None, &budget, &world).unwrap(),
+            )
+        });
+        let committed: Vec<_> = committed
+            .iter()
+            .map(|(topic, offset, time)| {
+                let metadata = encode_metadata(*time);
+                (
+                    TopicPartition::new(*topic, PARTITION),
+                    CommittedOffset {
+                        offset: *offset,
+                        leader_epoch: None,
+                        metadata,
+                    },
+                )
+            })
+            .collect();
+        let mut cache = RecordCache::new(1 << 20);
+        let id = TaskId {
+            subtopology: 0,
+            partition: PARTITION,
+        };
+        let mut task = Task::new(
+            &topology,
+            id,
+            stores.collect(),
+            &committed,
+            &mut |_| 0,
+            &mut cache,
+        )
+        .unwrap();
+        let mut output = Written::default();
+        task.open(&mut cache, &mut output, 0).unwrap();
+        Self {
+            task,
+            cache,
+            output,
+        }
+    }
+
+    /// Hands input number `input` a chunk of records (key, value, timestamp) that begins at its fetch position.
+    fn feed(&mut self, input: usize, records: &[(&str, &str, i64)]) {
+        let at = self.task.inputs().nth(input).unwrap();
+        let mut batch = BatchBuilder::default();
+        for (key, value, timestamp) in records {
+            let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+            batch.append(&AppendRecord {
+                timestamp: *timestamp,
+                key,
+                value,
+                headers: HeadersRef::NONE,
+            });
+        }
+        let mut bytes = batch.finish();
+        set_base_offset(&mut bytes, at.fetch_position);
+        let next_offset = at.fetch_position + records.len() as i64;
+        let chunk = Chunk {
+            partition: at.partition,
+            slot: Slot(0),
+            position: at.fetch_position,
+            next_offset,
+            end_offset: next_offset,
+            bytes,
+            aborted: Vec::new(),
+        };
+        self.task.add_chunk(input, chunk);
+    }
+
+    fn process(&mut self, records_max: usize) -> (usize, bool) {
+        let progress = self
+            .task
+            .process(&mut self.cache, &mut self.output, 0, records_max)
+            .unwrap();
+        (progress.records, progress.awaits_data)
+    }
+
+    fn flush(&mut self) {
+        self.task.flush(&mut self.cache, &mut self.output).unwrap();
+    }
+
+    fn written(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.output.0)
+    }
+
+    fn positions(&self) -> Vec<(String, i64, i64)> {
+        let position = |(partition, offset): (TopicPartition, CommittedOffset)| {
+            (
+                partition.topic.to_string(),
+                offset.offset,
+                decode_metadata(&offset.metadata),
+            )
+        };
+        self.task.offsets().map(position).collect()
+    }
+}
+
+fn merged(app: &App) {
+    let (left, right) = (
+        app.stream::<String, String>("left"),
+        app.stream::<String, String>("right"),
+    );
+    left.merge(right).to("out");
+}
+
+#[test]
+fn the_record_with_the_lowest_timestamp_goes_first() {
+    let mut bench = Bench::new(merged, &[]);
+    bench.feed(0, &[("l", "1", 10), ("l", "2", 5), ("l", "3", 40)]);
+    bench.feed(1, &[("r", "1", 20), ("r", "2", 30)]);
+    assert_eq!(bench.process(4), (4, false));
+    // An input's own order is kept: its second record is older, and comes second.
+    assert_eq!(
+        bench.written(),
+        ["#0 l 1 @10", "#0 l 2 @5", "#0 r 1 @20", "#0 r 2 @30"]
+    );
+    // The other input has been read to its end, so the last record need not wait.
+    assert_eq!(bench.process(4), (1, false));
+    assert_eq!(bench.written(), ["#0 l 3 @40"]);
+}
+
+#[test]
+fn a_task_waits_for_an_input_that_has_data_elsewhere() {
+    let mut bench = Bench::new(merged, &[]);
+    bench.feed(0, &[("l", "1", 10)]);
+    assert_eq!(
+        bench.process(9),
+        (0, true),
+        "nothing is known of the other input"
+    );
+    bench.task.set_end(1, Some(3));
+    assert_eq!(bench.process(9), (0, true), "three records are yet to come");
+    bench.feed(1, &[("r", "1", 1), ("r", "2", 2), ("r", "3", 3)]);
+    assert_eq!(
+        bench.process(9),
+        (4, false),
+        "both inputs have been read to their ends"
+    );
+    assert_eq!(bench.process(9), (0, false));
+}
+
+#[test]
+fn positions_are_the_next_offsets_with_the_time_of_each_partition() {
+    let mut bench = Bench::new(merged, &[("left", 7, 1_500)]);
+    assert_eq!(
+        bench.task.stream_time(),
+        1_500,
+        "stream time goes on where the commit left it"
+    );
+    bench.feed(0, &[("l", "1", 10), ("l", "2", 2_000), ("l", "3", 1)]);
+    bench.feed(1, &[("r", "1", 30)]);
+    assert_eq!(bench.process(2).0, 2);
+    assert_eq!(
+        bench.positions(),
+        [("left".into(), 8, 1_500), ("right".into(), 1, 30)]
+    );
+    assert_eq!(bench.process(9).0, 2);
+    assert_eq!(
+        bench.positions(),
+        [("left".into(), 10, 2_000), ("right".into(), 1, 30)]
+    );
+    assert_eq!(bench.task.stream_time(), 2_000);
+    let mut spent = 0;
+    bench.task.take_spent(|_| spent += 1);
+    assert_eq!((spent, bench.task.queued_bytes()), (2, 0));
+}
+
+#[test]
+fn records_that_are_passed_over_move_the_position_and_no_time() {
+    let mut bench = Bench::new(
+        |app| {
+            let timed =
+                Topic::<String, String>::from("in").timestamp_by(|_, _, recorded| recorded - 100);
+            app.stream(timed).to("out");
+            app.stream(Topic::<String, u64>::from("numbers").on_bad_data(BadData::Skip))
+                .to("out2");
+        },
+        &[],
+    );
+    bench.feed(0, &[("k", "early", 50), ("k", "v", 150)]);
+    assert_eq!(bench.process(9).0, 2);
+    assert_eq!(bench.positions(), [("in".into(), 2, 50)]);
+    assert_eq!(
+        (bench.task.counters().dropped, bench.task.counters().bad),
+        (1, 0)
+    );
+
+    let mut bench = Bench::new(
+        |app| {
+            app.stream(Topic::<String, u64>::from("numbers").on_bad_data(BadData::Skip))
+                .to("out")
+        },
+        &[],
+    );
+    bench.feed(0, &[("k", "no number", 900)]);
+    assert_eq!(bench.process(9).0, 1);
+    assert_eq!(bench.positions(), [("numbers".into(), 1, -1)]);
+    assert_eq!(
+        (bench.task.stream_time(), bench.task.counters().bad),
+        (-1, 1)
+    );
+}
+
+#[test]
+fn a_windowed_key_goes_to_the_partition_of_its_key() {
+    let mut bench = Bench::new(
+        |app| {
+            let windows = TimeWindows::of(Duration::from_millis(10));
+            let rows = app
+                .stream::<String, String>("in")
+                .group_by_key()
+                .windowed_by(windows);
+            rows.reduce(|_, new| new, "rows").to_stream().to("out");
+        },
+        &[],
+    );
+    bench.feed(0, &[("key", "v", 15)]);
+    bench.process(9);
+    assert_eq!(
+        bench.written(),
+        Vec::<String>::new(),
+        "the record cache holds it until the flush"
+    );
+    bench.flush();
+    let start = "\0\0\0\0\0\0\0\n";
+    let changelog = format!("to 2 changelog 0 key{start}\0\0\0\0 v @15");
+    assert_eq!(
+        bench.written(),
+        [changelog, format!("by key #0 key{start} v @15")]
+    );
+}
+
+#[test]
+fn the_partition_is_chosen_by_the_application_if_it_wants() {
+    let chosen = |app: &App| {
+        let out = Topic::<String, String>::from("out")
+            .partition_by(|key, _, partitions| key.len() as u32 % partitions);
+        app.stream("in").to(out);
+        app.stream::<Option<String>, String>("in2")
+            .map(|_, value| (None::<String>, value))
+            .to("out2");
+    };
+    let mut bench = Bench::new(chosen, &[]);
+    bench.feed(0, &[("sevenby", "v", 1)]);
+    bench.process(9);
+    assert_eq!(bench.written(), ["to 3 #0 sevenby v @1"]);
+}
+
+#[test]
+fn an_abort_drops_what_was_not_committed() {
+    let counted = |app: &App| {
+        app.stream::<String, String>("in")
+            .group_by_key()
+            .reduce(|old, new| old + &new, "rows")
+            .to_stream()
+            .to("out");
+    };
+    let mut bench = Bench::new(counted, &[]);
+    let commit = |bench: &mut Bench| {
+        bench.flush();
+        bench.task.seal().unwrap();
+        bench
+            .task
+            .stores()
+            .for_each(|(_, store)| store.commit(None).unwrap());
+    };
+    bench.feed(0, &[("k", "a", 1)]);
+    bench.process(9);
+    commit(&mut bench);
+    bench.written();
+    bench.feed(0, &[("k", "b", 2), ("k", "c", 3)]);
+    bench.process(1);
+    bench.flush();
+    bench.process(1);
+    bench.task.abort(&mut bench.cache);
+    bench.flush();
+    assert_eq!(
+        bench.written(),
+        ["to 2 changelog 0 k ab @2", "#0 k ab @2"],
+        "the second update was only cached"
+    );
+    bench.task.seek(0, 1);
+    bench.feed(0, &[("k", "b", 2), ("k", "c", 3)]);
+    bench.process(9);
+    bench.flush();
+    assert_eq!(
+        bench.written(),
+        ["to 2 changelog 0 k abc @3", "#0 k abc @3"]
+    );
+}
+
+#[test]
+fn windows_stay_while_their_own_operator_takes_records() {
+    // The task's time is ahead of the operator's: another input is, and expiry must not follow that one.
+    let mut bench = Bench::new(
+        |app| {
+            let (slow, fast) = (
+                app.stream::<String, String>("slow"),
+                app.stream::<String, String>("fast"),
+            );
+            slow.merge(fast.filter(|_, _| false))
+                .group_by_key()
+                .windowed_by(TimeWindows::of(Duration::from_millis(10)))
+                .reduce(|old, new| old + &new, "rows");
+        },
+        &[],
+    );
+    let commit = |bench: &mut Bench| {
+        bench.flush();
+        bench.task.seal().unwrap();
+        bench
+            .task
+            .stores()
+            .for_each(|(_, store)| store.commit(None).unwrap());
+    };
+    bench.feed(0, &[("k", "a", 1)]);
+    bench.task.set_end(1, Some(0));
+    bench.process(9);
+    commit(&mut bench);
+    bench.feed(1, &[("k", "x", 10_000_000)]);
+    bench.process(9);
+    commit(&mut bench);
+    commit(&mut bench);
+    bench.written();
+    bench.feed(0, &[("k", "b", 2)]);
+    bench.process(9);
+    bench.flush();
+    let written = bench.written();
+    assert!(
+        written.len() == 1 && written[0].ends_with(" ab @2"),
+        "{written:?}"
+    );
+}
