@@ -12,13 +12,40 @@ const COMMIT_RECORDS: u64 = 50_000;
 /// A prime: consecutive records have distant keys.
 const SPREAD: u64 = 7_919;
 
+/// Key number `number` of `keys`, 11 bytes.
+pub(crate) fn key(number: u64, keys: u64) -> String {
+    format!("key-{:07}", number.wrapping_mul(SPREAD) % keys)
+}
+
 /// Fills `topic` with `records` records of `keys` keys.
-pub(crate) fn fill(log: &EmbeddedLog, topic: &str, records: u64, keys: u64, partitions: u32) -> Result<()> {
+pub(crate) fn fill(
+    log: &EmbeddedLog,
+    topic: &str,
+    records: u64,
+    keys: u64,
+    partitions: u32,
+) -> Result<()> {
+    fill_with(log, topic, records, keys, partitions, |_, value| {
+        value.extend([b'v'; VALUE_BYTES])
+    })
+}
+
+/// As [`fill`], with values that `write` appends for each record's number.
+pub(crate) fn fill_with(
+    log: &EmbeddedLog,
+    topic: &str,
+    records: u64,
+    keys: u64,
+    partitions: u32,
+    write: impl Fn(u64, &mut Vec<u8>),
+) -> Result<()> {
     let mut writer = log.source_writer("bench", topic)?;
     writer.ensure_topic(topic, partitions)?;
-    let value = [b'v'; VALUE_BYTES];
+    let mut value = Vec::new();
     for number in 0..records {
-        let key = format!("key-{:07}", number.wrapping_mul(SPREAD) % keys);
+        let key = key(number, keys);
+        value.clear();
+        write(number, &mut value);
         let record = AppendRecord {
             timestamp: 1_600_000_000_000 + number as i64,
             key: Some(key.as_bytes()),

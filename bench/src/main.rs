@@ -1,4 +1,4 @@
-//! The yardsticks: jobs run at full size, each checked for its result, printed as one JSON line a run.
+//! The yardsticks: jobs run at full size, each checked for its result, printed as one JSON line a run and a table.
 //! Not a test: nothing here fails because it is slow. Invariant: a run whose result is wrong prints no figure.
 #![allow(
     clippy::disallowed_methods,
@@ -7,11 +7,15 @@
 
 mod count;
 mod generate;
+mod hot;
+mod image;
 mod process;
+mod reference;
+mod report;
+mod restore;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
 
 /// Runs one yardstick.
 #[derive(Parser)]
@@ -23,38 +27,20 @@ struct Args {
 #[derive(Subcommand)]
 enum Job {
     /// Counts records by key on the embedded log, exactly once, state on disk, every commit synced.
-    Count {
-        /// Records in the input topic.
-        #[arg(long, default_value_t = 3_000_000)]
-        records: u64,
-        /// Distinct keys.
-        #[arg(long, default_value_t = 200_000)]
-        keys: u64,
-        /// Runs; the median is printed last.
-        #[arg(long, default_value_t = 5)]
-        runs: usize,
-        /// Workers of the process.
-        #[arg(long, default_value_t = 1)]
-        workers: usize,
-        /// Partitions of the input topic.
-        #[arg(long, default_value_t = 4)]
-        partitions: u32,
-        /// `statestore.cache.max.bytes`.
-        #[arg(long, default_value_t = 10 << 20)]
-        cache_bytes: usize,
-        /// State in memory instead of on disk.
-        #[arg(long)]
-        in_memory: bool,
-        /// Where the log and the state go; emptied first.
-        #[arg(long, default_value = "target/bench/count")]
-        dir: PathBuf,
-    },
+    Count(count::Options),
+    /// Loads a compacted topic into a table in memory and serves it: time until every row is readable, reads per second.
+    MemoryImage(image::Options),
+    /// Restores a store on disk from its changelog.
+    Restore(restore::Options),
+    /// Repeats one hot path without clock, disk or threads, for `cargo xtask guard` to count its instructions.
+    Hot(hot::Options),
 }
 
 fn main() -> Result<()> {
     match Args::parse().job {
-        Job::Count { records, keys, runs, workers, partitions, cache_bytes, in_memory, dir } => {
-            count::run(&count::Options { records, keys, runs, workers, partitions, cache_bytes, in_memory, dir })
-        }
+        Job::Count(options) => count::run(&options),
+        Job::MemoryImage(options) => image::run(&options),
+        Job::Restore(options) => restore::run(&options),
+        Job::Hot(options) => hot::run(&options),
     }
 }

@@ -1,7 +1,7 @@
 //! What a change must pass, step by step. Not a list for one CI system: `.ci/run` and a laptop run the same.
 //! Invariant: the first failing step ends the run, and the last line names it.
 
-use crate::{process, tidy};
+use crate::{guard, process, tidy};
 use anyhow::{Context, Result};
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ const STEPS: &[Step] = &[
     ("tidy", tidy::check_all),
     ("clippy", clippy),
     ("test", test),
+    ("guard", guard::check),
     ("docs", docs),
 ];
 

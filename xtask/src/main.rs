@@ -10,6 +10,7 @@
 mod campaign;
 mod ci;
 mod graph;
+mod guard;
 mod kafka;
 mod process;
 mod tidy;
@@ -25,6 +26,7 @@ cargo xtask COMMAND
   bless [ARGS]           run the tests and rewrite the expected results they compare with
   nightly [NAME..]       the long campaigns, all of them or those named
   bench [JOB] [ARGS]     one benchmark job, or the list of them
+  guard [--bless]        instructions of the hot paths against bench/instructions.json
   kafka up|down|cli      a local Apache Kafka broker and its tools; `cargo xtask kafka` says more";
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "bless" => bless(rest),
         "nightly" => campaign::run(rest),
         "bench" => bench(rest),
+        "guard" => guard::run(rest),
         "kafka" => kafka::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
