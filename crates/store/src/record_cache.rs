@@ -114,11 +114,11 @@ impl RecordCache {
         self.last_put = store;
     }
 
-    /// Hands out every dirty entry in dirty order (appended to `out`). They stay cached as clean; deletions leave the cache.
-    pub fn take_dirty(&mut self, store: usize, out: &mut Vec<(Vec<u8>, Entry)>) {
+    /// Shows every dirty entry to `take`, in dirty order. They stay cached as clean; deletions leave the cache.
+    pub fn take_dirty(&mut self, store: usize, take: &mut impl FnMut(&[u8], &Entry)) {
         let cache = &mut self.stores[store];
         let before = cache.bytes();
-        cache.take_dirty(out);
+        cache.take_dirty(take);
         self.bytes = self.bytes + cache.bytes() - before;
     }
 
@@ -133,11 +133,11 @@ impl RecordCache {
         .then_some(self.last_put)
     }
 
-    /// Drops the eldest entry of a store. If it is dirty, it is handed out first and the store's whole dirty set after it.
-    pub fn evict(&mut self, store: usize, out: &mut Vec<(Vec<u8>, Entry)>) {
+    /// Drops the eldest entry of a store. If it is dirty, `take` sees it first and the store's whole dirty set after it.
+    pub fn evict(&mut self, store: usize, take: &mut impl FnMut(&[u8], &Entry)) {
         let cache = &mut self.stores[store];
         let before = cache.bytes();
-        cache.evict(out);
+        cache.evict(take);
         self.bytes = self.bytes + cache.bytes() - before;
     }
 

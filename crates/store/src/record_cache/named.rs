@@ -142,13 +142,13 @@ impl NamedCache {
         self.free.push(slot);
     }
 
-    pub(super) fn take_dirty(&mut self, out: &mut Vec<(Vec<u8>, Entry)>) {
+    pub(super) fn take_dirty(&mut self, take: &mut impl FnMut(&[u8], &Entry)) {
         let mut next = self.dirty.oldest();
         while next != NONE {
             let slot = next;
             let place = &mut self.slots[slot as usize];
             next = self.dirty.newer(slot);
-            out.push((place.key.clone(), place.entry.clone()));
+            take(&place.key, &place.entry);
             place.entry.dirty = false;
             if place.entry.value.is_none() {
                 self.release(slot);
@@ -157,7 +157,7 @@ impl NamedCache {
         self.dirty.clear();
     }
 
-    pub(super) fn evict(&mut self, out: &mut Vec<(Vec<u8>, Entry)>) {
+    pub(super) fn evict(&mut self, take: &mut impl FnMut(&[u8], &Entry)) {
         let eldest = self.by_use.oldest();
         if eldest == NONE {
             return;
@@ -165,11 +165,11 @@ impl NamedCache {
         let dirty = self.slots[eldest as usize].entry.dirty;
         if dirty {
             let place = &self.slots[eldest as usize];
-            out.push((place.key.clone(), place.entry.clone()));
+            take(&place.key, &place.entry);
         }
         self.release(eldest);
         if dirty {
-            self.take_dirty(out);
+            self.take_dirty(take);
         }
     }
 

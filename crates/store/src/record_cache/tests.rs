@@ -26,6 +26,11 @@ fn cached(cache: &RecordCache, store: usize) -> Vec<String> {
         .collect()
 }
 
+/// Copies what the cache shows to the end of `out`.
+fn keep(out: &mut Vec<(Vec<u8>, Entry)>) -> impl FnMut(&[u8], &Entry) {
+    |key, entry| out.push((key.to_vec(), entry.clone()))
+}
+
 #[test]
 fn an_entry_is_as_large_as_in_kafka_streams() {
     // Key 3, references 24, dirty flag 1, value 4, timestamp 8, offset 8, topic 5, partition 4.
@@ -54,7 +59,7 @@ fn a_flush_hands_out_updates_in_the_order_of_the_last_one_and_forgets_deletions(
     cache.put_clean(store, b"d", entry(Some(b"read")));
     cache.put_clean(store, b"a", entry(Some(b"stale")));
     let mut out = Vec::new();
-    cache.take_dirty(store, &mut out);
+    cache.take_dirty(store, &mut keep(&mut out));
     assert_eq!(keys(&out), ["b", "c", "a"]);
     assert_eq!(out[2].1.value.as_deref(), Some(&b"2"[..]));
     assert_eq!(cached(&cache, store), ["a", "b", "d"]);
@@ -73,12 +78,12 @@ fn evicting_a_dirty_entry_hands_out_the_whole_store_it_first() {
     // The store last written to pays, even if another has older entries.
     assert_eq!(cache.over_budget(), Some(second));
     let mut out = Vec::new();
-    cache.evict(second, &mut out);
+    cache.evict(second, &mut keep(&mut out));
     assert_eq!((keys(&out), cache.over_budget()), (vec!["x"], None));
     cache.put(first, b"d", entry(Some(b"v")));
     assert_eq!(cache.over_budget(), Some(first));
     out.clear();
-    cache.evict(first, &mut out);
+    cache.evict(first, &mut keep(&mut out));
     assert_eq!(keys(&out), ["b", "a", "c", "d"]);
     assert_eq!(cached(&cache, first), ["a", "c", "d"]);
 }
@@ -91,7 +96,7 @@ fn a_clean_eldest_goes_quietly() {
     cache.put(store, b"b", entry(Some(b"v")));
     let mut out = Vec::new();
     while let Some(over) = cache.over_budget() {
-        cache.evict(over, &mut out);
+        cache.evict(over, &mut keep(&mut out));
     }
     assert!(out.is_empty());
     assert_eq!(cached(&cache, store), ["b"]);
@@ -196,7 +201,7 @@ fn random_operations_agree_with_the_naive_cache() {
                     }
                 }
                 6 if random.below(4) == 0 => {
-                    cache.take_dirty(store, &mut out);
+                    cache.take_dirty(store, &mut keep(&mut out));
                     naive[store].take_dirty(&mut expected);
                 }
                 _ => assert_eq!(
@@ -206,7 +211,7 @@ fn random_operations_agree_with_the_naive_cache() {
                 ),
             }
             while let Some(over) = cache.over_budget() {
-                cache.evict(over, &mut out);
+                cache.evict(over, &mut keep(&mut out));
                 naive[over].evict(&mut expected);
             }
             assert_eq!(out, expected, "{context}");
