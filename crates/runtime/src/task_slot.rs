@@ -34,6 +34,19 @@ pub(crate) enum Stage {
     Running(Box<Task>),
 }
 
+impl Stage {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Committed(_) => "asking for positions",
+            Self::Topics(_) => "asking for changelogs",
+            Self::Ends(_) => "asking for ends",
+            Self::Restoring(_) => "restoring",
+            Self::Running(_) => "running",
+        }
+    }
+}
+
 pub(crate) struct TaskSlot {
     pub(crate) id: TaskId,
     pub(crate) stage: Stage,

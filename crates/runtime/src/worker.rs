@@ -24,6 +24,8 @@ const STEP_CHUNKS_MAX: usize = 64;
 const STEP_COMPLETIONS_MAX: usize = 256;
 /// Records of one task between two looks at the bytes that wait for the commit.
 const SLICE_RECORDS_MAX: usize = 1_000;
+/// The least records of a task in a step, so that switching between many tasks stays cheap.
+const STEP_TASK_RECORDS_MIN: usize = 100;
 /// How long a task waits before it asks again after an answer that said to retry.
 const RETRY_MS: u64 = 50;
 /// A commit starts early when this many bytes wait in the client: bounds memory and the length of a commit.
@@ -52,6 +54,7 @@ pub struct Worker {
     pub(crate) settings: Settings,
     pub(crate) topology: Arc<Topology>,
     pub(crate) client: Box<dyn Client>,
+    client_id: String,
     pub(crate) group: Arc<str>,
     pub(crate) member: Arc<str>,
     pub(crate) epoch: MemberEpoch,
@@ -172,6 +175,7 @@ impl Worker {
             cache: RecordCache::new(settings.cache_bytes_max / settings.workers.max(1)),
             output: OutputMap::new(topology),
             topology: topology.clone(),
+            client_id: format!("{}-{}-{number}", topology.application(), process.id),
             client,
             group,
             member,
@@ -244,6 +248,31 @@ impl Worker {
         } else {
             interval
         }
+    }
+
+    /// How its client names itself to the log.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// Where each of its tasks stands, and its commit, in words: for people who look for what is stuck.
+    pub fn describe(&self) -> String {
+        let commit = match &self.commit {
+            Commit::Idle => "no commit",
+            Commit::Pending { .. } => "commit pending",
+            Commit::Settling { .. } => "settling",
+            Commit::Waiting { .. } => "waiting to settle",
+        };
+        let tasks = self.tasks.values().map(|slot| {
+            let revoked = if slot.revoked { " (revoked)" } else { "" };
+            format!("{} {}{revoked}", slot.id, slot.stage.name())
+        });
+        let tasks: Vec<String> = tasks.collect();
+        format!(
+            "epoch {}, {commit}, tasks [{}]",
+            self.epoch.0,
+            tasks.join(", ")
+        )
     }
 
     /// Commits that took effect.
@@ -474,14 +503,16 @@ impl Worker {
         }
         let now = self.settings.world.clock.now_ms();
         let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        // A step ends in time for a commit however many tasks there are: they share its records.
+        let share = self.settings.step_records_max / self.running().count().max(1);
         for id in ids {
-            records += self.process_task(id, now)?;
+            records += self.process_task(id, now, share.max(STEP_TASK_RECORDS_MIN))?;
         }
         Ok(records)
     }
 
     /// Processes some records of one task, in slices: between them the bytes that wait for the commit are looked at.
-    fn process_task(&mut self, id: TaskId, now_ms: i64) -> Result<usize> {
+    fn process_task(&mut self, id: TaskId, now_ms: i64, records_max: usize) -> Result<usize> {
         let Some(slot) = self.tasks.get_mut(&id) else {
             return Ok(0);
         };
@@ -497,14 +528,12 @@ impl Worker {
             }
         }
         let mut records = 0;
-        while records < self.settings.step_records_max
-            && self.client.appended_bytes() < 2 * self.append_bytes_soft
-        {
+        while records < records_max && self.client.appended_bytes() < 2 * self.append_bytes_soft {
             let mut output = ClientOutput {
                 client: &mut *self.client,
                 map: &mut self.output,
             };
-            let slice = SLICE_RECORDS_MAX.min(self.settings.step_records_max - records);
+            let slice = SLICE_RECORDS_MAX.min(records_max - records);
             let progress = task.process(&mut self.cache, &mut output, now_ms, slice)?;
             self.uncommitted |= progress.records > 0;
             records += progress.records;

@@ -2,16 +2,17 @@
 //! Its result is known from its input alone. Invariant: two runs over the same input have equal [`Results`].
 
 use headwater_log::{
-    ChunkCursor, ClientOptions, Guarantee, Log, OffsetSpec, Request, Response, TopicPartition, call,
+    ChunkCursor, Client, ClientOptions, Guarantee, Log, OffsetSpec, Request, Response,
+    TopicPartition, call,
 };
 use headwater_runtime::{Error, Settings, SourceWriter, Worker};
 use headwater_streams::{App, TimeWindows, Topology};
-use headwater_world::{SimulatedClock, World};
+use headwater_world::{Clock, SimulatedClock, Simulation, World};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub const RECORDS: u64 = 60;
+pub(crate) const RECORDS: u64 = 60;
 const KEYS: u64 = 7;
 const REGIONS: u64 = 3;
 const PARTITIONS: u32 = 2;
@@ -21,16 +22,16 @@ const WINDOW_MS: i64 = 10;
 const STEPS_MAX: usize = 20_000;
 const CALL_MS_MAX: u64 = 30_000;
 
-pub type Table = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Table = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The last value per key of every topic the application writes, and how many records the repartition topic got.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Results {
-    pub tables: BTreeMap<&'static str, Table>,
-    pub repartitioned: usize,
+pub(crate) struct Results {
+    pub(crate) tables: BTreeMap<&'static str, Table>,
+    pub(crate) repartitioned: usize,
 }
 
-pub fn topology() -> Arc<Topology> {
+pub(crate) fn topology() -> Arc<Topology> {
     let app = App::new("app");
     let input = app.stream::<u64, i64>("in");
     input
@@ -53,7 +54,7 @@ pub fn topology() -> Arc<Topology> {
 }
 
 /// What the results must be, from the input alone.
-pub fn expected() -> Results {
+pub(crate) fn expected() -> Results {
     let mut results = Results {
         repartitioned: RECORDS as usize,
         ..Results::default()
@@ -96,7 +97,7 @@ fn record(number: u64) -> (u64, i64, i64) {
 }
 
 /// What differs, a line per key; empty when nothing does.
-pub fn differences(found: &Results, expected: &Results) -> Vec<String> {
+pub(crate) fn differences(found: &Results, expected: &Results) -> Vec<String> {
     let mut lines = Vec::new();
     for (topic, table) in &expected.tables {
         let other = &found.tables[topic];
@@ -119,8 +120,32 @@ pub fn differences(found: &Results, expected: &Results) -> Vec<String> {
     lines
 }
 
+/// The same world with a clock that moves on by 1 ms each time somebody waits: blocking calls see their deadlines and
+/// the timeouts of others.
+pub(crate) fn impatient(simulation: &Simulation) -> World {
+    struct Advancing(Arc<SimulatedClock>);
+    impl Clock for Advancing {
+        fn now_ms(&self) -> i64 {
+            self.0.now_ms()
+        }
+        fn elapsed(&self) -> Duration {
+            self.0.advance(Duration::from_millis(1));
+            self.0.elapsed()
+        }
+    }
+    World {
+        clock: Arc::new(Advancing(simulation.clock.clone())),
+        ..simulation.world.clone()
+    }
+}
+
 /// Brings the input in where an earlier attempt stopped.
-pub fn load(log: &dyn Log, settings: &Settings) -> Result<(), Error> {
+pub(crate) fn load(log: &dyn Log, settings: &Settings) -> Result<(), Error> {
+    load_until(log, settings, RECORDS)
+}
+
+/// Brings in the first `end` records.
+pub(crate) fn load_until(log: &dyn Log, settings: &Settings, end: u64) -> Result<(), Error> {
     let mut writer = SourceWriter::open(log, "app", "file", settings)?;
     for (topic, partitions) in [
         ("in", PARTITIONS),
@@ -129,18 +154,22 @@ pub fn load(log: &dyn Log, settings: &Settings) -> Result<(), Error> {
     ] {
         writer.ensure_topic(topic, partitions)?;
     }
-    for number in writer.position()..RECORDS {
+    for number in writer.position()..end {
         let (key, value, timestamp) = record(number);
         writer.append("in", &key, &value, timestamp)?;
         if (number + 1) % BATCH == 0 {
             writer.commit(number + 1)?;
         }
     }
-    writer.commit(RECORDS)
+    writer.commit(end)
 }
 
 /// Turns the crank until the input is processed, then stops cleanly.
-pub fn process(log: &dyn Log, settings: &Settings, clock: &SimulatedClock) -> Result<(), Error> {
+pub(crate) fn process(
+    log: &dyn Log,
+    settings: &Settings,
+    clock: &SimulatedClock,
+) -> Result<(), Error> {
     let (mut worker, _) = Worker::join(&topology(), log, settings.clone(), 1)?;
     for step in 0..STEPS_MAX {
         worker.step()?;
@@ -156,11 +185,19 @@ pub fn process(log: &dyn Log, settings: &Settings, clock: &SimulatedClock) -> Re
 }
 
 /// True when the group's positions are the ends of everything it reads.
-pub fn is_done(log: &dyn Log, world: &World) -> Result<bool, Error> {
-    let mut client = log.client(ClientOptions::default())?;
-    let mut ask = |request| call(&mut *client, &*world.clock, request, CALL_MS_MAX);
+pub(crate) fn is_done(log: &dyn Log, world: &World) -> Result<bool, Error> {
+    let options = ClientOptions {
+        guarantee: Guarantee::ExactlyOnce,
+        ..ClientOptions::default()
+    };
+    let mut client = log.client(options)?;
     let topic = "app-regions-repartition";
-    let known = ask(Request::DescribeTopics(Some(vec![topic.into()])))?;
+    let known = call(
+        &mut *client,
+        &*world.clock,
+        Request::DescribeTopics(Some(vec![topic.into()])),
+        CALL_MS_MAX,
+    )?;
     let Response::Topics(known) = known else {
         panic!("{known:?}")
     };
@@ -175,26 +212,38 @@ pub fn is_done(log: &dyn Log, world: &World) -> Result<bool, Error> {
         .iter()
         .map(|at| (at.clone(), OffsetSpec::Stable))
         .collect();
-    let Response::Offsets(ends) = ask(Request::Offsets(specs))? else {
+    let Response::Offsets(ends) = call(
+        &mut *client,
+        &*world.clock,
+        Request::Offsets(specs),
+        CALL_MS_MAX,
+    )?
+    else {
         return Ok(false);
     };
     let request = Request::CommittedOffsets {
         group: "app".into(),
         partitions: Some(inputs),
     };
-    let Response::Committed(committed) = ask(request)? else {
+    let Response::Committed(committed) = call(&mut *client, &*world.clock, request, CALL_MS_MAX)?
+    else {
         return Ok(false);
     };
-    Ok(ends.iter().all(|(partition, end)| {
-        *end == 0
-            || committed
-                .iter()
-                .any(|(at, offset)| at == partition && offset.offset == *end)
-    }))
+    for (partition, end) in ends {
+        let at = committed
+            .iter()
+            .find(|(at, _)| *at == partition)
+            .map_or(0, |(_, offset)| offset.offset);
+        // Markers of transactions may lie behind the last record: what counts is whether records do.
+        if at < end && !read_range(&mut *client, &partition, at, end).is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Reads what the application wrote.
-pub fn results(log: &dyn Log, world: &World) -> Results {
+pub(crate) fn results(log: &dyn Log, world: &World) -> Results {
     let mut results = Results::default();
     for topic in [
         "sums-out",
@@ -244,24 +293,34 @@ fn read_all(log: &dyn Log, world: &World, topic: &str) -> Vec<(Vec<u8>, Vec<u8>)
         .unwrap() else {
             panic!("no offsets")
         };
-        let (mut position, end) = (range[0].1, range[1].1);
-        let slot = client.slot(&at);
-        client.read_from(slot, position);
-        while position < end {
-            client.poll();
-            let Some(chunk) = client.fetch().unwrap() else {
-                continue;
-            };
-            position = chunk.next_offset;
-            let mut cursor = ChunkCursor::new(chunk);
-            while let Some(record) = cursor.next_record().unwrap() {
-                records.push((
-                    record.key.unwrap().to_vec(),
-                    record.value.unwrap_or_default().to_vec(),
-                ));
-            }
-        }
-        client.stop_reading(slot);
+        records.extend(read_range(&mut *client, &at, range[0].1, range[1].1));
     }
+    records
+}
+
+fn read_range(
+    client: &mut dyn Client,
+    at: &TopicPartition,
+    mut position: i64,
+    end: i64,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut records = Vec::new();
+    let slot = client.slot(at);
+    client.read_from(slot, position);
+    while position < end {
+        client.poll();
+        let Some(chunk) = client.fetch().unwrap() else {
+            continue;
+        };
+        position = chunk.next_offset;
+        let mut cursor = ChunkCursor::new(chunk);
+        while let Some(record) = cursor.next_record().unwrap() {
+            records.push((
+                record.key.unwrap().to_vec(),
+                record.value.unwrap_or_default().to_vec(),
+            ));
+        }
+    }
+    client.stop_reading(slot);
     records
 }

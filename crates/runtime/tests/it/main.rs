@@ -4,3 +4,4 @@
 
 mod application;
 mod crash;
+mod faults;
