@@ -114,7 +114,8 @@ pub enum Request {
     /// Makes what was appended durable, then commits the offsets (at least once), or all of it together (exactly once).
     /// Any error but `UnknownOutcome`, `TimedOut` and `Fenced` means no effect. When a failed or unknown commit is handed out,
     /// everything appended until then is dropped, the next commit's records too; after an unknown one only `Settle` and
-    /// reading are accepted.
+    /// reading are accepted. A member whose commit is `Fenced` has dropped its tasks: the client leaves and joins anew by itself,
+    /// without a [`GroupEvent::Fenced`]; where it was the transactional id that a later client took, it is [`GroupEvent::Refused`].
     Commit(CommitRequest),
     /// Drops what was appended since the last commit was submitted.
     Abort,

@@ -2,6 +2,9 @@
 //! Not shared: what others can see is in [`super::state`]. Invariant: all effects on the log happen in `poll`, `fetch`,
 //! `group_event` and `leave`, never in `submit` or `append`.
 
+mod failure;
+mod reading;
+
 use super::{
     Shared,
     member::Member,
@@ -11,7 +14,7 @@ use super::{
 };
 use crate::{
     AppendRecord, Chunk, Client, ClientOptions, Completion, Error, GroupEvent, Guarantee,
-    Membership, Offset, Request, Response, Result, Slot, TaskId, Ticket, TopicPartition,
+    Membership, Offset, Request, Result, Slot, TaskId, Ticket, TopicPartition,
     batch::{BatchBuilder, HEADER_LEN},
 };
 use std::{
@@ -109,6 +112,11 @@ impl MemoryClient {
         batches
     }
 
+    fn is_frozen(&self) -> bool {
+        self.shared
+            .with(|state| state.is_frozen(&self.options.client_id))
+    }
+
     fn wake(&self) {
         if let Some(waker) = &self.options.waker {
             waker.wake_by_ref();
@@ -157,7 +165,7 @@ impl MemoryClient {
                 if let (Some(Err(error)), true) =
                     (done.as_ref().map(|it| &it.result), pending.is_commit())
                 {
-                    doomed.get_or_insert_with(|| after(error));
+                    doomed.get_or_insert_with(|| failure::after(error));
                 }
                 let stays = done.is_none();
                 self.done.extend(done);
@@ -168,55 +176,6 @@ impl MemoryClient {
         let unheard = self.member.as_ref().is_some_and(Member::is_waiting);
         if !self.pending.is_empty() || !self.done.is_empty() || unheard {
             self.wake();
-        }
-    }
-
-    /// What a commit submitted now is to end with, when an earlier one failed and the client has not heard of it.
-    fn unheard_failure(&self) -> Option<Error> {
-        self.done.iter().find_map(|done| match &done.result {
-            Err(error) if self.is_commit(done.ticket) => Some(after(error)),
-            _ => None,
-        })
-    }
-
-    fn is_commit(&self, ticket: Ticket) -> bool {
-        self.committing_bytes.iter().any(|(it, _)| *it == ticket)
-    }
-
-    /// What a completion does to the client at the moment the caller learns of it.
-    fn hand_out(&mut self, done: &Completion) {
-        if let Ok(Response::Receipt(_) | Response::Aborted) = done.result {
-            self.in_doubt = false;
-        }
-        if !self.is_commit(done.ticket) {
-            return;
-        }
-        self.committing_bytes
-            .retain(|(ticket, _)| *ticket != done.ticket);
-        let Err(error) = &done.result else {
-            return;
-        };
-        // What was appended meanwhile was computed from what has failed.
-        self.take_batches();
-        match error {
-            Error::UnknownOutcome | Error::TimedOut(_) => self.in_doubt = true,
-            Error::Fenced(reason) => self.start_over(reason.clone()),
-            _ => {}
-        }
-    }
-
-    /// A member whose commit was fenced joins anew; a producer that was fenced cannot.
-    fn start_over(&mut self, reason: String) {
-        let key = self.writer.key;
-        if let Some(member) = &mut self.member {
-            self.shared.with(|state| {
-                let fenced = key
-                    .is_some_and(|key| matches!(state.check_producer(key), Err(Error::Fenced(_))));
-                match fenced {
-                    true => member.stop(state, reason),
-                    false => member.start_over(state),
-                }
-            });
         }
     }
 
@@ -232,74 +191,6 @@ impl MemoryClient {
             && !self.pending.iter().any(Pending::is_ordered)
             && self.unheard_failure().is_none()
             && names.all(|name| state.is_available(name))
-    }
-
-    fn hear_ends(&mut self, state: &State) {
-        let committed_only = self.options.guarantee == Guarantee::ExactlyOnce;
-        for slot in &self.reading {
-            let place = &mut self.slots[slot.0 as usize];
-            if let (Ok(partition), true) = (
-                state.partition(&place.name),
-                state.is_available(&place.name),
-            ) {
-                place.end = Some(match committed_only {
-                    true => partition.stable(),
-                    false => partition.end,
-                });
-            }
-        }
-    }
-
-    /// Looks for a chunk, taking turns; the flag tells that some partition is only late.
-    fn take_chunk(&mut self, state: &mut State, late: &mut bool) -> Result<Option<Chunk>> {
-        let committed_only = self.options.guarantee == Guarantee::ExactlyOnce;
-        let now = self.shared.world.clock.elapsed();
-        for step in 0..self.reading.len() {
-            let index = (self.turn + step) % self.reading.len();
-            let slot = self.reading[index];
-            let place = &mut self.slots[slot.0 as usize];
-            state.roll_availability(now, &place.name);
-            if !state.is_available(&place.name) || state.dice.delay() > 0 {
-                *late = true;
-                continue;
-            }
-            let taken = state.partition(&place.name).and_then(|partition| {
-                let limit = match committed_only {
-                    true => partition.stable(),
-                    false => partition.end,
-                };
-                place.end = Some(limit);
-                let max = self.options.fetch_bytes_max;
-                Ok((
-                    partition.read(&place.name, place.position, limit, max)?,
-                    limit,
-                ))
-            });
-            match taken {
-                Ok((None, _)) => {}
-                Ok((Some(mut taken), end_offset)) => {
-                    if !committed_only {
-                        taken.aborted.clear();
-                    }
-                    self.turn = index + 1;
-                    let position = std::mem::replace(&mut place.position, taken.next_offset);
-                    return Ok(Some(Chunk {
-                        partition: place.name.clone(),
-                        slot,
-                        position,
-                        next_offset: taken.next_offset,
-                        end_offset,
-                        bytes: taken.bytes,
-                        aborted: taken.aborted,
-                    }));
-                }
-                Err(error) => {
-                    self.reading.remove(index);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -332,6 +223,9 @@ impl Client for MemoryClient {
 
     fn poll(&mut self) -> Option<Completion> {
         self.work();
+        if self.is_frozen() {
+            return None;
+        }
         let done = self.done.pop_front()?;
         self.hand_out(&done);
         Some(done)
@@ -466,12 +360,10 @@ impl Client for MemoryClient {
     }
 
     fn group_event(&mut self) -> Option<GroupEvent> {
-        let shared = Arc::clone(&self.shared);
-        let member = self.member.as_mut()?;
-        if shared.with(|state| state.is_frozen(&self.options.client_id)) {
-            return None;
+        match self.is_frozen() {
+            true => None,
+            false => self.member.as_mut()?.next_event(),
         }
-        member.next_event()
     }
 }
 
@@ -479,15 +371,6 @@ impl Drop for MemoryClient {
     /// A client that is dropped is a process that died: nobody is told, its transaction stays open and its member silent.
     fn drop(&mut self) {
         self.shared.with(|state| state.wakers.remove(&self.number));
-    }
-}
-
-/// What the commits after a failed one end with.
-fn after(error: &Error) -> Error {
-    match error {
-        Error::UnknownOutcome | Error::TimedOut(_) => Error::UnknownOutcome,
-        Error::Fenced(reason) => Error::Fenced(reason.clone()),
-        other => Error::Aborted(format!("the commit before it failed: {other}")),
     }
 }
 
