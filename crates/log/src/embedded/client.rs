@@ -17,7 +17,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
 };
@@ -27,6 +27,8 @@ pub(super) struct Mailbox {
     done: Mutex<VecDeque<(Ticket, Result<Response>)>>,
     /// Bytes of commits under way.
     committing: AtomicUsize,
+    /// One more than the generation of the last commit that failed; 0 without one.
+    failed: AtomicU64,
     waker: Option<Waker>,
 }
 
@@ -35,6 +37,16 @@ impl Mailbox {
         self.committing.fetch_sub(freed, Ordering::AcqRel);
         lock(&self.done).push_back((ticket, result));
         self.wake();
+    }
+
+    /// True for a commit that was submitted before an earlier one's failure was handed out: it was computed from state that does not hold.
+    pub(super) fn refuses(&self, generation: u64) -> bool {
+        self.failed.load(Ordering::Acquire) > generation
+    }
+
+    /// Notes a failed commit. Called by the turn.
+    pub(super) fn fail(&self, generation: u64) {
+        self.failed.fetch_max(generation + 1, Ordering::AcqRel);
     }
 
     pub(super) fn wake(&self) {
@@ -67,6 +79,9 @@ pub(super) struct EmbeddedClient {
     tickets: u64,
     /// Questions whose turn has not come.
     asked: FxHashMap<Ticket, Request>,
+    /// Commits under way, each with whether it was a member's.
+    commits: FxHashMap<Ticket, bool>,
+    generation: u64,
     last_commit: Option<(Ticket, Option<Result<Receipt>>)>,
     producer: Option<(Arc<str>, u64)>,
     pub(super) member: super::membership::Member,
@@ -86,6 +101,7 @@ impl EmbeddedClient {
         let mailbox = Mailbox {
             done: Mutex::default(),
             committing: AtomicUsize::new(0),
+            failed: AtomicU64::new(0),
             waker: options.waker.clone(),
         };
         Self {
@@ -98,6 +114,8 @@ impl EmbeddedClient {
             open_bytes: 0,
             tickets: 0,
             asked: FxHashMap::default(),
+            commits: FxHashMap::default(),
+            generation: 0,
             last_commit: None,
             producer,
             member: super::membership::Member::default(),
@@ -126,6 +144,7 @@ impl EmbeddedClient {
             request,
             batches,
             bytes,
+            generation: self.generation,
             producer: self.producer.clone(),
         }))
     }
@@ -155,6 +174,18 @@ impl EmbeddedClient {
         }
     }
 
+    /// A member whose commit was fenced starts over, unless it was its transactional id that another client took.
+    fn fenced(&mut self, of_member: bool, reason: &str) {
+        let producer = self.producer.as_ref();
+        let replaced = producer
+            .is_some_and(|(id, number)| lock(&self.core().producers).get(id) != Some(number));
+        if replaced {
+            self.stop_member(reason);
+        } else if of_member {
+            self.restart_member();
+        }
+    }
+
     fn finish(&mut self, ticket: Ticket, result: Result<Response>) -> Completion {
         if let Some((last, outcome)) = &mut self.last_commit
             && *last == ticket
@@ -164,6 +195,14 @@ impl EmbeddedClient {
                 Ok(_) => Ok(Receipt::default()),
                 Err(error) => Err(error.clone()),
             });
+        }
+        if let (Some(of_member), Err(error)) = (self.commits.remove(&ticket), &result) {
+            // Whatever was appended since was computed from state that does not hold.
+            self.abort();
+            self.generation += 1;
+            if matches!(error, Error::Fenced(_)) {
+                self.fenced(of_member, &error.to_string());
+            }
         }
         let result = match (self.asked.remove(&ticket), result) {
             (Some(Request::Settle), Ok(_)) => self.settle(),
@@ -189,6 +228,7 @@ impl Client for EmbeddedClient {
         let work = match request {
             Request::Commit(commit) => {
                 self.last_commit = Some((ticket, None));
+                self.commits.insert(ticket, commit.member.is_some());
                 self.commit(commit)
             }
             Request::Abort => {

@@ -202,11 +202,12 @@ impl Core {
             let mark = payload.len();
             let planned = match self.check_poison() {
                 Err(error) if !matches!(submission.work, Work::Ask) => Err(error),
-                _ => self.plan(&submission.work, &mut payload),
+                _ => self.plan(submission, &mut payload),
             };
             // What a failed change wrote before its error stands; a failed commit writes nothing.
             if planned.is_err() && matches!(submission.work, Work::Commit(_)) {
                 payload.truncate(mark);
+                fail(submission);
             }
             answers.push(planned);
         }
@@ -214,6 +215,7 @@ impl Core {
         for (submission, answered) in group.iter().zip(answers) {
             let result = match (&written, &submission.work) {
                 (Err(error), Work::Commit(_) | Work::Change(_)) if answered.is_ok() => {
+                    fail(submission);
                     Err(error.clone())
                 }
                 _ => answered,
@@ -378,6 +380,13 @@ fn answer(submission: &Submission, result: Result<Response>) {
             _ => 0,
         };
         mailbox.complete(submission.ticket, result, freed);
+    }
+}
+
+/// Later commits of the client that are queued already fail too.
+fn fail(submission: &Submission) {
+    if let (Some(mailbox), Work::Commit(commit)) = (&submission.mailbox, &submission.work) {
+        mailbox.fail(commit.generation);
     }
 }
 

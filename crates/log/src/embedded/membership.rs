@@ -227,6 +227,23 @@ impl EmbeddedClient {
         }
     }
 
+    /// Leaves and joins anew at the next heartbeat: the member has dropped its tasks.
+    pub(super) fn restart_member(&mut self) {
+        let membership = self.member.membership.clone();
+        self.leave_group();
+        self.member.rejoin = membership.is_some();
+        self.member.membership = membership;
+    }
+
+    /// Leaves for good, and says why.
+    pub(super) fn stop_member(&mut self, reason: &str) {
+        if self.member.membership.is_some() {
+            self.leave_group();
+            let refused = GroupEvent::Refused(reason.to_owned());
+            self.member.events.push_back(refused);
+        }
+    }
+
     pub(super) fn next_group_event(&mut self) -> Option<GroupEvent> {
         self.heartbeat();
         let event = self.member.events.pop_front()?;

@@ -7,7 +7,7 @@ use super::{
     entry::{self, Op},
     options::COMMIT_BYTES_MAX,
     policy::{Policy, check_name},
-    queue::{Commit, Work},
+    queue::{Commit, Submission, Work},
     state::Topic,
 };
 use crate::{
@@ -21,9 +21,20 @@ use std::{
 
 impl Core {
     /// Writes the operations of one request into `payload`.
-    pub(super) fn plan(&self, work: &Work, payload: &mut Vec<u8>) -> Result<Response> {
-        match work {
+    pub(super) fn plan(&self, submission: &Submission, payload: &mut Vec<u8>) -> Result<Response> {
+        match &submission.work {
             Work::Ask => Ok(Response::Done),
+            Work::Commit(commit)
+                if submission
+                    .mailbox
+                    .as_ref()
+                    .is_some_and(|mailbox| mailbox.refuses(commit.generation)) =>
+            {
+                Err(Error::Unavailable(
+                    "an earlier commit of this client failed: start over from what is committed"
+                        .into(),
+                ))
+            }
             Work::Commit(commit) => self.plan_commit(commit, payload).map(Response::Receipt),
             Work::Change(request) => self.plan_change(request, payload).map(|()| Response::Done),
             Work::Expire(starts) => {

@@ -27,6 +27,8 @@ pub(super) struct Commit {
     pub(super) batches: Vec<Sealed>,
     /// Bytes of `batches`.
     pub(super) bytes: usize,
+    /// Grows when the client is handed a failed commit; see [`Mailbox::refuses`].
+    pub(super) generation: u64,
     /// The transactional id and which of its clients this is; a later client fences earlier ones.
     pub(super) producer: Option<(Arc<str>, u64)>,
 }

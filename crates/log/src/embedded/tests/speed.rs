@@ -52,7 +52,7 @@ fn append_commit_fetch_and_recovery_of_100_byte_records() {
         bytes,
         || {
             let (mut flying, value) = (0, [7; 92]);
-            let mut wait = |session: &mut Session, flying: &mut u32, most: u32| {
+            let wait = |session: &mut Session, flying: &mut u32, most: u32| {
                 while *flying > most {
                     match session.client.poll() {
                         Some(done) => {
