@@ -135,6 +135,9 @@ impl Worker {
                 Store::open(options, dir.as_deref(), &self.budget, &self.settings.world)?
             }
         };
+        if self.doomed.remove(&(slot.id, number)) {
+            store.wipe()?;
+        }
         let mut position = store.position().filter(|_| is_kept);
         if let (Some(partition), None) = (&changelog, position) {
             let topic_id = slot.topic_ids.get(&*partition.topic).map_or(0, |id| id.0);

@@ -36,7 +36,7 @@ pub struct Settings {
     pub purge_interval_ms: u64,
     /// Bytes that wait in one input of a task before fetching pauses.
     pub input_bytes_max: usize,
-    /// Records processed per step, shared by the tasks of a worker: a commit that is due waits for the end of a step.
+    /// Records of one task processed per step.
     pub step_records_max: usize,
     /// Hears what happens.
     pub listener: Arc<dyn Listener>,

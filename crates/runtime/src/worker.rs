@@ -24,8 +24,9 @@ const STEP_CHUNKS_MAX: usize = 64;
 const STEP_COMPLETIONS_MAX: usize = 256;
 /// Records of one task between two looks at the bytes that wait for the commit.
 const SLICE_RECORDS_MAX: usize = 1_000;
-/// The least records of a task in a step, so that switching between many tasks stays cheap.
-const STEP_TASK_RECORDS_MIN: usize = 100;
+/// A step ends at the first slice after so many ms, or after the commit interval if that is less: completions, heartbeats
+/// and the next commit wait for its end.
+const STEP_MS_MAX: u64 = 20;
 /// How long a task waits before it asks again after an answer that said to retry.
 const RETRY_MS: u64 = 50;
 /// A commit starts early when this many bytes wait in the client: bounds memory and the length of a commit.
@@ -75,6 +76,10 @@ pub struct Worker {
     pub(crate) commits: u64,
     pub(crate) stopping: bool,
     pub(crate) append_bytes_soft: usize,
+    /// The task that the next step begins with, when the last one ended before its turn.
+    next_task: Option<TaskId>,
+    /// Damaged stores: wiped when their task opens again.
+    pub(crate) doomed: BTreeSet<(TaskId, usize)>,
     left: bool,
 }
 
@@ -194,6 +199,8 @@ impl Worker {
             commits: 0,
             stopping: false,
             append_bytes_soft: APPEND_BYTES_SOFT,
+            next_task: None,
+            doomed: BTreeSet::new(),
             left: false,
             settings,
         })
@@ -201,6 +208,19 @@ impl Worker {
 
     /// One turn of the crank: assignment, restore, fetch, process, punctuate, commit.
     pub fn step(&mut self) -> Result<Step> {
+        match self.turn() {
+            Ok(step) => Ok(step),
+            Err(error) => {
+                self.act_on(error)?;
+                Ok(Step {
+                    busy: true,
+                    ..Step::default()
+                })
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<Step> {
         if self.left {
             return Ok(Step {
                 stopped: true,
@@ -212,21 +232,54 @@ impl Worker {
         step.busy |= self.take_assignment()?;
         step.busy |= self.open_waiting();
         step.busy |= self.take_chunks()?;
-        match self.process_and_commit() {
-            Ok((records, committed)) => {
-                step.records = records;
-                step.busy |= records > 0 || committed;
-            }
-            // A task that failed half way through a record is taken back with the whole commit.
-            Err(Error::Log(error)) if error.fate() != Fate::Fatal => self.commit_failed(&error)?,
-            Err(error) => return Err(error),
-        }
+        step.records = self.process()?;
+        step.busy |= step.records > 0;
+        step.busy |= self.commit_if_due()?;
         self.checkpoint_one()?;
         if self.stopping {
             self.close_revoked()?;
             step.stopped = self.leave_if_done();
         }
         Ok(step)
+    }
+
+    /// The one place where an error gets its fate: whatever was half done is taken back with the whole commit.
+    fn act_on(&mut self, error: Error) -> Result<()> {
+        match error {
+            Error::Log(error) if error.fate() != Fate::Fatal => self.commit_failed(&error),
+            Error::Store(headwater_store::Error::Corrupt { path, message }) if self.doom(&path) => {
+                let message = format!("{} is damaged: {message}", path.display());
+                self.settings.listener.notice(&format!(
+                    "{message}; the store is restored from its changelog"
+                ));
+                self.commit_failed(&LogError::Aborted(message))
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Marks the store that keeps `path` to be wiped when its task opens again; false when it has no changelog to come back from.
+    fn doom(&mut self, path: &std::path::Path) -> bool {
+        for slot in self.tasks.values_mut() {
+            for (number, _) in slot.changelogs(&self.topology) {
+                let name = self.topology.store(number).map(|info| info.name);
+                let dir = slot
+                    .dir
+                    .as_ref()
+                    .zip(name)
+                    .and_then(|(dir, name)| dir.store(&name));
+                if dir.is_some_and(|dir| path.starts_with(dir)) {
+                    self.doomed.insert((slot.id, number));
+                    if !matches!(slot.stage, Stage::Running(_)) {
+                        slot.stage = Stage::Waiting;
+                    }
+                    let id = slot.id;
+                    self.stop_inputs(id);
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Asks for a clean end: commit, close, checkpoint, leave. `step` until it says `stopped`.
@@ -491,28 +544,30 @@ impl Worker {
         }
     }
 
-    fn process_and_commit(&mut self) -> Result<(usize, bool)> {
-        let records = self.process()?;
-        Ok((records, self.commit_if_due()?))
-    }
-
     fn process(&mut self) -> Result<usize> {
         let mut records = 0;
         if self.stopping || !matches!(self.commit, Commit::Idle | Commit::Pending { .. }) {
             return Ok(0);
         }
         let now = self.settings.world.clock.now_ms();
-        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
-        // A step ends in time for a commit however many tasks there are: they share its records.
-        let share = self.settings.step_records_max / self.running().count().max(1);
-        for id in ids {
-            records += self.process_task(id, now, share.max(STEP_TASK_RECORDS_MIN))?;
+        // A step ends in time for a commit however many tasks there are; the next one goes on with the task behind.
+        let step_ms = self.settings.commit_interval_ms.min(STEP_MS_MAX);
+        let until = self.settings.world.clock.elapsed() + Duration::from_millis(step_ms);
+        let first = self.next_task.take().unwrap_or_default();
+        let (before, from): (Vec<TaskId>, Vec<TaskId>) =
+            self.tasks.keys().partition(|id| **id < first);
+        for id in from.into_iter().chain(before) {
+            if records > 0 && self.settings.world.clock.elapsed() >= until {
+                self.next_task = Some(id);
+                break;
+            }
+            records += self.process_task(id, now, until)?;
         }
         Ok(records)
     }
 
     /// Processes some records of one task, in slices: between them the bytes that wait for the commit are looked at.
-    fn process_task(&mut self, id: TaskId, now_ms: i64, records_max: usize) -> Result<usize> {
+    fn process_task(&mut self, id: TaskId, now_ms: i64, until: Duration) -> Result<usize> {
         let Some(slot) = self.tasks.get_mut(&id) else {
             return Ok(0);
         };
@@ -528,16 +583,18 @@ impl Worker {
             }
         }
         let mut records = 0;
-        while records < records_max && self.client.appended_bytes() < 2 * self.append_bytes_soft {
+        while records < self.settings.step_records_max
+            && self.client.appended_bytes() < 2 * self.append_bytes_soft
+        {
             let mut output = ClientOutput {
                 client: &mut *self.client,
                 map: &mut self.output,
             };
-            let slice = SLICE_RECORDS_MAX.min(records_max - records);
+            let slice = SLICE_RECORDS_MAX.min(self.settings.step_records_max - records);
             let progress = task.process(&mut self.cache, &mut output, now_ms, slice)?;
             self.uncommitted |= progress.records > 0;
             records += progress.records;
-            if progress.records < slice {
+            if progress.records < slice || self.settings.world.clock.elapsed() >= until {
                 break;
             }
         }

@@ -4,4 +4,5 @@
 
 mod application;
 mod crash;
+mod damage;
 mod faults;
