@@ -13,11 +13,28 @@ struct Campaign {
 }
 
 /// Add a campaign here and nowhere else.
-const CAMPAIGNS: &[Campaign] = &[Campaign {
-    name: "ignored-tests",
-    purpose: "every test marked #[ignore] for its length, optimised",
-    arguments: &["test", "--workspace", "--release", "--", "--ignored"],
-}];
+const CAMPAIGNS: &[Campaign] = &[
+    Campaign {
+        name: "ignored-tests",
+        purpose: "every test marked #[ignore] for its length, optimised",
+        arguments: &["test", "--workspace", "--release", "--", "--ignored"],
+    },
+    Campaign {
+        name: "purchases-kills",
+        purpose: "the main job killed 200 times; prints kills by phase and what restores cost",
+        arguments: &[
+            "test",
+            "-p",
+            "purchases",
+            "--release",
+            "--test",
+            "it",
+            "--",
+            "--ignored",
+            "--nocapture",
+        ],
+    },
+];
 
 /// Runs the campaigns named, or all of them.
 pub(crate) fn run(names: &[String]) -> Result<()> {
