@@ -3,6 +3,7 @@
 //! Invariant: input positions, state changes and output of a task commit together, in order, by its one owner.
 #![forbid(unsafe_code)]
 
+mod assignment;
 mod commit;
 mod config;
 mod error;

@@ -138,30 +138,11 @@ impl Worker {
         if self.doomed.remove(&(slot.id, number)) {
             store.wipe()?;
         }
-        let mut position = store.position().filter(|_| is_kept);
-        if let (Some(partition), None) = (&changelog, position) {
-            let topic_id = slot.topic_ids.get(&*partition.topic).map_or(0, |id| id.0);
-            let source = CheckpointSource {
-                topic: partition.topic.to_string(),
-                topic_id,
-                log_start: start,
-                log_end: end,
-                now_ms: self.settings.world.clock.now_ms(),
-            };
-            position = Some(match store.attach(&source) {
-                Attach::Resume { position } => position,
-                Attach::Wiped { reason } => {
-                    let message = format!(
-                        "task {}: store '{}' is restored from the beginning: {reason}",
-                        slot.id, info.name
-                    );
-                    self.settings.listener.notice(&message);
-                    store.set_position(start);
-                    start
-                }
-            });
-        }
-        let position = position.unwrap_or(start).max(start);
+        let position = match (&changelog, store.position().filter(|_| is_kept)) {
+            (_, Some(position)) => position.max(start),
+            (Some(partition), None) => self.attach(&mut store, slot, partition, start, end),
+            (None, None) => start,
+        };
         let changelog = changelog.map(|partition| {
             let client_slot = self.client.slot(&partition);
             (partition, client_slot)
@@ -175,6 +156,37 @@ impl Worker {
             position,
             end,
         })
+    }
+
+    /// Where the store's checkpoint lets the restore begin: the changelog's start when it cannot be trusted.
+    fn attach(
+        &self,
+        store: &mut Store,
+        slot: &TaskSlot,
+        changelog: &TopicPartition,
+        start: Offset,
+        end: Offset,
+    ) -> Offset {
+        let topic_id = slot.topic_ids.get(&*changelog.topic).map_or(0, |id| id.0);
+        let source = CheckpointSource {
+            topic: changelog.topic.to_string(),
+            topic_id,
+            log_start: start,
+            log_end: end,
+            now_ms: self.settings.world.clock.now_ms(),
+        };
+        match store.attach(&source) {
+            Attach::Resume { position } => position.max(start),
+            Attach::Wiped { reason } => {
+                self.settings.listener.notice(&format!(
+                    "task {}: store '{}' is restored from the beginning: {reason}",
+                    slot.id,
+                    store.name()
+                ));
+                store.set_position(start);
+                start
+            }
+        }
     }
 
     /// Applies a chunk to the store it belongs to.

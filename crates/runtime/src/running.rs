@@ -5,7 +5,7 @@ use crate::source_writer::thread_waker;
 use crate::view::{View, Views};
 use crate::worker::{Process, Worker};
 use crate::{Error, Result, Settings};
-use headwater_log::Log;
+use headwater_log::{Log, Request};
 use headwater_streams::Topology;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -52,14 +52,9 @@ pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Resu
         let (process, shared) = (process.clone(), running.shared.clone());
         let name = format!("{}-worker-{number}", topology.application());
         let body = move || {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // Around all of it: opening and dropping a worker may panic too.
+            let result = caught(number, || {
                 work(&topology, &*log, settings, &process, number, &shared)
-            }));
-            let result = result.unwrap_or_else(|panic| {
-                Err(Error::Worker(format!(
-                    "worker {number} panicked: {}",
-                    panic_text(&*panic)
-                )))
             });
             if let Err(error) = result {
                 let mut failure = shared
@@ -104,6 +99,23 @@ fn work(
     let options = process.client_options(topology, &settings, number, Some(thread_waker()));
     let client = log.client(options)?;
     let mut worker = Worker::new(topology, settings, client, process, number)?;
+    let result = caught(number, || crank(&mut worker, shared));
+    if result.is_err() {
+        abandon(&mut worker);
+    }
+    result
+}
+
+/// Leaves the group without another commit: a member that only fell silent would hold its tasks for the session's timeout,
+/// and an open transaction would hold readers up.
+fn abandon(worker: &mut Worker) {
+    worker.client.submit(Request::Abort);
+    worker.client.leave();
+    // A log without threads works when it is polled; the answer is of no use.
+    worker.client.poll();
+}
+
+fn crank(worker: &mut Worker, shared: &Shared) -> Result<()> {
     let (mut commits, mut tasks) = (0, 0);
     loop {
         if shared.stop.load(Ordering::Acquire) {
@@ -210,6 +222,17 @@ impl Drop for Running {
             thread.thread().unpark();
         }
     }
+}
+
+/// A panic as an error that names the worker.
+fn caught(number: usize, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    result.unwrap_or_else(|panic| {
+        Err(Error::Worker(format!(
+            "worker {number} panicked: {}",
+            panic_text(&*panic)
+        )))
+    })
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 pub struct Settings {
     /// `processing.guarantee`; exactly once unless said otherwise.
     pub guarantee: Guarantee,
-    /// `commit.interval.ms`; 100 under exactly once, 30,000 under at least once.
+    /// `commit.interval.ms`; 100 unless said otherwise. Properties that choose at least once and give no interval make it Kafka's 30,000.
     pub commit_interval_ms: u64,
     /// `num.stream.threads`: workers of this process.
     pub workers: usize,
@@ -85,7 +85,7 @@ impl Settings {
         mut self,
         properties: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self> {
-        let mut interval_given = false;
+        let (mut interval_given, mut guarantee_given) = (false, false);
         for (name, value) in properties {
             if let Some(own) = name.strip_prefix("app.") {
                 self.app.insert(own.into(), value.into());
@@ -111,8 +111,10 @@ impl Settings {
                 }
             }
             interval_given |= name == "commit.interval.ms";
+            guarantee_given |= name == "processing.guarantee";
         }
-        if !interval_given && self.guarantee == Guarantee::AtLeastOnce {
+        // Kafka's default follows the guarantee; an interval set in code stays.
+        if guarantee_given && !interval_given && self.guarantee == Guarantee::AtLeastOnce {
             self.commit_interval_ms = 30_000;
         }
         Ok(self)

@@ -1,0 +1,220 @@
+//! Assignment: tasks come and go as the group says, and are opened step by step. Not the group's coordinator: the log has it.
+//! Invariant: a task is given up only after the commit that covers its last record, or with everything uncommitted dropped.
+
+use crate::commit::Commit;
+use crate::output::ClientOutput;
+use crate::task_slot::{Stage, TaskSlot};
+use crate::worker::{SlotUse, Worker};
+use crate::{Error, Result};
+use headwater_log::{Completion, Fate, GroupEvent, Request, Response, TaskId, TopicPartition};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Completions taken from the client in one step.
+const STEP_COMPLETIONS_MAX: usize = 256;
+/// How long a task waits before it asks again after an answer that said to retry.
+const RETRY_MS: u64 = 50;
+
+impl Worker {
+    pub(crate) fn take_completions(&mut self) -> Result<bool> {
+        for taken in 0..STEP_COMPLETIONS_MAX {
+            let Some(Completion { ticket, result }) = self.client.poll() else {
+                return Ok(taken > 0);
+            };
+            if self.commit_completed(ticket, &result)? {
+                continue;
+            }
+            let Some(id) = self
+                .tasks
+                .values()
+                .find(|slot| slot.awaits(ticket))
+                .map(|slot| slot.id)
+            else {
+                continue; // An answer for a task that is gone, or one that nobody awaits.
+            };
+            match result {
+                Ok(response) => self.task_answered(id, response)?,
+                Err(error) if error.fate() == Fate::Fatal => return Err(error.into()),
+                Err(_) => {
+                    // Asked again from the start: positions must be read before ends.
+                    let now = self.settings.world.clock.elapsed();
+                    if let Some(slot) = self.tasks.get_mut(&id) {
+                        slot.stage = Stage::Waiting;
+                        slot.retry_at = Some(now + Duration::from_millis(RETRY_MS));
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn task_answered(&mut self, id: TaskId, response: Response) -> Result<()> {
+        if let Response::Offsets(offsets) = response {
+            let mut ends: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
+            let Some(slot) = self.tasks.get_mut(&id) else {
+                return Ok(());
+            };
+            let inputs = slot.inputs(&self.topology);
+            for (index, (partition, offset)) in offsets.into_iter().enumerate() {
+                if index < inputs.len() {
+                    slot.starts.insert(partition, offset);
+                } else {
+                    // Start, then end, of each changelog.
+                    ends.entry(partition)
+                        .and_modify(|range| range.1 = offset)
+                        .or_insert((offset, offset));
+                }
+            }
+            return self.begin_restore(id, &ends);
+        }
+        let Some(slot) = self.tasks.get_mut(&id) else {
+            return Ok(());
+        };
+        if let Some(request) = slot.answered(&self.topology, response)? {
+            let is_topics = matches!(request, Request::DescribeTopics(_));
+            let ticket = self.client.submit(request);
+            slot.stage = if is_topics {
+                Stage::Topics(ticket)
+            } else {
+                Stage::Ends(ticket)
+            };
+        }
+        Ok(())
+    }
+
+    pub(crate) fn take_assignment(&mut self) -> Result<bool> {
+        let mut any = false;
+        while let Some(event) = self.client.group_event() {
+            any = true;
+            match event {
+                GroupEvent::Assigned(assignment) => {
+                    self.epoch = assignment.epoch;
+                    let wanted: BTreeSet<TaskId> = assignment.active.into_iter().collect();
+                    for slot in self.tasks.values_mut() {
+                        slot.revoked = !wanted.contains(&slot.id);
+                    }
+                    for id in wanted {
+                        self.tasks.entry(id).or_insert_with(|| TaskSlot::new(id));
+                    }
+                    self.close_revoked()?;
+                }
+                GroupEvent::Fenced(reason) => self.fenced(&reason)?,
+                GroupEvent::NotReady(reason) => {
+                    self.settings.listener.notice(&format!("waiting: {reason}"))
+                }
+                GroupEvent::Refused(reason) => return Err(Error::Group(reason)),
+            }
+        }
+        Ok(any)
+    }
+
+    /// Starts tasks whose directory is free and that no pending settlement holds back.
+    pub(crate) fn open_waiting(&mut self) -> bool {
+        if !matches!(self.commit, Commit::Idle | Commit::Pending { .. }) {
+            return false;
+        }
+        let mut any = false;
+        let now = self.settings.world.clock.elapsed();
+        for slot in self.tasks.values_mut() {
+            if !matches!(slot.stage, Stage::Waiting) || slot.revoked || self.stopping {
+                continue;
+            }
+            if slot.retry_at.is_some_and(|at| now < at) {
+                continue;
+            }
+            if slot.dir.is_none() {
+                slot.dir = self.state_dir.take(slot.id);
+            }
+            if slot.dir.is_some() {
+                let partitions = Some(slot.inputs(&self.topology));
+                let ticket = self.client.submit(Request::CommittedOffsets {
+                    group: self.group.clone(),
+                    partitions,
+                });
+                slot.stage = Stage::Committed(ticket);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Stops reading for a task.
+    pub(crate) fn stop_inputs(&mut self, id: TaskId) {
+        let client = &mut self.client;
+        self.slots.retain(|client_slot, slot_use| {
+            let (SlotUse::Input(owner, _) | SlotUse::Restore(owner, _)) = slot_use;
+            if *owner == id {
+                client.stop_reading(*client_slot);
+            }
+            *owner != id
+        });
+    }
+
+    /// Closes tasks that are to be given up and have nothing uncommitted; tells the group what is left.
+    pub(crate) fn close_revoked(&mut self) -> Result<()> {
+        if !matches!(self.commit, Commit::Idle) {
+            return Ok(());
+        }
+        let running_may_close = !self.uncommitted && self.client.appended_bytes() == 0;
+        let ids: Vec<TaskId> = self
+            .tasks
+            .values()
+            .filter(|slot| slot.revoked || self.stopping)
+            .filter(|slot| running_may_close || !matches!(slot.stage, Stage::Running(_)))
+            .map(|slot| slot.id)
+            .collect();
+        for id in &ids {
+            self.stop_inputs(*id);
+            let Some(slot) = self.tasks.remove(id) else {
+                continue;
+            };
+            if let Stage::Running(task) = slot.stage {
+                let mut output = ClientOutput {
+                    client: &mut *self.client,
+                    map: &mut self.output,
+                };
+                for (number, mut store) in task.close(&mut self.cache, Some(&mut output))? {
+                    if let Some(info) = self.topology.store(number) {
+                        self.views.remove(&info.name, id.partition);
+                    }
+                    if store.position() != store.checkpoint_position() {
+                        store.checkpoint()?;
+                    }
+                }
+            }
+        }
+        let held: Vec<TaskId> = self.tasks.keys().copied().collect();
+        if !ids.is_empty() || !held.is_empty() {
+            self.client.own(&held, &[]);
+        }
+        Ok(())
+    }
+
+    /// No longer the owner: every task and everything uncommitted is dropped; the client joins anew.
+    pub(crate) fn fenced(&mut self, reason: &str) -> Result<()> {
+        self.settings.listener.notice(&format!(
+            "worker {} was fenced and drops its tasks: {reason}",
+            self.member
+        ));
+        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in ids {
+            self.stop_inputs(id);
+            let Some(slot) = self.tasks.remove(&id) else {
+                continue;
+            };
+            if let Stage::Running(mut task) = slot.stage {
+                task.abort(&mut self.cache);
+                for (number, _) in task.close(&mut self.cache, None)? {
+                    if let Some(info) = self.topology.store(number) {
+                        self.views.remove(&info.name, id.partition);
+                    }
+                }
+            }
+        }
+        self.commit = Commit::Idle;
+        self.uncommitted = false;
+        self.client.submit(Request::Abort);
+        self.client.own(&[], &[]);
+        Ok(())
+    }
+}
