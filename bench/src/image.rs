@@ -123,7 +123,7 @@ fn one(log: &EmbeddedLog, options: &Options, first: f64) -> Result<Figures> {
     let (seconds, running) = load(log, options)?;
     let cpu = process::cpu_seconds() - cpu;
     let view = running.view::<Vec<u8>, Vec<u8>>("rows")?;
-    let gets = gets_per_second(&view, options)?;
+    let (gets, get_cpu_us) = gets_per_second(&view, options)?;
     let (peak_mb, mut rows) = (process::peak_mb(), 0);
     view.for_each(|_, value| rows += u64::from(value.len() == generate::VALUE_BYTES))?;
     running.stop(Duration::from_secs(60))?;
@@ -141,18 +141,24 @@ fn one(log: &EmbeddedLog, options: &Options, first: f64) -> Result<Figures> {
         json!(cpu * 1e6 / options.rows as f64),
     );
     figures.insert("gets_per_second_of_one_thread".into(), json!(gets.round()));
+    figures.insert("cpu_us_per_get".into(), json!(get_cpu_us));
     figures.insert("peak_mb".into(), json!(peak_mb.round()));
     figures.insert("seconds_of_the_first_load".into(), json!(first));
     Ok(figures)
 }
 
-fn gets_per_second(view: &View<Vec<u8>, Vec<u8>>, options: &Options) -> Result<f64> {
+/// Reads a second of one thread, and their CPU time in us.
+fn gets_per_second(view: &View<Vec<u8>, Vec<u8>>, options: &Options) -> Result<(f64, f64)> {
     let keys: Vec<Vec<u8>> = (0..options.rows).map(|row| key(row, options)).collect();
-    let begin = Instant::now();
+    let (cpu, begin) = (process::cpu_seconds(), Instant::now());
     for number in 0..GETS {
         if view.get(&keys[(number % options.rows) as usize])?.is_none() {
             bail!("row {number} is missing");
         }
     }
-    Ok(GETS as f64 / begin.elapsed().as_secs_f64())
+    let cpu = process::cpu_seconds() - cpu;
+    Ok((
+        GETS as f64 / begin.elapsed().as_secs_f64(),
+        cpu * 1e6 / GETS as f64,
+    ))
 }

@@ -76,7 +76,6 @@ pub(super) fn cache_evict(operations: u64) -> Result<()> {
 
 fn update(cache: &mut RecordCache, operations: u64) {
     let (keys, slot) = (keys(), cache.add_store());
-    let mut dirty = Vec::new();
     for number in 0..operations {
         let cause = Entry {
             timestamp: number as i64,
@@ -91,9 +90,9 @@ fn update(cache: &mut RecordCache, operations: u64) {
             &cause,
         );
         while cache.over_budget().is_some() {
-            cache.evict(slot, &mut dirty);
-            black_box(&dirty);
-            dirty.clear();
+            cache.evict(slot, &mut |key, entry| {
+                black_box((key, entry));
+            });
         }
     }
 }

@@ -2,8 +2,9 @@
 //! Not a compressor: a compressed batch is recognised and refused here; the Kafka client unpacks it first.
 //! Invariant: a batch whose CRC holds is walked to its last record or reported as damaged; it never panics.
 
-use crate::record::{put_bytes, take_bytes};
-use crate::{AppendRecord, HeadersRef, RecordRef, varint};
+use crate::record::take_bytes;
+use crate::varint::{self, NUMBERS_BYTES, Numbers};
+use crate::{AppendRecord, HeadersRef, RecordRef};
 
 /// Bytes before the first record (`DefaultRecordBatch.RECORD_BATCH_OVERHEAD`).
 pub const HEADER_LEN: usize = 61;
@@ -18,7 +19,9 @@ const CONTROL: i16 = 0x20;
 /// Builds one batch; the buffer is reused from batch to batch.
 #[derive(Debug)]
 pub struct BatchBuilder {
+    /// Scrap behind `len`: records are written into bytes that are there already, which costs no check for each number.
     buffer: Vec<u8>,
+    len: usize,
     count: u32,
     base_timestamp: i64,
     max_timestamp: i64,
@@ -28,6 +31,7 @@ impl Default for BatchBuilder {
     fn default() -> Self {
         Self {
             buffer: vec![0; HEADER_LEN],
+            len: HEADER_LEN,
             count: 0,
             base_timestamp: 0,
             max_timestamp: i64::MIN,
@@ -48,7 +52,7 @@ impl BatchBuilder {
 
     /// The batch's size so far in bytes, header included.
     pub fn len(&self) -> usize {
-        self.buffer.len()
+        self.len
     }
 
     /// Adds a record.
@@ -58,26 +62,36 @@ impl BatchBuilder {
             self.base_timestamp = record.timestamp;
         }
         self.max_timestamp = self.max_timestamp.max(record.timestamp);
-        let timestamp_delta = record.timestamp.wrapping_sub(self.base_timestamp);
-        let offset_delta = i64::from(self.count);
-        let length = 1
-            + varint::len(timestamp_delta)
-            + varint::len(offset_delta)
-            + bytes_len(record.key)
-            + bytes_len(record.value)
-            + varint::len(record.headers.count as i64)
-            + record.headers.bytes.len();
-        let buffer = &mut self.buffer;
-        buffer.reserve(length + 5);
-        varint::put(buffer, length as i64);
-        buffer.push(0);
-        varint::put(buffer, timestamp_delta);
-        varint::put(buffer, offset_delta);
-        put_bytes(buffer, record.key);
-        put_bytes(buffer, record.value);
-        varint::put(buffer, record.headers.count as i64);
-        buffer.extend_from_slice(record.headers.bytes);
+        let (key, value) = (record.key, record.value);
+        let (key_bytes, value_bytes) = (key.unwrap_or_default(), value.unwrap_or_default());
+        let (mut length, mut head) = (Numbers::new(None), Numbers::new(Some(0)));
+        let (mut middle, mut tail) = (Numbers::new(None), Numbers::new(None));
+        head.put(record.timestamp.wrapping_sub(self.base_timestamp));
+        head.put(i64::from(self.count));
+        head.put(key.map_or(-1, |key| key.len() as i64));
+        middle.put(value.map_or(-1, |value| value.len() as i64));
+        tail.put(record.headers.count as i64);
+        let numbers = head.len() + middle.len() + tail.len();
+        let bytes = key_bytes.len() + value_bytes.len() + record.headers.bytes.len();
+        length.put((numbers + bytes) as i64);
+        let needed = self.len + bytes + 4 * NUMBERS_BYTES;
+        if self.buffer.len() < needed {
+            self.grow(needed);
+        }
+        let (buffer, at) = (self.buffer.as_mut_slice(), &mut self.len);
+        length.copy(buffer, at);
+        head.copy(buffer, at);
+        copy(buffer, at, key_bytes);
+        middle.copy(buffer, at);
+        copy(buffer, at, value_bytes);
+        tail.copy(buffer, at);
+        copy(buffer, at, record.headers.bytes);
         self.count += 1;
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        self.buffer.resize(needed.max(2 * self.buffer.len()), 0);
     }
 
     /// Completes the header with base offset 0, no producer and `transactional` false, and hands the bytes out;
@@ -95,14 +109,15 @@ impl BatchBuilder {
         transactional: bool,
     ) -> Vec<u8> {
         let capacity = self.buffer.len();
+        self.buffer.truncate(self.len);
         self.write_header(
             producer_id,
             producer_epoch,
             sequence,
             if transactional { TRANSACTIONAL } else { 0 },
         );
-        let mut next = Vec::with_capacity(capacity);
-        next.resize(HEADER_LEN, 0);
+        let next = vec![0; capacity];
+        self.len = HEADER_LEN;
         self.count = 0;
         self.max_timestamp = i64::MIN;
         std::mem::replace(&mut self.buffer, next)
@@ -110,7 +125,7 @@ impl BatchBuilder {
 
     /// Forgets the records.
     pub fn clear(&mut self) {
-        self.buffer.truncate(HEADER_LEN);
+        self.len = HEADER_LEN;
         self.count = 0;
         self.max_timestamp = i64::MIN;
     }
@@ -141,8 +156,14 @@ impl BatchBuilder {
     }
 }
 
-fn bytes_len(bytes: Option<&[u8]>) -> usize {
-    bytes.map_or(1, |bytes| varint::len(bytes.len() as i64) + bytes.len())
+/// Copies `bytes` to `at` and moves `at` past them.
+#[inline]
+fn copy(buffer: &mut [u8], at: &mut usize, bytes: &[u8]) {
+    // Headers and tombstones: a call of memcpy for nothing costs more than the rest.
+    if !bytes.is_empty() {
+        buffer[*at..*at + bytes.len()].copy_from_slice(bytes);
+        *at += bytes.len();
+    }
 }
 
 /// Gives a batch its first offset; the CRC does not cover it.

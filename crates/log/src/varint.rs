@@ -1,5 +1,5 @@
 //! Kafka's zig-zag variable-length integers (`ByteUtils.writeVarint`). Not Protobuf's unsigned ones.
-//! Invariant: what `put` writes, `take` reads back, in `len` bytes.
+//! Invariant: what `put` and `Numbers` write, `take` reads back.
 
 /// Appends `value`.
 #[inline]
@@ -12,11 +12,49 @@ pub(crate) fn put(buffer: &mut Vec<u8>, value: i64) {
     buffer.push(bits as u8);
 }
 
-/// The number of bytes `put` writes.
-#[inline]
-pub(crate) fn len(value: i64) -> usize {
-    let bits = ((value << 1) ^ (value >> 63)) as u64;
-    (70 - (bits | 1).leading_zeros() as usize) / 7
+/// Bytes of [`Numbers`]: more than its numbers take.
+pub(crate) const NUMBERS_BYTES: usize = 32;
+
+/// Up to three numbers, gathered where the compiler needs no check for room, to be copied as a block of fixed size.
+pub(crate) struct Numbers {
+    bytes: [u8; NUMBERS_BYTES],
+    len: usize,
+}
+
+impl Numbers {
+    /// A byte in front of the numbers where `first` has one.
+    #[inline]
+    pub(crate) fn new(first: Option<u8>) -> Self {
+        let mut bytes = [0; NUMBERS_BYTES];
+        bytes[0] = first.unwrap_or(0);
+        let len = usize::from(first.is_some());
+        Self { bytes, len }
+    }
+
+    /// Appends `value`, as [`put`].
+    #[inline]
+    pub(crate) fn put(&mut self, value: i64) {
+        let mut bits = ((value << 1) ^ (value >> 63)) as u64;
+        while bits >= 0x80 {
+            self.bytes[self.len % NUMBERS_BYTES] = bits as u8 | 0x80;
+            self.len += 1;
+            bits >>= 7;
+        }
+        self.bytes[self.len % NUMBERS_BYTES] = bits as u8;
+        self.len += 1;
+    }
+
+    /// The number of bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Copies the block to `at` and moves `at` past the numbers: what is behind them is scrap.
+    #[inline]
+    pub(crate) fn copy(&self, buffer: &mut [u8], at: &mut usize) {
+        buffer[*at..*at + NUMBERS_BYTES].copy_from_slice(&self.bytes);
+        *at += self.len;
+    }
 }
 
 /// Reads a number at `*position` and moves past it; `None` when the bytes end or it is longer than 64 bits.
@@ -43,7 +81,7 @@ pub(crate) fn take(bytes: &[u8], position: &mut usize) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn numbers_survive_in_the_length_promised() {
+    fn numbers_survive() {
         for value in [
             0,
             -1,
@@ -60,7 +98,10 @@ mod tests {
         ] {
             let mut buffer = Vec::new();
             super::put(&mut buffer, value);
-            assert_eq!(buffer.len(), super::len(value), "{value}");
+            let (mut numbers, mut block, mut end) = (super::Numbers::new(None), [0; 64], 0);
+            numbers.put(value);
+            numbers.copy(&mut block, &mut end);
+            assert_eq!(buffer, block[..end], "{value}");
             let mut position = 0;
             assert_eq!(super::take(&buffer, &mut position), Some(value));
             assert_eq!(position, buffer.len());

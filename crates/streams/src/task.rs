@@ -3,6 +3,7 @@
 //! Invariant: a task's effects reach the world only through its [`Output`] and its stores' overlays.
 
 mod context;
+mod dirty;
 mod input;
 mod metadata;
 mod output;
@@ -19,6 +20,7 @@ pub use run::{Progress, Task};
 pub use state::Counters;
 
 pub(crate) use context::Context;
+pub(crate) use dirty::{Dirty, Update};
 pub(crate) use punctuation::{Punctuate, Schedule};
 pub(crate) use state::{Flush, StateStore, TaskState};
 pub(crate) use wiring::{Feed, FeedWire, Operator, Outputs, Receive, Wire, Wiring, boxed};

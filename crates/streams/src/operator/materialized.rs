@@ -3,10 +3,9 @@
 //! next operator in that order, at once without the record cache, at the flush with it.
 
 use crate::format::FormatOf;
-use crate::task::{Context, Flush, Outputs, StateStore, Wiring};
+use crate::task::{Context, Flush, Outputs, StateStore, Update, Wiring};
 use crate::{Change, Error, Headers, Position, Record, Result};
 use headwater_log::HeadersRef;
-use headwater_store::Entry;
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 /// The context of an update: when, and from which record.
@@ -85,7 +84,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     /// The row under `key` and its timestamp.
     #[inline]
     pub(crate) fn get(&mut self, ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<(V, i64)>> {
-        if !ctx.get(self.store, key, &mut self.local)? {
+        if !ctx.get_cached(self.store, key, &mut self.local)? {
             return Ok(None);
         }
         decode_row(&self.value, &self.topic, &self.local).map(Some)
@@ -111,7 +110,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         let local = present.then_some(self.local.as_slice());
         let slot = ctx.state.store(self.store).cache.filter(|_| self.cached);
         if let Some(slot) = slot {
-            let entry = ctx.entry(cause.timestamp, cause.headers, cause.position);
+            let entry = ctx.entry(self.store, cause.timestamp, cause.headers, cause.position);
             return ctx.cache_put(self.store, slot, key_bytes, local, &entry);
         }
         ctx.write(self.store, key_bytes, local, cause.timestamp)?;
@@ -184,21 +183,28 @@ struct Flusher<K, V> {
 }
 
 impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
-    fn flush(&mut self, ctx: &mut Context<'_>, key: &[u8], entry: Entry) -> Result<()> {
+    fn flush(&mut self, ctx: &mut Context<'_>, update: Update<'_>) -> Result<()> {
+        let Update {
+            key,
+            value: local,
+            timestamp,
+            headers,
+            position,
+        } = update;
         let mut old = None;
-        if self.sends_old || entry.value.is_none() {
-            let mut local = std::mem::take(&mut ctx.state.scratch);
+        if self.sends_old || local.is_none() {
+            let mut before = std::mem::take(&mut ctx.state.scratch);
             // Below the record cache: the row as it was last sent on.
             let StateStore { bytes, .. } = ctx.state.store(self.store);
-            if bytes.get(key, &mut local)? {
-                old = Some(decode_row(&self.value, &self.topic, &local)?.0);
+            if bytes.get(key, &mut before)? {
+                old = Some(decode_row(&self.value, &self.topic, &before)?.0);
             }
-            ctx.state.scratch = local;
-            if old.is_none() && entry.value.is_none() {
+            ctx.state.scratch = before;
+            if old.is_none() && local.is_none() {
                 return Ok(()); // Created and deleted between two flushes: nobody saw it.
             }
         }
-        ctx.write(self.store, key, entry.value.as_deref(), entry.timestamp)?;
+        ctx.write(self.store, key, local, timestamp)?;
         if self.outputs.is_empty() {
             return Ok(());
         }
@@ -206,7 +212,7 @@ impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
             .key
             .decode(&self.topic, HeadersRef::NONE, key)
             .map_err(|error| Error::format(&self.topic, &error))?;
-        let new = match &entry.value {
+        let new = match local {
             Some(local) => Some(decode_row(&self.value, &self.topic, local)?.0),
             None => None,
         };
@@ -214,18 +220,13 @@ impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
             new,
             old: old.filter(|_| self.sends_old),
         });
-        let position = Position {
-            topic: entry.topic,
-            partition: entry.partition as u32,
-            offset: entry.offset,
-        };
-        let headers = Headers::unpack(&entry.headers);
+        let headers = Headers::unpack(headers);
         self.outputs.send(
             ctx,
             Record {
                 key,
                 value,
-                timestamp: entry.timestamp,
+                timestamp,
                 headers,
                 position,
             },

@@ -1,7 +1,7 @@
 //! What a task lends to an operator while one record passes through: stores, record cache, outputs.
 //! Not for applications: `ProcessorContext` is. Invariant: every write to a logged store goes to its changelog too.
 
-use super::{Output, TaskState};
+use super::{Dirty, Output, TaskState};
 use crate::{Headers, Position, Result};
 use headwater_log::{AppendRecord, HeadersRef};
 use headwater_store::{Entry, RecordCache};
@@ -30,6 +30,35 @@ impl Context<'_> {
             });
         }
         Ok(state.bytes.get(key, value)?)
+    }
+
+    /// As [`Context::get`], and keeps in the record cache what was read from the store, where Kafka Streams does
+    /// (`CachingKeyValueStore.getInternal`): what is cached decides what is evicted, and so what is sent on. Only for the
+    /// operator in front of the store, since what this evicts is flushed at once.
+    #[inline]
+    pub(crate) fn get_cached(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        value: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let state = self.state.store(store);
+        let Some(slot) = state.cache.filter(|_| state.caches_reads) else {
+            return self.get(store, key, value);
+        };
+        if self.cache.peek(slot, key).is_some() {
+            return self.get(store, key, value);
+        }
+        if !state.bytes.get(key, value)? {
+            return Ok(false);
+        }
+        let clean = Entry {
+            value: Some(value.clone()),
+            ..Entry::default()
+        };
+        self.cache.put_clean(slot, key, clean);
+        self.evict(store, slot)?;
+        Ok(true)
     }
 
     /// Writes the store and its changelog, past the record cache. `local` is the value as the store keeps it.
@@ -74,9 +103,15 @@ impl Context<'_> {
         cause: &Entry,
     ) -> Result<()> {
         self.cache.put_slice(slot, key, value, cause);
+        self.evict(store, slot)
+    }
+
+    /// Drops the eldest entries, and flushes with them, while the record cache is over its budget.
+    fn evict(&mut self, store: usize, slot: usize) -> Result<()> {
         while self.cache.over_budget().is_some() && !self.cache.is_empty(slot) {
-            let mut dirty = Vec::new();
-            self.cache.evict(slot, &mut dirty);
+            let mut dirty = std::mem::take(&mut self.state.dirty);
+            self.cache
+                .evict(slot, &mut |key, entry| dirty.push(key, entry));
             self.flush_entries(store, dirty)?;
         }
         Ok(())
@@ -84,38 +119,56 @@ impl Context<'_> {
 
     /// Sends a store's cached updates downstream; answers whether there were any.
     pub(crate) fn flush_store(&mut self, store: usize, slot: usize) -> Result<bool> {
-        let mut dirty = Vec::new();
-        self.cache.take_dirty(slot, &mut dirty);
+        let mut dirty = std::mem::take(&mut self.state.dirty);
+        self.cache
+            .take_dirty(slot, &mut |key, entry| dirty.push(key, entry));
         let any = !dirty.is_empty();
         self.flush_entries(store, dirty)?;
         Ok(any)
     }
 
-    fn flush_entries(&mut self, store: usize, entries: Vec<(Vec<u8>, Entry)>) -> Result<()> {
-        let Some(flusher) = self.state.flushers[store].clone() else {
-            for (key, entry) in entries {
-                self.write(store, &key, entry.value.as_deref(), entry.timestamp)?;
+    fn flush_entries(&mut self, store: usize, mut dirty: Dirty) -> Result<()> {
+        if !dirty.is_empty() {
+            match self.state.flushers[store].clone() {
+                Some(flusher) => {
+                    let mut flusher = flusher.borrow_mut();
+                    for update in dirty.updates() {
+                        flusher.flush(self, update)?;
+                    }
+                }
+                None => {
+                    for update in dirty.updates() {
+                        self.write(store, update.key, update.value, update.timestamp)?;
+                    }
+                }
             }
-            return Ok(());
-        };
-        let mut flusher = flusher.borrow_mut();
-        for (key, entry) in entries {
-            flusher.flush(self, &key, entry)?;
         }
+        // A flush inside this one has left a buffer of its own; this one is larger.
+        dirty.clear();
+        self.state.dirty = dirty;
         Ok(())
     }
 
-    /// What the record cache remembers of the record that caused an update.
-    pub(crate) fn entry(&self, timestamp: i64, headers: &Headers, position: Position) -> Entry {
-        let topic_len = self
-            .state
-            .topics
-            .get(position.topic as usize)
-            .map_or(0, |topic| topic.len());
+    /// What the record cache remembers of the record that caused an update of `store`.
+    pub(crate) fn entry(
+        &self,
+        store: usize,
+        timestamp: i64,
+        headers: &Headers,
+        position: Position,
+    ) -> Entry {
+        let topic = self.state.topics.get(position.topic as usize);
+        let packed = headers.pack();
+        // Java counts the characters of headers, not their encoding, and keys of windows with their segment in front.
+        let segment_len = self.state.stores[store]
+            .as_ref()
+            .map_or(0, |state| if state.caches_reads { 0 } else { 8 });
+        let counted = topic.map_or(0, |topic| topic.len()) + segment_len + headers.counted_len();
+        let topic_len = counted.saturating_sub(packed.len());
         Entry {
             value: None,
             timestamp,
-            headers: headers.pack(),
+            headers: packed,
             topic: position.topic,
             topic_len,
             partition: position.partition as i32,

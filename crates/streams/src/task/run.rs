@@ -3,14 +3,14 @@
 //! Invariant: with several inputs the record with the lowest timestamp goes first, and none goes while an input awaits data.
 
 use super::{
-    Context, Counters, Feed, InputState, Output, Punctuate, PunctuationKind, StateStore, TaskState,
-    Wiring,
+    Context, Counters, Dirty, Feed, InputState, Output, Punctuate, PunctuationKind, StateStore,
+    TaskState, Wiring,
     input::Input,
     metadata::{decode_metadata, encode_metadata},
 };
 use crate::{Error, Result, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
-use headwater_store::RecordCache;
+use headwater_store::{Layout, RecordCache};
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 /// What a call of [`Task::process`] did.
@@ -82,6 +82,7 @@ impl Task {
             commit_requested: false,
             topics: topology.source_topics.clone(),
             scratch: Vec::new(),
+            dirty: Dirty::default(),
         };
         Ok(Self {
             topology: topology.clone(),
@@ -428,6 +429,7 @@ fn open_stores(
             logged: spec.logged,
             timestamped: spec.timestamped,
             cache: spec.cached.then(|| cache.add_store()),
+            caches_reads: matches!(spec.layout, Layout::KeyValue),
             formats: spec.formats.clone(),
             observed_time: -1,
             sealed_time: -1,

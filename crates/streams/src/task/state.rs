@@ -1,15 +1,14 @@
 //! What a task holds besides its operators: stores, times, counters. Not the record cache, which its worker owns.
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
-use super::{Context, Schedule};
+use super::{Context, Dirty, Schedule, Update};
 use crate::Result;
 use headwater_log::TaskId;
-use headwater_store::Entry;
 use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
 
 /// Forwards the cached updates of one store downstream and into the store.
 pub(crate) trait Flush {
-    fn flush(&mut self, ctx: &mut Context<'_>, key: &[u8], entry: Entry) -> Result<()>;
+    fn flush(&mut self, ctx: &mut Context<'_>, update: Update<'_>) -> Result<()>;
 }
 
 /// A store of a task with what the topology says about it.
@@ -20,6 +19,8 @@ pub(crate) struct StateStore {
     pub(crate) timestamped: bool,
     /// Its number in the worker's record cache.
     pub(crate) cache: Option<usize>,
+    /// What is read goes into the record cache too: for plain keys, not for windows.
+    pub(crate) caches_reads: bool,
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
     /// For windows: the largest time that the operator in front has seen, which decides what may expire; -1 before the first.
     pub(crate) observed_time: i64,
@@ -54,6 +55,8 @@ pub(crate) struct TaskState {
     /// Names of the topology's source topics, by number.
     pub(crate) topics: Arc<[Arc<str>]>,
     pub(crate) scratch: Vec<u8>,
+    /// Empty between flushes.
+    pub(crate) dirty: Dirty,
 }
 
 impl TaskState {
