@@ -34,6 +34,7 @@ pub use headwater_runtime::{
     Settings, SourceWriter, Verdict, View, config_names, reset,
 };
 pub use headwater_store as store;
+pub use headwater_streams as streams;
 pub use headwater_streams::{
     BadData, Change, Counters, Data, Format, FormatError, FormatOf, Headers, KGroupedStream,
     KStream, KTable, KWindowedStream, Processor, ProcessorContext, Punctuation, PunctuationKind,

@@ -28,7 +28,7 @@ pub enum Error {
     },
     /// A processor of the application failed.
     Processor {
-        /// The operator's name.
+        /// The operator's name, and where the record was read.
         node: String,
         /// What it said.
         reason: String,
@@ -45,6 +45,26 @@ impl Error {
         match self {
             Self::Log(error) => error.fate(),
             _ => Fate::Fatal,
+        }
+    }
+
+    /// What a processor answers to stop the application: `.map_err(Error::failed)?`. The task adds the operator's name and the
+    /// record's position.
+    pub fn failed(reason: impl fmt::Display) -> Self {
+        Self::Processor {
+            node: String::new(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Names the operator, and the record where there is one, in an error that a processor made.
+    pub(crate) fn in_node(self, name: &str, place: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Processor { node, reason } if node.is_empty() => Self::Processor {
+                node: format!("{name}{}", place()),
+                reason,
+            },
+            other => other,
         }
     }
 

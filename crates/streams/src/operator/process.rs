@@ -30,7 +30,7 @@ pub trait Processor: 'static {
         Ok(())
     }
 
-    /// Called for each record.
+    /// Called for each record. An error stops the application and undoes what it did since its last commit; see [`Error::failed`].
     fn process(
         &mut self,
         record: Record<Self::KeyIn, Self::ValueIn>,
@@ -303,6 +303,11 @@ impl<P: Processor> ProcessorNode<P> {
         };
         (&mut self.processor, context)
     }
+
+    /// Names this operator in an error that its processor made outside a record.
+    fn named(&self, result: Result<()>) -> Result<()> {
+        result.map_err(|error| error.in_node(&self.name, String::new))
+    }
 }
 
 impl<P: Processor> Punctuate for ProcessorNode<P> {
@@ -310,18 +315,21 @@ impl<P: Processor> Punctuate for ProcessorNode<P> {
         self.number = number;
         let now = ctx.state.now_ms;
         let (processor, mut context) = self.with(ctx, now);
-        processor.open(&mut context)
+        let opened = processor.open(&mut context);
+        self.named(opened)
     }
 
     fn punctuate(&mut self, ctx: &mut Context<'_>, punctuation: Punctuation) -> Result<()> {
         let (processor, mut context) = self.with(ctx, punctuation.time);
-        processor.punctuate(punctuation, &mut context)
+        let punctuated = processor.punctuate(punctuation, &mut context);
+        self.named(punctuated)
     }
 
     fn close(&mut self, ctx: &mut Context<'_>) -> Result<()> {
         let now = ctx.state.now_ms;
         let (processor, mut context) = self.with(ctx, now);
-        processor.close(&mut context)
+        let closed = processor.close(&mut context);
+        self.named(closed)
     }
 }
 
@@ -335,8 +343,17 @@ impl<P: Processor> Receive<P::KeyIn, P::ValueIn> for Shared<P> {
         record: Record<P::KeyIn, P::ValueIn>,
     ) -> Result<()> {
         let mut node = self.0.borrow_mut();
-        let timestamp = record.timestamp;
+        let (timestamp, position) = (record.timestamp, record.position);
         let (processor, mut context) = node.with(ctx, timestamp);
-        processor.process(record, &mut context)
+        let processed = processor.process(record, &mut context);
+        processed.map_err(|error| {
+            error.in_node(&node.name, || {
+                let topic = ctx.state.topics.get(position.topic as usize);
+                topic.map_or_else(String::new, |topic| {
+                    let (partition, offset) = (position.partition, position.offset);
+                    format!(" at {topic}-{partition} offset {offset}")
+                })
+            })
+        })
     }
 }
