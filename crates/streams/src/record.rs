@@ -133,21 +133,23 @@ impl Headers {
         }
     }
 
-    /// One opaque run of bytes, empty without headers; [`Headers::unpack`] reads it.
+    /// The bytes of names and values, without lengths.
+    pub(crate) fn counted_len(&self) -> usize {
+        self.as_ref()
+            .iter()
+            .map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len))
+            .sum()
+    }
+
+    /// The encoded headers, empty without any; [`Headers::unpack`] reads them.
     pub(crate) fn pack(&self) -> Vec<u8> {
-        match &self.0 {
-            None => Vec::new(),
-            Some(encoded) => [&(encoded.count as u32).to_be_bytes()[..], &encoded.bytes].concat(),
-        }
+        self.as_ref().bytes.to_vec()
     }
 
     pub(crate) fn unpack(bytes: &[u8]) -> Self {
-        let Some((count, rest)) = bytes.split_first_chunk::<4>() else {
-            return Self(None);
-        };
-        Self::copied(HeadersRef {
-            count: u32::from_be_bytes(*count) as usize,
-            bytes: rest,
-        })
+        // Their number is not packed with them: the bytes end where the last header does.
+        let count = usize::MAX;
+        let count = HeadersRef { count, bytes }.iter().count();
+        Self::copied(HeadersRef { count, bytes })
     }
 }

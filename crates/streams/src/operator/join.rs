@@ -1,4 +1,6 @@
 //! A stream looks rows up in a table (`KStreamKTableJoin`). The table's updates trigger nothing.
+//! Rows it reads are not kept in the record cache, other than in Kafka Streams: that would let a join evict, and so send on,
+//! the table's updates from inside an operator that may lie below the table.
 //! Invariant: the row seen is the table's at processing time, which the task keeps close to the record's time.
 
 use super::encode_key;

@@ -172,18 +172,35 @@ pub(crate) fn membership(topology: &Topology, part: &SubtopologyInfo) -> Subtopo
             });
         }
     }
-    for sources in &topology.copartitions {
-        if sources.iter().all(|source| part.nodes.contains(source)) {
-            let names = sources.iter().map(|source| {
-                topology.source_topics[topology.source_topic(*source) as usize].to_string()
-            });
-            let group: Vec<String> = names.collect();
-            if !answer.copartition_groups.contains(&group) {
-                answer.copartition_groups.push(group);
-            }
-        }
-    }
+    answer.copartition_groups = copartition_groups(topology, part);
     answer
+}
+
+/// The topics of each group; groups that share a topic are one (`InternalTopologyBuilder.copartitionGroups`).
+fn copartition_groups(topology: &Topology, part: &SubtopologyInfo) -> Vec<Vec<String>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for sources in &topology.copartitions {
+        if !sources.iter().all(|source| part.nodes.contains(source)) {
+            continue;
+        }
+        let mut joined = sources.clone();
+        groups.retain(|group| {
+            let apart = !group.iter().any(|source| joined.contains(source));
+            if !apart {
+                joined.extend(group);
+            }
+            apart
+        });
+        joined.sort_unstable();
+        joined.dedup();
+        groups.push(joined);
+    }
+    let name =
+        |source: usize| topology.source_topics[topology.source_topic(source) as usize].to_string();
+    groups
+        .into_iter()
+        .map(|group| group.into_iter().map(name).collect())
+        .collect()
 }
 
 fn repartition_config() -> TopicConfig {

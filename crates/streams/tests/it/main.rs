@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     reason = "tests read and rewrite their expected results"
 )]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod compile;
 mod example;

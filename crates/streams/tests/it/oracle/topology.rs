@@ -90,6 +90,10 @@ pub(super) fn agg_cache_evicts(app: &App) {
         .to("out");
 }
 
+pub(super) fn agg_cache_evicts_random(app: &App) {
+    agg_cache_evicts(app);
+}
+
 pub(super) fn agg_cache_off_in_one_record(app: &App) {
     let words = input(app).flat_map_values(|line| words(&line));
     words
@@ -428,6 +432,10 @@ pub(super) fn window_cache_evicts(app: &App) {
             .windowed_by(windows)
             .aggregate(String::new, |_, value, row| plus(row, value), "c");
     rows.to_stream().to("out");
+}
+
+pub(super) fn window_cache_evicts_random(app: &App) {
+    window_cache_evicts(app);
 }
 
 pub(super) fn window_hopping(app: &App) {
