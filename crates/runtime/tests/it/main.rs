@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod application;
+mod configuration;
 mod crash;
 mod damage;
 mod faults;
