@@ -91,7 +91,12 @@ impl ChunkCursor {
         let at = self.batch.start;
         match ahead.next(&self.chunk.bytes[self.batch.clone()]) {
             Some(Ok(record)) => Ok(Some(record)),
-            Some(Err(damage)) => Err(damaged(&self.chunk.partition, self.chunk.position, at, &damage)),
+            Some(Err(damage)) => Err(damaged(
+                &self.chunk.partition,
+                self.chunk.position,
+                at,
+                &damage,
+            )),
             None => Ok(None),
         }
     }

@@ -81,7 +81,9 @@ impl Error {
     /// The one place where an error of a log gets its fate.
     pub fn fate(&self) -> Fate {
         match self {
-            Self::Unavailable(_) | Self::TimedOut(_) | Self::UnknownOutcome | Self::Aborted(_) => Fate::Retry,
+            Self::Unavailable(_) | Self::TimedOut(_) | Self::UnknownOutcome | Self::Aborted(_) => {
+                Fate::Retry
+            }
             Self::Fenced(_) => Fate::Fence,
             _ => Fate::Fatal,
         }
