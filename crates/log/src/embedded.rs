@@ -9,6 +9,8 @@ mod compaction;
 mod core;
 mod entry;
 mod files;
+mod founding;
+mod hint;
 mod index;
 mod journal;
 mod maintenance;
@@ -31,6 +33,7 @@ mod stored;
 mod tests;
 mod verify;
 mod walk;
+mod warnings;
 mod wire;
 
 pub use options::EmbeddedOptions;
@@ -67,7 +70,7 @@ impl EmbeddedLog {
         if changed {
             core.checkpoint_now()?;
         }
-        recovery::sweep(&core)?;
+        founding::sweep(&core)?;
         Self::start(Arc::new(core))
     }
 

@@ -7,9 +7,10 @@ use super::{
     client::Mailbox,
     entry::{self, Op},
     journal::{ENTRY_HEADER_LEN, Journal},
-    options::{ENTRY_BYTES_MAX, EmbeddedOptions, JOURNAL_OVERRUN_MAX, WARNINGS_MAX},
+    options::{ENTRY_BYTES_MAX, EmbeddedOptions, JOURNAL_OVERRUN_MAX},
     queue::{Queue, Submission, Work},
     state::{Changes, State},
+    warnings::Warnings,
 };
 use crate::{Error, Response, Result};
 use headwater_world::{DiskLock, File, World};
@@ -57,24 +58,6 @@ pub(super) struct Writer {
     pub(super) journal: Journal,
     /// The hint that says which entry was acknowledged last; never synced.
     pub(super) acknowledged: Box<dyn File>,
-}
-
-/// Things a person should know, on stderr and kept.
-#[derive(Default)]
-pub(super) struct Warnings(Mutex<Vec<String>>);
-
-impl Warnings {
-    pub(super) fn add(&self, message: String) {
-        eprintln!("headwater: {message}");
-        let mut kept = lock(&self.0);
-        if kept.len() < WARNINGS_MAX {
-            kept.push(message);
-        }
-    }
-
-    pub(super) fn all(&self) -> Vec<String> {
-        lock(&self.0).clone()
-    }
 }
 
 /// What recovery hands over.
@@ -321,7 +304,7 @@ impl Core {
     }
 
     fn write_hint(&self, writer: &Writer) -> Result<()> {
-        super::recovery::write_hint(&*writer.acknowledged, self.log_id, writer.journal.last())
+        super::hint::write(&*writer.acknowledged, self.log_id, writer.journal.last())
             .map_err(|error| Error::io(&self.dir, "write the acknowledged sequence number", &error))
     }
 

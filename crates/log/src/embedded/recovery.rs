@@ -3,19 +3,21 @@
 //! Invariant: nothing is written before meta file, segments and journal are found sound; opening again after a crash ends the same.
 
 use super::{
-    core::{Core, Recovered, Warnings, Writer},
+    core::{Recovered, Writer},
     entry::{self, Op},
     files::Files,
+    hint,
     journal::{self, Journal, Scanned},
     meta::Snapshot,
     options::EmbeddedOptions,
     partition::Partition,
     state::{Changes, State, Topic},
     stored::open_segments,
+    warnings::Warnings,
 };
 use crate::{Error, Result, TopicId, TopicPartition};
-use headwater_world::{Disk, File, OpenMode, World};
-use rustc_hash::{FxHashMap, FxHashSet};
+use headwater_world::{Disk, OpenMode, World};
+use rustc_hash::FxHashSet;
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -25,8 +27,6 @@ use std::{
 pub(super) const JOURNAL_DIR: &str = "journal";
 pub(super) const TOPICS_DIR: &str = "topics";
 const LOCK_FILE: &str = "lock";
-const HINT_FILE: &str = "acknowledged";
-const HINT_LEN: usize = 20;
 
 /// Opens what is there, or founds a log in an empty directory. `read_only` takes no lock and expects a disk that keeps writes to itself.
 /// The flag says whether anything was replayed, so that a checkpoint is due.
@@ -46,7 +46,7 @@ pub(super) fn recover(
         None if read_only => {
             return Err(Error::Invalid(format!("{} holds no log", dir.display())));
         }
-        None => found(world, dir)?,
+        None => super::founding::found(world, dir)?,
     };
     if !read_only {
         // A killed process may have left the meta file's name in the page cache only; what follows builds on it.
@@ -55,7 +55,19 @@ pub(super) fn recover(
     }
     let warnings = Arc::new(Warnings::default());
     let scan = scan(&**disk, dir, &snapshot)?;
-    check_hint(&**disk, dir, options, &snapshot, &scan, &warnings)?;
+    let end = match scan.files.last() {
+        Some(file) => (file.path.clone(), file.end),
+        None => (dir.join(JOURNAL_DIR), 0),
+    };
+    hint::check(
+        &**disk,
+        dir,
+        options,
+        snapshot.log_id,
+        scan.last,
+        end,
+        &warnings,
+    )?;
     let files = Files::new(Arc::clone(disk), options.open_files_max);
     let mut state = State::new(files, options.clone(), dir.join(TOPICS_DIR));
     state.dying.clone_from(&scan.dying);
@@ -64,11 +76,7 @@ pub(super) fn recover(
     let replayed = replay(&**disk, &state, &snapshot, &scan)?;
     state.replaying = false;
     state.dying.clear();
-    for topic in state.topics() {
-        for partition in &topic.partitions {
-            partition.plan_anew();
-        }
-    }
+    plan_anew(&state);
     let cut = cut_tail(&**disk, dir, &scan, &warnings)?;
     let writer = match read_only {
         true => None,
@@ -103,65 +111,6 @@ fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn headwater_world::Dis
         )),
         _ => Error::io(&path, "lock the log directory", &error),
     })
-}
-
-/// Makes an empty log. The journal file comes before the meta file that asks for it.
-fn found(world: &World, dir: &Path) -> Result<Snapshot> {
-    let disk = &*world.disk;
-    let (journal_dir, topics_dir) = (dir.join(JOURNAL_DIR), dir.join(TOPICS_DIR));
-    for sub in [&journal_dir, &topics_dir] {
-        disk.create_dir_all(sub)
-            .map_err(|error| Error::io(sub, "create a directory", &error))?;
-    }
-    refuse_orphans(disk, dir, &journal_dir, &topics_dir)?;
-    let snapshot = Snapshot {
-        log_id: world.random.next_u64(),
-        ..Snapshot::default()
-    };
-    Journal::create(disk, &journal_dir, snapshot.log_id, 1)?;
-    let parent = match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    for above in [dir, parent] {
-        disk.sync_dir(above)
-            .map_err(|error| Error::io(above, "sync a directory", &error))?;
-    }
-    snapshot.store(disk, dir)?;
-    Ok(snapshot)
-}
-
-/// Without a meta file only what founding itself leaves may be there.
-fn refuse_orphans(
-    disk: &dyn Disk,
-    dir: &Path,
-    journal_dir: &Path,
-    topics_dir: &Path,
-) -> Result<()> {
-    let list = |dir: &Path| {
-        disk.list(dir)
-            .map_err(|error| Error::io(dir, "list", &error))
-    };
-    let topics = list(topics_dir)?;
-    let mut orphan = topics.first().map(|name| topics_dir.join(name));
-    for (first, path) in journal::files(disk, journal_dir)? {
-        let len = disk.open(&path, OpenMode::Read).and_then(|file| file.len());
-        let len = len.map_err(|error| Error::io(&path, "measure the journal", &error))?;
-        if first != 1 || len > journal::FILE_HEADER_LEN as u64 {
-            orphan = Some(path);
-        }
-    }
-    match orphan {
-        None => Ok(()),
-        Some(orphan) => Err(Error::Corrupt {
-            path: dir.join(super::meta::FILE),
-            position: 0,
-            message: format!(
-                "the meta file is missing, though {} is there: restore the directory from a backup",
-                orphan.display()
-            ),
-        }),
-    }
 }
 
 /// The journal after the meta file.
@@ -322,6 +271,15 @@ fn load(state: &State, snapshot: &Snapshot, warnings: &Warnings) -> Result<()> {
     Ok(())
 }
 
+/// The next commit is placed behind what was replayed.
+fn plan_anew(state: &State) {
+    for topic in state.topics() {
+        for partition in &topic.partitions {
+            partition.plan_anew();
+        }
+    }
+}
+
 /// Applies every entry after the meta file; true when there was one.
 fn replay(disk: &dyn Disk, state: &State, snapshot: &Snapshot, scan: &Scan) -> Result<bool> {
     let mut replayed = false;
@@ -382,7 +340,7 @@ fn open_writer(disk: &dyn Disk, dir: &Path, snapshot: &Snapshot, scan: &Scan) ->
             &dir.join(super::meta::FILE),
         ));
     };
-    let path = dir.join(HINT_FILE);
+    let path = dir.join(hint::FILE);
     let acknowledged = disk
         .open(&path, OpenMode::ReadWrite)
         .map_err(|error| Error::io(&path, "open the acknowledged sequence number", &error))?;
@@ -390,95 +348,4 @@ fn open_writer(disk: &dyn Disk, dir: &Path, snapshot: &Snapshot, scan: &Scan) ->
         journal: Journal::reopen(disk, &journal_dir, snapshot.log_id, last)?,
         acknowledged,
     })
-}
-
-/// Notes that `sequence` was durable before anyone was told so. Never synced: it only ever lags behind the truth,
-/// and still shows a journal that lost its end after a crash of the process.
-pub(super) fn write_hint(file: &dyn File, log_id: u64, sequence: u64) -> std::io::Result<()> {
-    file.write_all_at(&hint(log_id, sequence), 0)
-}
-
-fn hint(log_id: u64, sequence: u64) -> [u8; HINT_LEN] {
-    let mut bytes = [0; HINT_LEN];
-    bytes[..8].copy_from_slice(&log_id.to_be_bytes());
-    bytes[8..16].copy_from_slice(&sequence.to_be_bytes());
-    let crc = crc32c::crc32c(&bytes[..16]);
-    bytes[16..].copy_from_slice(&crc.to_be_bytes());
-    bytes
-}
-
-/// Refuses a journal that ends before an entry that was acknowledged.
-fn check_hint(
-    disk: &dyn Disk,
-    dir: &Path,
-    options: &EmbeddedOptions,
-    snapshot: &Snapshot,
-    scan: &Scan,
-    warnings: &Warnings,
-) -> Result<()> {
-    let mut bytes = [0; HINT_LEN];
-    let read = disk
-        .open(&dir.join(HINT_FILE), OpenMode::Read)
-        .and_then(|file| file.read_exact_at(&mut bytes, 0));
-    let sequence = u64::from_be_bytes(bytes[8..16].try_into().unwrap_or_default());
-    // A missing or torn hint says nothing: it is never synced.
-    if read.is_err() || bytes != hint(snapshot.log_id, sequence) || sequence <= scan.last {
-        return Ok(());
-    }
-    let (path, position) = match scan.files.last() {
-        Some(file) => (file.path.clone(), file.end),
-        None => (dir.join(JOURNAL_DIR), 0),
-    };
-    let message = format!(
-        "the journal ends with entry {}, but entry {sequence} was acknowledged: restore the directory from a backup, or open it with `accept_lost_commits`",
-        scan.last
-    );
-    if !options.accept_lost_commits {
-        return Err(Error::Corrupt {
-            path,
-            position,
-            message,
-        });
-    }
-    warnings.add(format!(
-        "{}: {message}: opened without them",
-        path.display()
-    ));
-    Ok(())
-}
-
-/// Removes what no meta file and no journal entry names: files of segments that were replaced or expired, and of deleted topics.
-/// Only after recovery, when all that is named is known.
-pub(super) fn sweep(core: &Core) -> Result<()> {
-    let disk = &*core.world.disk;
-    let topics_dir = core.state.topics_dir();
-    let list = |dir: &Path| {
-        disk.list(dir)
-            .map_err(|error| Error::io(dir, "list", &error))
-    };
-    let mut known: FxHashMap<PathBuf, FxHashSet<PathBuf>> = FxHashMap::default();
-    for topic in core.state.topics() {
-        for partition in &topic.partitions {
-            let names = known.entry(partition.dir.clone()).or_default();
-            for segment in partition.segments() {
-                names.insert(segment.path());
-                names.insert(segment.index_path());
-            }
-        }
-    }
-    for name in list(topics_dir)? {
-        let dir = topics_dir.join(name);
-        let io = |error| Error::io(&dir, "remove what nothing names", &error);
-        let Some(names) = known.get(&dir) else {
-            disk.remove_dir_all(&dir).map_err(io)?;
-            continue;
-        };
-        for name in list(&dir)? {
-            let path = dir.join(name);
-            if !names.contains(&path) {
-                disk.remove_file(&path).map_err(io)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -3,12 +3,12 @@
 //! Invariant: a segment that is not as recorded is refused, never shortened below what was recorded.
 
 use super::{
-    core::Warnings,
     index::{INDEX_ENTRY_LEN, Index},
     partition::PartitionRecord,
     segment::{Segment, SegmentRecord, read_index},
     state::State,
     walk::{Walk, corrupt},
+    warnings::Warnings,
 };
 use crate::{Error, Result, batch::Damage};
 use headwater_world::{File, OpenMode};

@@ -29,10 +29,38 @@ fn timed<T>(world: &World, what: &str, count: u64, bytes: u64, run: impl FnOnce(
     result
 }
 
+/// Polls until at most `most` commits are under way.
+fn wait(session: &mut Session, flying: &mut u32, most: u32) {
+    while *flying > most {
+        match session.client.poll() {
+            Some(done) => {
+                assert!(matches!(done.result, Ok(Response::Receipt(_))), "{done:?}");
+                *flying -= 1;
+            }
+            None => std::thread::park_timeout(Duration::from_micros(50)),
+        }
+    }
+}
+
 /// A directory on the disk of the repository: a temporary one may be in memory.
 fn directory() -> tempfile::TempDir {
     let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target");
     tempfile::tempdir_in(target).unwrap()
+}
+
+fn small_commits(world: &World, session: &mut Session) {
+    timed(
+        world,
+        "small commits one after the other, one record each",
+        200,
+        200 * 180,
+        || {
+            for _ in 0..200 {
+                session.append(&partition("t", 0), None, Some("value"), 1);
+                session.commit(&[]).unwrap();
+            }
+        },
+    );
 }
 
 #[test]
@@ -52,17 +80,6 @@ fn append_commit_fetch_and_recovery_of_100_byte_records() {
         bytes,
         || {
             let (mut flying, value) = (0, [7; 92]);
-            let wait = |session: &mut Session, flying: &mut u32, most: u32| {
-                while *flying > most {
-                    match session.client.poll() {
-                        Some(done) => {
-                            assert!(matches!(done.result, Ok(Response::Receipt(_))), "{done:?}");
-                            *flying -= 1;
-                        }
-                        None => std::thread::park_timeout(Duration::from_micros(50)),
-                    }
-                }
-            };
             for number in 0..count {
                 let key = number.to_be_bytes();
                 let record = AppendRecord {
@@ -107,18 +124,7 @@ fn append_commit_fetch_and_recovery_of_100_byte_records() {
         },
     );
     assert_eq!(read, count);
-    timed(
-        &world,
-        "small commits one after the other, one record each",
-        200,
-        200 * 180,
-        || {
-            for _ in 0..200 {
-                session.append(&partition("t", 0), None, Some("value"), 1);
-                session.commit(&[]).unwrap();
-            }
-        },
-    );
+    small_commits(&world, &mut session);
     timed(&world, "close with a checkpoint", 1, bytes, || {
         drop(session)
     });
