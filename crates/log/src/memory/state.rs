@@ -19,6 +19,9 @@ use std::{
     time::Duration,
 };
 
+/// Time passes in steps of this: every timeout is given in ms, and a poll within the same one costs nothing.
+const TICK: Duration = Duration::from_millis(1);
+
 /// A group's committed positions.
 pub(super) type Positions = BTreeMap<TopicPartition, CommittedOffset>;
 
@@ -156,8 +159,11 @@ impl State {
 
     /// What time brings: partitions come back, transactions time out, groups move. Called at each poll of each client.
     pub(super) fn tick(&mut self, now: Duration, now_ms: i64, random: &dyn Random) {
-        let before = (now, self.coordinator.version(), self.topics_version);
-        if self.ticked == Some(before) {
+        let versions = (self.coordinator.version(), self.topics_version);
+        let is_fresh = |(at, group, topics): (Duration, u64, u64)| {
+            now < at + TICK && (group, topics) == versions
+        };
+        if self.ticked.is_some_and(is_fresh) {
             return;
         }
         let away = self.unavailable.len();
