@@ -127,11 +127,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static, R: Clone + 'static> JoinTable<'
         };
         let mut node = processor(name, vec![stream.node], wire, formats);
         node.stores.push(store);
-        let mut copartition = graph.sources_of(stream.node);
-        copartition.extend(graph.sources_of(self.node));
-        copartition.sort_unstable();
-        copartition.dedup();
-        graph.copartitions.push(copartition);
+        graph.copartition(stream.node, self.node);
         let node = graph.add(node);
         KStream {
             app,

@@ -2,7 +2,7 @@
 //! Not a topic of the application. Invariant: names and numbers are those of Kafka Streams' `OptimizableRepartitionNode`.
 
 use super::app::{add_source_to, processor};
-use super::{BadData, KStream, Topic};
+use super::{App, BadData, KStream, Topic};
 use crate::format::{Data, Formats};
 use crate::operator::{NullKeyFilter, Source};
 use crate::task::{Wire, boxed};
@@ -78,34 +78,10 @@ pub(crate) fn through_repartition<'a, K: Clone + 'static, V: Clone + 'static>(
 ) -> KStream<'a, K, V> {
     let app = stream.app;
     let topic = format!("{base}-repartition");
-    let (sink, filter, source) = {
-        let mut graph = app.graph.borrow_mut();
-        let numbered = (
-            graph.number("KSTREAM-SINK-"),
-            graph.number("KSTREAM-FILTER-"),
-            graph.number("KSTREAM-SOURCE-"),
-        );
-        if is_generated(base) {
-            numbered
-        } else {
-            (
-                format!("{topic}-sink"),
-                format!("{topic}-filter"),
-                format!("{topic}-source"),
-            )
-        }
-    };
+    let (sink, filter, source) = node_names(app, base, &topic);
     let (Some(key), Some(value)) = (formats.key.clone(), formats.value.clone()) else {
-        let which = if formats.key.is_none() {
-            "keys"
-        } else {
-            "values"
-        };
-        app.graph.borrow_mut().problem(format!(
-            "{filter}: the stream must go through repartition topic '{topic}', and the format of its {which} ({}) is not known; \
-             use KStream::repartition or group_by, or implement Data for the type",
-            if formats.key.is_none() { std::any::type_name::<K>() } else { std::any::type_name::<V>() }
-        ));
+        let problem = unknown_format(&filter, &topic, &formats);
+        app.graph.borrow_mut().problem(problem);
         return stream;
     };
     let filter_key = key.clone();
@@ -161,6 +137,36 @@ pub(crate) fn through_repartition<'a, K: Clone + 'static, V: Clone + 'static>(
         rekeyed: false,
         types: PhantomData,
     }
+}
+
+/// The names of sink, filter and source. Numbers are spent on them even where the base gives them their names.
+fn node_names(app: &App, base: &str, topic: &str) -> (String, String, String) {
+    let mut graph = app.graph.borrow_mut();
+    let numbered = (
+        graph.number("KSTREAM-SINK-"),
+        graph.number("KSTREAM-FILTER-"),
+        graph.number("KSTREAM-SOURCE-"),
+    );
+    if is_generated(base) {
+        numbered
+    } else {
+        (
+            format!("{topic}-sink"),
+            format!("{topic}-filter"),
+            format!("{topic}-source"),
+        )
+    }
+}
+
+fn unknown_format<K, V>(filter: &str, topic: &str, formats: &Formats<K, V>) -> String {
+    let (which, of) = match formats.key {
+        None => ("keys", std::any::type_name::<K>()),
+        Some(_) => ("values", std::any::type_name::<V>()),
+    };
+    format!(
+        "{filter}: the stream must go through repartition topic '{topic}', and the format of its {which} ({of}) is not known; \
+         use KStream::repartition or group_by, or implement Data for the type"
+    )
 }
 
 /// True for names that the counter made: `KSTREAM.*-[0-9]{10}`.

@@ -148,6 +148,15 @@ impl Graph {
         sources
     }
 
+    /// The sources of two nodes must have equal partition counts.
+    pub(crate) fn copartition(&mut self, left: usize, right: usize) {
+        let mut sources = self.sources_of(left);
+        sources.extend(self.sources_of(right));
+        sources.sort_unstable();
+        sources.dedup();
+        self.copartitions.push(sources);
+    }
+
     pub(crate) fn problem(&mut self, message: String) {
         self.problems.push(message);
     }
