@@ -262,15 +262,17 @@ impl Worker {
     fn reopen_all(&mut self) -> Result<()> {
         let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
         for id in ids {
-            self.stop_inputs(id);
+            // A task that is being restored had no part in the commit and reads on.
             let Some(slot) = self.tasks.get_mut(&id) else {
                 continue;
             };
-            if let Stage::Running(_) = slot.stage
-                && let Stage::Running(task) = std::mem::replace(&mut slot.stage, Stage::Waiting)
-            {
+            if !matches!(slot.stage, Stage::Running(_)) {
+                continue;
+            }
+            if let Stage::Running(task) = std::mem::replace(&mut slot.stage, Stage::Waiting) {
                 slot.kept = task.close(&mut self.cache, None)?;
             }
+            self.stop_inputs(id);
         }
         self.close_revoked()
     }

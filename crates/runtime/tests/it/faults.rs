@@ -240,6 +240,12 @@ fn at_least_once_loses_nothing_under_the_same_faults() {
     campaign(1..21, Guarantee::AtLeastOnce);
 }
 
+/// Found by simulation: a failed commit stopped the reading of a task that was being restored.
+#[test]
+fn a_restore_goes_on_while_another_tasks_commit_is_settled() {
+    campaign(1_354..1_355, Guarantee::ExactlyOnce);
+}
+
 #[test]
 #[ignore = "a campaign of minutes; cargo xtask nightly runs it"]
 fn exactly_once_holds_over_many_seeds() {
