@@ -58,24 +58,33 @@ impl Numbers {
 }
 
 /// Reads a number at `*position` and moves past it; `None` when the bytes end or it is longer than 64 bits.
-#[inline]
+#[inline(always)]
 pub(crate) fn take(bytes: &[u8], position: &mut usize) -> Option<i64> {
-    let first = *bytes.get(*position)?;
-    *position += 1;
-    if first < 0x80 {
-        return Some(i64::from(first >> 1) ^ -i64::from(first & 1));
-    }
-    let mut bits = u64::from(first & 0x7f);
-    let mut shift = 7;
-    loop {
-        let byte = *bytes.get(*position)?;
-        *position += 1;
+    let rest = bytes.get(*position..)?;
+    // One and two bytes are nearly all there is in a batch: lengths, and deltas of neighbours.
+    let (bits, len) = match *rest {
+        [first, ..] if first < 0x80 => (u64::from(first), 1),
+        [first, second, ..] if second < 0x80 => {
+            (u64::from(first & 0x7f) | u64::from(second) << 7, 2)
+        }
+        _ => take_long(rest)?,
+    };
+    *position += len;
+    Some((bits >> 1) as i64 ^ -((bits & 1) as i64))
+}
+
+/// A number of any length, and its length.
+#[inline(never)]
+fn take_long(bytes: &[u8]) -> Option<(u64, usize)> {
+    let (mut bits, mut shift) = (0, 0);
+    for (index, byte) in bytes.iter().enumerate() {
         bits |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if byte < 0x80 {
-            return Some((bits >> 1) as i64 ^ -((bits & 1) as i64));
+        if *byte < 0x80 {
+            return Some((bits, index + 1));
         }
         shift += 7;
     }
+    None
 }
 
 #[cfg(test)]

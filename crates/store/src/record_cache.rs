@@ -106,6 +106,17 @@ impl RecordCache {
         }
     }
 
+    /// As [`Self::put_clean`], with the value copied into memory an evicted entry has left.
+    pub fn put_clean_slice(&mut self, store: usize, key: &[u8], value: &[u8]) {
+        let cache = &mut self.stores[store];
+        if cache.peek(key).is_none() {
+            let before = cache.bytes();
+            cache.put_clean_slice(key, value);
+            self.bytes = self.bytes + cache.bytes() - before;
+            self.last_put = store;
+        }
+    }
+
     fn insert(&mut self, store: usize, key: &[u8], entry: Entry) {
         let cache = &mut self.stores[store];
         let before = cache.bytes();

@@ -80,6 +80,18 @@ impl NamedCache {
         });
     }
 
+    pub(super) fn put_clean_slice(&mut self, key: &[u8], value: &[u8]) {
+        self.change(key, false, |entry| {
+            let mut bytes = entry.value.take().unwrap_or_default();
+            bytes.clear();
+            bytes.extend_from_slice(value);
+            *entry = Entry {
+                value: Some(bytes),
+                ..Entry::default()
+            };
+        });
+    }
+
     /// Lets `apply` write the entry of `key`, makes it the most recently used, and the last of the dirty ones if it is dirty.
     fn change(&mut self, key: &[u8], dirty: bool, apply: impl FnOnce(&mut Entry)) {
         let hash = hash(key);

@@ -56,8 +56,8 @@ fn a_flush_hands_out_updates_in_the_order_of_the_last_one_and_forgets_deletions(
     ] {
         cache.put(store, key.as_bytes(), entry(value));
     }
-    cache.put_clean(store, b"d", entry(Some(b"read")));
-    cache.put_clean(store, b"a", entry(Some(b"stale")));
+    cache.put_clean_slice(store, b"d", b"read");
+    cache.put_clean_slice(store, b"a", b"stale");
     let mut out = Vec::new();
     cache.take_dirty(store, &mut keep(&mut out));
     assert_eq!(keys(&out), ["b", "c", "a"]);

@@ -52,11 +52,7 @@ impl Context<'_> {
         if !state.bytes.get(key, value)? {
             return Ok(false);
         }
-        let clean = Entry {
-            value: Some(value.clone()),
-            ..Entry::default()
-        };
-        self.cache.put_clean(slot, key, clean);
+        self.cache.put_clean_slice(slot, key, value);
         self.evict(store, slot)?;
         Ok(true)
     }
