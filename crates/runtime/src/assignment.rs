@@ -179,6 +179,7 @@ impl Worker {
                     }
                     if store.position() != store.checkpoint_position() {
                         store.checkpoint()?;
+                        self.settings.listener.checkpointed(*id, store.name());
                     }
                 }
             }

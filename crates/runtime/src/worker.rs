@@ -231,7 +231,7 @@ impl Worker {
         step.records = self.process()?;
         step.busy |= step.records > 0;
         step.busy |= self.commit_if_due()?;
-        self.checkpoint_one()?;
+        self.checkpoint_due()?;
         if self.stopping {
             self.close_revoked()?;
             step.stopped = self.leave_if_done();
@@ -483,8 +483,8 @@ impl Worker {
         Ok(records)
     }
 
-    /// Writes at most one store's committed state to disk: those over their budget, and in turn those that are due.
-    fn checkpoint_one(&mut self) -> Result<()> {
+    /// Writes committed state to disk: of one store over its budget, or, when the interval has passed, of all that changed.
+    fn checkpoint_due(&mut self) -> Result<()> {
         let now = self.settings.world.clock.elapsed();
         let due = now.saturating_sub(self.checkpointed_at)
             >= Duration::from_millis(self.settings.checkpoint_interval_ms);
