@@ -5,9 +5,11 @@ use crate::report::{Figures, Report};
 use crate::{generate, process, reference};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use headwater::{App, EmbeddedLog, Settings, Store};
+use headwater::{App, EmbeddedLog, Listener, RestoreProgress, Settings, Store};
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest a restore may take.
@@ -37,6 +39,17 @@ pub(crate) struct Options {
     /// Where the log and the state go; emptied first.
     #[arg(long, default_value = "target/bench/restore")]
     dir: PathBuf,
+}
+
+/// Adds up what restores went through, so that a shortened changelog is noticed.
+#[derive(Default)]
+struct Restored(AtomicI64);
+
+impl Listener for Restored {
+    fn restore_ended(&self, progress: &RestoreProgress) {
+        self.0
+            .fetch_add(progress.position - progress.start, Ordering::Relaxed);
+    }
 }
 
 /// Runs the yardstick.
@@ -81,8 +94,10 @@ fn one(log: &EmbeddedLog, options: &Options) -> Result<Figures> {
     app.stream::<Vec<u8>, Vec<u8>>("events")
         .group_by_key()
         .count(store);
+    let restored = Arc::new(Restored::default());
     let settings = Settings {
         workers: options.workers,
+        listener: restored.clone(),
         ..Settings::in_dir(&state)
     };
     process::reset_peak();
@@ -106,9 +121,10 @@ fn one(log: &EmbeddedLog, options: &Options) -> Result<Figures> {
         })?;
     running.stop(Duration::from_secs(60))?;
     // The values count up, so the last ones add up to the number of records.
-    if (keys, total) != (options.keys, options.records) {
+    let offsets = restored.0.load(Ordering::Relaxed);
+    if (keys, total, offsets as u64) != (options.keys, options.records, options.records) {
         bail!(
-            "{keys} keys add up to {total} instead of {} to {}",
+            "{keys} keys add up to {total} over {offsets} offsets instead of {} to {}",
             options.keys,
             options.records
         );
