@@ -191,6 +191,9 @@ pub(crate) fn is_done(log: &dyn Log, world: &World) -> Result<bool, Error> {
         ..ClientOptions::default()
     };
     let mut client = log.client(options)?;
+    if !is_stable(&mut *client, world)? {
+        return Ok(false);
+    }
     let topic = "app-regions-repartition";
     let known = call(
         &mut *client,
@@ -240,6 +243,32 @@ pub(crate) fn is_done(log: &dyn Log, world: &World) -> Result<bool, Error> {
         }
     }
     Ok(true)
+}
+
+/// False while a transaction, perhaps of a member that died, is open somewhere: readers stop before it.
+fn is_stable(client: &mut dyn Client, world: &World) -> Result<bool, Error> {
+    let known = call(
+        client,
+        &*world.clock,
+        Request::DescribeTopics(None),
+        CALL_MS_MAX,
+    )?;
+    let Response::Topics(known) = known else {
+        return Ok(false);
+    };
+    let partitions: Vec<TopicPartition> = known
+        .iter()
+        .flat_map(|topic| (0..topic.partitions).map(|p| TopicPartition::new(topic.name.clone(), p)))
+        .collect();
+    let mut ends = Vec::new();
+    for spec in [OffsetSpec::Stable, OffsetSpec::End] {
+        let specs = partitions.iter().map(|at| (at.clone(), spec)).collect();
+        match call(client, &*world.clock, Request::Offsets(specs), CALL_MS_MAX)? {
+            Response::Offsets(offsets) => ends.push(offsets),
+            _ => return Ok(false),
+        }
+    }
+    Ok(ends[0] == ends[1])
 }
 
 /// Reads what the application wrote.
