@@ -1,6 +1,7 @@
 //! The log of a directory as commands look at it. Not for writing: it is opened for reading only.
 //! Invariant: errors name the directory, and what is there instead of what was asked for.
 
+use crate::holder::Holder;
 use anyhow::{Result, anyhow, bail};
 use headwater::log::{
     Client, ClientOptions, CommittedOffset, Error, GroupInfo, Guarantee, Offset, OffsetSpec,
@@ -10,6 +11,8 @@ use headwater::log::{
 use headwater::{EmbeddedLog, world::World};
 use std::path::{Path, PathBuf};
 
+/// Looks at a log whose owner writes without pause: under four writers every other one fails.
+const LOOKS_MAX: usize = 20;
 /// Names listed in an error.
 const NAMES_MAX: usize = 10;
 
@@ -29,7 +32,7 @@ impl Data {
 
     /// As [`Data::open`], reading through `world`.
     pub(crate) fn open_in(world: World, dir: &Path) -> Result<Self> {
-        let log = EmbeddedLog::open_read_only_in(world.clone(), dir);
+        let log = patiently(dir, || EmbeddedLog::open_read_only_in(world.clone(), dir));
         let log = log.map_err(|error| refused(dir, error))?;
         let options = ClientOptions {
             client_id: "headwater-cli".into(),
@@ -154,6 +157,21 @@ impl Data {
         let ends = self.offsets(std::slice::from_ref(partition), OffsetSpec::Stable)?;
         Ok(ends.first().copied())
     }
+}
+
+/// Looks again when a log seems damaged while its owner writes: files change between two reads of them.
+pub(crate) fn patiently<T>(
+    dir: &Path,
+    look: impl Fn() -> headwater::Result<T>,
+) -> headwater::Result<T> {
+    for _ in 1..LOOKS_MAX {
+        match look() {
+            Err(headwater::Error::Log(Error::Corrupt { .. } | Error::Io { .. }))
+                if Holder::of(dir) != Holder::Nobody => {}
+            looked => return looked,
+        }
+    }
+    look()
 }
 
 /// Why a log could not be opened for reading: nothing but a directory without a log makes that invalid.

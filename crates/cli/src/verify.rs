@@ -1,7 +1,10 @@
 //! `headwater verify`: walks every checksum and offset of a log. Not a repair: a damaged log comes back from a backup.
 //! Invariant: it fails when anything is wrong, and names file and byte.
 
-use crate::{counting_disk::counting_world, data::Data, data::refused, holder::Holder, topics};
+use crate::{
+    counting_disk::counting_world, data::Data, data::patiently, data::refused, holder::Holder,
+    topics,
+};
 use anyhow::{Result, bail};
 use headwater::EmbeddedLog;
 use headwater::log::{Error, embedded::VerifyReport};
@@ -11,7 +14,7 @@ use std::{io::Write, path::Path};
 
 pub(crate) fn run(dir: &Path, as_json: bool, out: &mut dyn Write) -> Result<()> {
     let bar = progress_bar(dir)?;
-    let checked = EmbeddedLog::verify(counting_world(&bar), dir);
+    let checked = patiently(dir, || EmbeddedLog::verify(counting_world(&bar), dir));
     bar.finish_and_clear();
     let report = match checked {
         // What keeps a log from being opened is a finding like others.

@@ -1,9 +1,9 @@
 //! Every command that reads, on a sound directory that nobody holds. Not damage, not resets.
 //! Invariant: what a command prints is written here as it is.
 
-use crate::fixture::{check, check_error, command, counts, directory, json, loaded, run};
+use crate::fixture::{check, check_error, counts, directory, json, loaded, open, run, spawn};
 use serde_json::json;
-use std::{io::Read, path::Path, process::Stdio};
+use std::{io::Read, path::Path};
 
 #[test]
 fn topics_lists_topics_with_their_sizes() {
@@ -202,18 +202,14 @@ fn an_error_is_one_line_that_names_the_way_out() {
 #[test]
 fn a_reader_that_leaves_is_no_failure() {
     let dir = loaded();
-    let mut child = command(
+    let mut child = spawn(
         dir.path(),
         &["tail", "lines", "--from", "start", "--follow"],
-    )
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .unwrap();
+    );
     let mut out = child.stdout.take().unwrap();
     out.read_exact(&mut [0; 3]).unwrap();
     drop(out);
-    let log = headwater::EmbeddedLog::open(dir.path()).unwrap();
+    let log = open(dir.path());
     let mut writer = log.source_writer("loader", "later").unwrap();
     let (key, line) = ("e".to_owned(), "more".to_owned());
     writer.append("lines", &key, &line, 0).unwrap();

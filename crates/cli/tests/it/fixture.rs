@@ -8,7 +8,8 @@ use headwater::{App, EmbeddedLog, Running, Topology, world::World};
 use std::{
     collections::BTreeMap,
     path::Path,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -17,6 +18,29 @@ use tempfile::TempDir;
 pub(crate) const TIME_MS: i64 = 1_700_000_000_000;
 /// Longer than a loaded machine needs.
 const WAIT: Duration = Duration::from_secs(60);
+
+/// Held from fork to exec, and while a log is opened: a child has the locks of its parent until it becomes another program.
+static SPAWNING: Mutex<()> = Mutex::new(());
+
+/// Opens the log in `dir`.
+pub(crate) fn open(dir: &Path) -> EmbeddedLog {
+    let _alone = SPAWNING.lock().unwrap();
+    EmbeddedLog::open(dir).unwrap()
+}
+
+/// Starts the binary with `--data dir`.
+pub(crate) fn spawn(dir: &Path, arguments: &[&str]) -> Child {
+    let _alone = SPAWNING.lock().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_headwater"))
+        .args(arguments)
+        .arg("--data")
+        .arg(dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
 
 /// What a run of the binary left.
 pub(crate) struct Ended {
@@ -28,7 +52,7 @@ pub(crate) struct Ended {
 /// A directory with input topics in which no application has run.
 pub(crate) fn loaded() -> TempDir {
     let dir = TempDir::new().unwrap();
-    let log = EmbeddedLog::open(dir.path()).unwrap();
+    let log = open(dir.path());
     create(&log, "lines", 2, &[]);
     create(&log, "counts", 1, &[("retention.ms", "86400000")]);
     create(&log, "mixed", 1, &[("cleanup.policy", "compact")]);
@@ -39,7 +63,7 @@ pub(crate) fn loaded() -> TempDir {
 /// A directory after one run of the application.
 pub(crate) fn directory() -> TempDir {
     let dir = loaded();
-    let log = EmbeddedLog::open(dir.path()).unwrap();
+    let log = open(dir.path());
     let running = headwater::start(word_count("word-count"), &log).unwrap();
     // Two commits: lines to words, words to counts.
     wait_until(&running, || running.records() >= 4 + 7);
@@ -136,20 +160,13 @@ pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Ended {
         status,
         stdout,
         stderr,
-    } = command(dir, arguments).output().unwrap();
+    } = spawn(dir, arguments).wait_with_output().unwrap();
     let text = |bytes| masked(&String::from_utf8(bytes).unwrap(), dir);
     Ended {
         code: status.code(),
         out: text(stdout),
         err: text(stderr),
     }
-}
-
-/// The binary with `--data dir`, to be started.
-pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
-    command.args(arguments).arg("--data").arg(dir);
-    command
 }
 
 /// What differs between two runs: the directory, and the ids of topics.

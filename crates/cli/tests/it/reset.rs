@@ -1,8 +1,7 @@
 //! `headwater reset`: the plan, the refusal, the deed. Not a crash in the middle of it.
 //! Invariant: after a reset a second run counts the same words anew.
 
-use crate::fixture::{check, check_error, counts, directory, json, wait_until, word_count};
-use headwater::EmbeddedLog;
+use crate::fixture::{check, check_error, counts, directory, json, open, wait_until, word_count};
 use serde_json::json;
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ word-count  lines          1          0    1    1
 word-count  total          -          -    -    4
 ";
     check(data, &["lag"], expected);
-    let log = EmbeddedLog::open(data).unwrap();
+    let log = open(data);
     let running = headwater::start(word_count("word-count"), &log).unwrap();
     wait_until(&running, || running.records() >= 4 + 7);
     running.stop(Duration::from_secs(60)).unwrap();
@@ -72,7 +71,7 @@ fn nothing_happens_unconfirmed_unknown_or_beside_a_holder() {
     check_error(data, &["reset", "word", "--yes"], 1, unknown);
     let elsewhere = "headwater: '..' is no application id";
     check_error(data, &["reset", "..", "--yes"], 1, elsewhere);
-    let log = EmbeddedLog::open(data).unwrap();
+    let log = open(data);
     let refused = crate::fixture::run(data, &["reset", "word-count", "--yes"]);
     let holder = format!("headwater: DIR is open in process {} (", std::process::id());
     assert!(refused.err.starts_with(&holder), "{}", refused.err);
@@ -88,7 +87,7 @@ fn nothing_happens_unconfirmed_unknown_or_beside_a_holder() {
 #[test]
 fn the_topics_of_an_application_with_a_longer_name_are_left_alone() {
     let dir = directory();
-    let log = EmbeddedLog::open(dir.path()).unwrap();
+    let log = open(dir.path());
     let running = headwater::start(word_count("word"), &log).unwrap();
     wait_until(&running, || running.records() >= 4 + 7);
     running.stop(Duration::from_secs(60)).unwrap();
