@@ -203,6 +203,7 @@ impl Worker {
             }
         }
         self.commits += 1;
+        self.positions.advance(&positions);
         self.purge(&positions);
         self.settings.listener.committed(&Committed {
             positions,

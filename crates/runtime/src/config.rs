@@ -79,9 +79,16 @@ const NAMES: &[ConfigName] = &[
         "connections.max.idle.ms",
         "no connections are kept to an embedded log",
     ),
+    no_effect("default.client.supplier", "clients come from the log"),
     no_effect("enable.metrics.push", "metrics are not pushed"),
     no_effect("log.summary.interval.ms", "the listener hears every commit"),
     no_effect("max.warmup.replicas", "there are no warm-up replicas"),
+    no_effect("metadata.max.age.ms", "topics are known at once"),
+    no_effect(
+        "metadata.recovery.rebootstrap.trigger.ms",
+        "no brokers are looked up",
+    ),
+    no_effect("metadata.recovery.strategy", "no brokers are looked up"),
     no_effect("metric.reporters", "counters are read, not reported"),
     no_effect("metrics.num.samples", "counters are totals"),
     no_effect("metrics.recording.level", "counters are always kept"),
@@ -91,11 +98,30 @@ const NAMES: &[ConfigName] = &[
         "probing.rebalance.interval.ms",
         "there are no probing rebalances",
     ),
+    no_effect(
+        "rack.aware.assignment.non_overlap_cost",
+        "tasks are not placed by rack",
+    ),
+    no_effect(
+        "rack.aware.assignment.strategy",
+        "tasks are not placed by rack",
+    ),
+    no_effect("rack.aware.assignment.tags", "tasks are not placed by rack"),
+    no_effect(
+        "rack.aware.assignment.traffic_cost",
+        "tasks are not placed by rack",
+    ),
     no_effect("receive.buffer.bytes", "no sockets are used"),
+    no_effect("reconnect.backoff.max.ms", "no sockets are used"),
+    no_effect("reconnect.backoff.ms", "no sockets are used"),
+    no_effect("request.timeout.ms", "no sockets are used"),
+    no_effect("retry.backoff.max.ms", "no sockets are used"),
+    no_effect("retry.backoff.ms", "no sockets are used"),
     no_effect(
         "rocksdb.config.setter",
         "the disk engine is not RocksDB; budgets are headwater.write.back.max.bytes and headwater.block.cache.bytes",
     ),
+    no_effect("security.protocol", "no sockets are used"),
     no_effect("send.buffer.bytes", "no sockets are used"),
     no_effect(
         "state.cleanup.delay.ms",
@@ -105,6 +131,7 @@ const NAMES: &[ConfigName] = &[
         "state.cleanup.dir.max.age.ms",
         "state of tasks that moved away is kept",
     ),
+    no_effect("task.assignor.class", "the log's coordinator assigns tasks"),
     no_effect(
         "task.timeout.ms",
         "workers retry until they are fenced or stopped",
@@ -126,8 +153,37 @@ const NAMES: &[ConfigName] = &[
         "the log is given to start(..) or run(..)",
     ),
     refused(
+        "config.providers",
+        "give values, not references to a provider",
+    ),
+    refused(
+        "default.deserialization.exception.handler",
+        "give Topic::on_bad_data on the source",
+    ),
+    refused("default.dsl.store", "give Store::in_memory on the store"),
+    refused(
         "default.key.serde",
         "types have formats: impl Data, or Topic::keys",
+    ),
+    refused(
+        "default.list.key.serde.inner",
+        "types have formats: impl Data, or Topic::keys",
+    ),
+    refused(
+        "default.list.key.serde.type",
+        "types have formats: impl Data, or Topic::keys",
+    ),
+    refused(
+        "default.list.value.serde.inner",
+        "types have formats: impl Data, or Topic::values",
+    ),
+    refused(
+        "default.list.value.serde.type",
+        "types have formats: impl Data, or Topic::values",
+    ),
+    refused(
+        "default.production.exception.handler",
+        "a record that cannot be written stops the application",
     ),
     refused(
         "default.timestamp.extractor",
@@ -170,6 +226,11 @@ const NAMES: &[ConfigName] = &[
     ),
     refused("replication.factor", "an embedded log has one copy"),
     refused("topology.optimization", "topologies are not rewritten"),
+    refused("window.size.ms", "windows have their size: windowed(..)"),
+    refused(
+        "windowed.inner.class.serde",
+        "windowed keys have a format: windowed(..)",
+    ),
     refused(
         "windowstore.changelog.additional.retention.ms",
         "it is always one day",

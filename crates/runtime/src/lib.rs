@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod listener;
 mod output;
+mod positions;
 mod reset;
 mod restore;
 mod running;

@@ -252,6 +252,7 @@ impl Worker {
             map: &mut self.output,
         };
         task.open(&mut self.cache, &mut output, now)?;
+        self.positions.advance(&slot.committed);
         slot.input_slots.clear();
         slot.paused.clear();
         for (index, input) in task.inputs().enumerate() {

@@ -1,12 +1,14 @@
 //! A running application: worker threads around [`Worker::step`], their end, and what can be asked of them.
 //! Not a scheduler. Invariant: when one worker ends by an error, all end, and the first error is kept.
 
+use crate::positions::{Positions, ends};
 use crate::source_writer::thread_waker;
 use crate::view::{View, Views};
 use crate::worker::{Process, Worker};
 use crate::{Error, Result, Settings};
-use headwater_log::{Log, Request};
+use headwater_log::{ClientOptions, Log, Offset, Request, TopicPartition};
 use headwater_streams::Topology;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -32,6 +34,8 @@ pub struct Running {
     settings: Settings,
     shared: Arc<Shared>,
     views: Views,
+    positions: Positions,
+    log: Arc<dyn Log>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -45,6 +49,8 @@ pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Resu
         settings: settings.clone(),
         shared,
         views: process.views.clone(),
+        positions: process.positions.clone(),
+        log: log.clone(),
         threads: vec![],
     };
     for number in 1..=settings.workers.max(1) {
@@ -170,6 +176,48 @@ impl Running {
     /// Commits that took effect since the start.
     pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Relaxed)
+    }
+
+    /// The next record of each input that views do not show yet, for the tasks of this process.
+    pub fn positions(&self) -> BTreeMap<TopicPartition, Offset> {
+        self.positions.get()
+    }
+
+    /// Waits until views show everything the log holds for this topology, and what followed from it, or until `deadline`
+    /// passes or a worker fails. All tasks must run in this process.
+    pub fn caught_up(&self, deadline: Duration) -> Result<()> {
+        let clock = self.settings.world.clock.clone();
+        let until = clock.elapsed() + deadline;
+        let mut client = self.log.client(ClientOptions::default())?;
+        let mut seen = None;
+        loop {
+            let ends = ends(&mut *client, &*clock, &self.topology)?;
+            let positions = self.positions.get();
+            let reached = ends.as_ref().is_some_and(|ends| {
+                let mut ends = ends.iter();
+                ends.all(|(partition, end)| positions.get(partition).is_some_and(|at| at >= end))
+            });
+            // Twice with the same ends: what the last commits wrote to repartition topics is in the second look.
+            if reached && ends == seen {
+                return Ok(());
+            }
+            if self.failed() {
+                return Err(Error::Worker(format!(
+                    "'{}' failed; Running::stop tells why",
+                    self.topology.application()
+                )));
+            }
+            if clock.elapsed() >= until {
+                return Err(Error::TimedOut(format!(
+                    "'{}' has not caught up within {deadline:?}",
+                    self.topology.application()
+                )));
+            }
+            if !reached {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            seen = ends.filter(|_| reached);
+        }
     }
 
     /// Tasks that process records in this process.

@@ -3,6 +3,7 @@
 
 use crate::commit::Commit;
 use crate::output::{ClientOutput, OutputMap};
+use crate::positions::Positions;
 use crate::state_dir::StateDir;
 use crate::task_slot::{Stage, TaskSlot};
 use crate::view::Views;
@@ -62,6 +63,7 @@ pub struct Worker {
     pub(crate) budget: Arc<Budget>,
     pub(crate) state_dir: Arc<StateDir>,
     pub(crate) views: Views,
+    pub(crate) positions: Positions,
     pub(crate) repartition_topics: BTreeSet<String>,
     pub(crate) commit: Commit,
     /// Something was processed that no commit covers yet.
@@ -85,6 +87,7 @@ pub(crate) struct Process {
     pub(crate) budget: Arc<Budget>,
     pub(crate) state_dir: Arc<StateDir>,
     pub(crate) views: Views,
+    pub(crate) positions: Positions,
 }
 
 impl Process {
@@ -104,6 +107,7 @@ impl Process {
                 &settings.world,
             )?,
             views: Views::default(),
+            positions: Positions::default(),
         })
     }
 
@@ -186,6 +190,7 @@ impl Worker {
             budget: process.budget.clone(),
             state_dir: process.state_dir.clone(),
             views: process.views.clone(),
+            positions: process.positions.clone(),
             repartition_topics,
             commit: Commit::Idle,
             uncommitted: false,

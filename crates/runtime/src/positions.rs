@@ -1,0 +1,84 @@
+//! How far the tasks of this process have come: input positions whose effects are committed and visible in views.
+//! Not the group's committed offsets, which the log knows a moment before the stores do.
+//! Invariant: a position is told only after the stores of its task show everything before it.
+
+use crate::{Error, Result};
+use headwater_log::{
+    Client, CommittedOffset, Offset, OffsetSpec, Request, Response, TopicPartition, call,
+};
+use headwater_streams::Topology;
+use headwater_world::Clock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+/// How long one call to the log may take.
+const CALL_MS_MAX: u64 = 30_000;
+
+/// Positions by partition, shared by the workers of a process.
+#[derive(Clone, Default)]
+pub(crate) struct Positions(Arc<RwLock<BTreeMap<TopicPartition, Offset>>>);
+
+impl Positions {
+    pub(crate) fn advance<'a>(
+        &self,
+        positions: impl IntoIterator<Item = &'a (TopicPartition, CommittedOffset)>,
+    ) {
+        let mut known = self
+            .0
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (partition, at) in positions {
+            known.insert(partition.clone(), at.offset);
+        }
+    }
+
+    pub(crate) fn get(&self) -> BTreeMap<TopicPartition, Offset> {
+        self.0
+            .read()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone()
+    }
+}
+
+/// One past the last record of each non-empty partition that the topology reads; `None` while a topic is missing.
+pub(crate) fn ends(
+    client: &mut dyn Client,
+    clock: &dyn Clock,
+    topology: &Topology,
+) -> Result<Option<BTreeMap<TopicPartition, Offset>>> {
+    let names: Vec<String> = topology
+        .source_topics()
+        .iter()
+        .map(|topic| topic.to_string())
+        .collect();
+    let count = names.len();
+    let topics = match call(
+        client,
+        clock,
+        Request::DescribeTopics(Some(names)),
+        CALL_MS_MAX,
+    )? {
+        Response::Topics(topics) if topics.len() == count => topics,
+        _ => return Ok(None),
+    };
+    let partitions: Vec<TopicPartition> = topics
+        .iter()
+        .flat_map(|topic| (0..topic.partitions).map(|p| TopicPartition::new(topic.name.clone(), p)))
+        .collect();
+    let specs = [OffsetSpec::Start, OffsetSpec::Stable]
+        .into_iter()
+        .flat_map(|spec| partitions.iter().map(move |at| (at.clone(), spec)))
+        .collect();
+    let Response::Offsets(offsets) = call(client, clock, Request::Offsets(specs), CALL_MS_MAX)?
+    else {
+        return Err(Error::Config(
+            "the log answered something else than offsets".into(),
+        ));
+    };
+    let (starts, ends) = offsets.split_at(partitions.len());
+    let nonempty = ends
+        .iter()
+        .zip(starts)
+        .filter(|((_, end), (_, start))| end > start);
+    Ok(Some(nonempty.map(|(end, _)| end.clone()).collect()))
+}
