@@ -40,12 +40,21 @@ impl Positions {
     }
 }
 
-/// One past the last record of each non-empty partition that the topology reads; `None` while a topic is missing.
-pub(crate) fn ends(
+/// What there is to do for a topology.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Demand {
+    /// How many tasks it has.
+    pub(crate) tasks: usize,
+    /// One past the last record of each partition it reads that is not empty.
+    pub(crate) ends: BTreeMap<TopicPartition, Offset>,
+}
+
+/// Asks the log what there is to do; `None` while a topic is missing.
+pub(crate) fn demand(
     client: &mut dyn Client,
     clock: &dyn Clock,
     topology: &Topology,
-) -> Result<Option<BTreeMap<TopicPartition, Offset>>> {
+) -> Result<Option<Demand>> {
     let names: Vec<String> = topology
         .source_topics()
         .iter()
@@ -61,6 +70,16 @@ pub(crate) fn ends(
         Response::Topics(topics) if topics.len() == count => topics,
         _ => return Ok(None),
     };
+    let count_of = |name: &str| {
+        let topic = topics.iter().find(|topic| &*topic.name == name);
+        topic.map_or(0, |topic| topic.partitions as usize)
+    };
+    let tasks = topology.subtopologies().iter().map(|part| {
+        let topics = part.source_topics.iter();
+        let counts = topics.map(|topic| count_of(&topology.source_topics()[*topic as usize]));
+        counts.max().unwrap_or(0)
+    });
+    let tasks = tasks.sum();
     let partitions: Vec<TopicPartition> = topics
         .iter()
         .flat_map(|topic| (0..topic.partitions).map(|p| TopicPartition::new(topic.name.clone(), p)))
@@ -80,5 +99,6 @@ pub(crate) fn ends(
         .iter()
         .zip(starts)
         .filter(|((_, end), (_, start))| end > start);
-    Ok(Some(nonempty.map(|(end, _)| end.clone()).collect()))
+    let ends = nonempty.map(|(end, _)| end.clone()).collect();
+    Ok(Some(Demand { tasks, ends }))
 }

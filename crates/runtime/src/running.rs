@@ -1,7 +1,7 @@
 //! A running application: worker threads around [`Worker::step`], their end, and what can be asked of them.
 //! Not a scheduler. Invariant: when one worker ends by an error, all end, and the first error is kept.
 
-use crate::positions::{Positions, ends};
+use crate::positions::{Positions, demand};
 use crate::source_writer::thread_waker;
 use crate::view::{View, Views};
 use crate::worker::{Process, Worker};
@@ -191,14 +191,15 @@ impl Running {
         let mut client = self.log.client(ClientOptions::default())?;
         let mut seen = None;
         loop {
-            let ends = ends(&mut *client, &*clock, &self.topology)?;
+            let demand = demand(&mut *client, &*clock, &self.topology)?;
             let positions = self.positions.get();
-            let reached = ends.as_ref().is_some_and(|ends| {
-                let mut ends = ends.iter();
-                ends.all(|(partition, end)| positions.get(partition).is_some_and(|at| at >= end))
+            let reached = demand.as_ref().is_some_and(|demand| {
+                let mut ends = demand.ends.iter();
+                self.running_tasks() >= demand.tasks
+                    && ends.all(|(partition, end)| positions.get(partition) >= Some(end))
             });
             // Twice with the same ends: what the last commits wrote to repartition topics is in the second look.
-            if reached && ends == seen {
+            if reached && demand == seen {
                 return Ok(());
             }
             if self.failed() {
@@ -216,7 +217,7 @@ impl Running {
             if !reached {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
-            seen = ends.filter(|_| reached);
+            seen = demand.filter(|_| reached);
         }
     }
 

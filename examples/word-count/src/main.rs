@@ -6,21 +6,17 @@
     reason = "a program at the rim: it reads a file and waits"
 )]
 
-mod caught_up;
 mod lines;
 
 use anyhow::{Context, bail};
-use caught_up::CaughtUp;
 use clap::Parser;
 use headwater::prelude::*;
-use std::{
-    cmp::Reverse, path::PathBuf, process::ExitCode, sync::Arc, thread::sleep, time::Duration,
-};
+use std::{cmp::Reverse, path::PathBuf, process::ExitCode, time::Duration};
 
 /// Words printed.
 const WORDS_MAX: usize = 20;
-/// Time between two looks at how far the count is.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// Time between two looks at whether the program is to stop.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the worker may take to commit and close at the end.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
@@ -64,15 +60,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let log = EmbeddedLog::open(&args.data)
         .with_context(|| format!("cannot open the log in {}", args.data.display()))?;
     lines::append(&log, &args.file)?;
-    let caught_up = Arc::new(CaughtUp::new(&log)?);
-    let settings = Settings {
-        listener: caught_up.clone(),
-        ..Settings::default()
-    };
-    let running = headwater::start_with(word_count()?, &log, settings)?;
-    while !caught_up.is_reached(&log, &running)? && !running.failed() && !stop() {
-        sleep(LOOK_INTERVAL);
-    }
+    let running = headwater::start(word_count()?, &log)?;
+    while running.caught_up(LOOK_INTERVAL).is_err() && !running.failed() && !stop() {}
     let counts = running.view::<String, u64>("word-counts")?.all();
     running.stop(STOP_MAX)?;
     if stop() {
