@@ -24,23 +24,28 @@ fn encode(log_id: u64, sequence: u64) -> [u8; LEN] {
     bytes
 }
 
-/// Refuses a journal that ends before an entry that was acknowledged.
-pub(super) fn check(
-    disk: &dyn Disk,
-    dir: &Path,
-    options: &EmbeddedOptions,
-    log_id: u64,
-    last: u64,
-    end: (PathBuf, u64),
-    warnings: &Warnings,
-) -> Result<()> {
+/// The entry that was acknowledged last; 0 where the hint is missing or torn, which says nothing: it is never synced.
+pub(super) fn read(disk: &dyn Disk, dir: &Path, log_id: u64) -> u64 {
     let mut bytes = [0; LEN];
     let read = disk
         .open(&dir.join(FILE), OpenMode::Read)
         .and_then(|file| file.read_exact_at(&mut bytes, 0));
     let sequence = u64::from_be_bytes(bytes[8..16].try_into().unwrap_or_default());
-    // A missing or torn hint says nothing: it is never synced.
-    if read.is_err() || bytes != encode(log_id, sequence) || sequence <= last {
+    match read.is_ok() && bytes == encode(log_id, sequence) {
+        true => sequence,
+        false => 0,
+    }
+}
+
+/// Refuses a journal that ends before an entry that was acknowledged.
+pub(super) fn check(
+    sequence: u64,
+    options: &EmbeddedOptions,
+    last: u64,
+    end: (PathBuf, u64),
+    warnings: &Warnings,
+) -> Result<()> {
+    if sequence <= last {
         return Ok(());
     }
     let (path, position) = end;

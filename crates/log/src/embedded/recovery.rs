@@ -53,21 +53,15 @@ pub(super) fn recover(
         disk.sync_dir(dir)
             .map_err(|error| Error::io(dir, "sync the log directory", &error))?;
     }
-    let warnings = Arc::new(Warnings::default());
+    let warnings = Arc::new(Warnings::new(read_only));
+    // Before the journal: beside the owner, a hint read after it may name entries that came since.
+    let acknowledged = hint::read(&**disk, dir, snapshot.log_id);
     let scan = scan(&**disk, dir, &snapshot)?;
     let end = match scan.files.last() {
         Some(file) => (file.path.clone(), file.end),
         None => (dir.join(JOURNAL_DIR), 0),
     };
-    hint::check(
-        &**disk,
-        dir,
-        options,
-        snapshot.log_id,
-        scan.last,
-        end,
-        &warnings,
-    )?;
+    hint::check(acknowledged, options, scan.last, end, &warnings)?;
     let files = Files::new(Arc::clone(disk), options.open_files_max);
     let mut state = State::new(files, options.clone(), dir.join(TOPICS_DIR));
     state.dying.clone_from(&scan.dying);

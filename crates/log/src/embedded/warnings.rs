@@ -6,18 +6,31 @@ use std::sync::Mutex;
 
 /// Things a person should know, on stderr and kept.
 #[derive(Default)]
-pub(super) struct Warnings(Mutex<Vec<String>>);
+pub(super) struct Warnings {
+    kept: Mutex<Vec<String>>,
+    /// Not on stderr: beside its owner a log ends with a torn entry whenever that one writes.
+    quiet: bool,
+}
 
 impl Warnings {
+    pub(super) fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn add(&self, message: String) {
-        eprintln!("headwater: {message}");
-        let mut kept = lock(&self.0);
+        if !self.quiet {
+            eprintln!("headwater: {message}");
+        }
+        let mut kept = lock(&self.kept);
         if kept.len() < WARNINGS_MAX {
             kept.push(message);
         }
     }
 
     pub(super) fn all(&self) -> Vec<String> {
-        lock(&self.0).clone()
+        lock(&self.kept).clone()
     }
 }
