@@ -127,7 +127,9 @@ fn crank(worker: &mut Worker, shared: &Shared) -> Result<()> {
         if shared.stop.load(Ordering::Acquire) {
             worker.stop();
         }
-        let step = worker.step()?;
+        let step = worker.step().inspect_err(|_| {
+            shared.running_tasks.fetch_sub(tasks, Ordering::AcqRel);
+        })?;
         shared
             .records
             .fetch_add(step.records as u64, Ordering::Relaxed);
