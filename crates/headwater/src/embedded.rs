@@ -3,8 +3,8 @@
 
 use crate::Result;
 use headwater_log::{
-    Client, ClientOptions, Log, NewTopic, Request, TopicConfig, TopicInfo, call,
-    call_deadline_default_ms,
+    Client, ClientOptions, Log, NewTopic, Offset, OffsetSpec, Request, Response, TopicConfig,
+    TopicInfo, TopicPartition, call, call_deadline_default_ms,
     embedded::{PartitionFiles, VerifyReport},
 };
 use headwater_runtime::{Settings, SourceWriter};
@@ -21,9 +21,6 @@ pub struct EmbeddedLog {
     world: World,
     dir: PathBuf,
 }
-
-/// Fills topics from a source that is no topic; see [`SourceWriter`].
-pub type TopicLoader = SourceWriter;
 
 impl EmbeddedLog {
     /// Opens the log in `dir`, or founds one there.
@@ -98,6 +95,41 @@ impl EmbeddedLog {
             Ok(_) | Err(headwater_log::Error::TopicExists(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Where each partition of `topic` ends: one past its last record.
+    pub fn end_offsets(&self, topic: &str) -> Result<Vec<(TopicPartition, Offset)>> {
+        let mut client = self.client(ClientOptions::default())?;
+        let partitions = client
+            .partitions(topic)
+            .ok_or_else(|| headwater_log::Error::UnknownTopic(topic.into()))?;
+        let specs = (0..partitions)
+            .map(|partition| (TopicPartition::new(topic, partition), OffsetSpec::Stable))
+            .collect();
+        let deadline_ms = call_deadline_default_ms();
+        let request = Request::Offsets(specs);
+        match call(&mut *client, &*self.world.clock, request, deadline_ms)? {
+            Response::Offsets(offsets) => Ok(offsets),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The positions that `application` has committed, in every partition it ever read.
+    pub fn committed_offsets(&self, application: &str) -> Result<Vec<(TopicPartition, Offset)>> {
+        let mut client = self.client(ClientOptions::default())?;
+        let request = Request::CommittedOffsets {
+            group: application.into(),
+            partitions: None,
+        };
+        let deadline_ms = call_deadline_default_ms();
+        let committed = match call(&mut *client, &*self.world.clock, request, deadline_ms)? {
+            Response::Committed(committed) => committed,
+            _ => Vec::new(),
+        };
+        Ok(committed
+            .into_iter()
+            .map(|(partition, at)| (partition, at.offset))
+            .collect())
     }
 
     /// A writer that brings `source` (a file, a feed) into topics, exactly once across crashes.

@@ -25,7 +25,7 @@ mod into_log;
 mod signal;
 
 pub use app::App;
-pub use embedded::{EmbeddedLog, TopicLoader};
+pub use embedded::EmbeddedLog;
 pub use error::{Error, Result};
 pub use headwater_log as log;
 pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};

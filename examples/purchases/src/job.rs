@@ -8,16 +8,16 @@ use crate::phases::Phases;
 use crate::progress::Progress;
 use crate::summary::{Outcome, Run, Summary};
 use crate::topology::{APPLICATION, LOYALTY, PURCHASES, topology};
-use crate::watch::{Ear, Watch};
+use crate::watch::Ear;
 use anyhow::{Context, Result};
-use headwater::{EmbeddedLog, Running, Settings};
+use headwater::{EmbeddedLog, Running, Settings, TopicPartition, log::Offset};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
 /// Time between two looks at how far the job is.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
 /// How long the workers may take to commit and close at the end.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
@@ -36,7 +36,6 @@ pub(crate) fn run(args: &Args) -> Result<Option<Outcome>> {
         return Ok(None);
     }
     let ear = Ear::new(APPLICATION, phases.clone());
-    let mut watch = Watch::new(&log, APPLICATION, ear.clone())?;
     let settings = Settings {
         commit_interval_ms: args.commit_interval_ms,
         checkpoint_interval_ms: args.checkpoint_interval_ms,
@@ -46,12 +45,16 @@ pub(crate) fn run(args: &Args) -> Result<Option<Outcome>> {
         ..Settings::default()
     };
     let process_begin = Instant::now();
-    let before = watch.processed(&[PURCHASES]);
+    let before = log.committed_offsets(APPLICATION)?;
     let running = headwater::start_with(topology()?, &log, settings)?;
-    let finished = process(&running, &mut watch, &ear, &phases, stop);
+    let total =
+        sum(&log.end_offsets(PURCHASES)?, PURCHASES) + sum(&log.end_offsets(LOYALTY)?, LOYALTY);
+    let known = sum(&before, PURCHASES) + sum(&before, LOYALTY);
+    let progress = Progress::new("processing", total.saturating_sub(known));
+    let finished = process(&running, progress, known, &ear, &phases, stop);
     let process_time = process_begin.elapsed();
     let summary = match finished {
-        Ok(true) => Some(Summary::read(&running, &mut watch)),
+        Ok(true) => Some(Summary::read(&running, &log)),
         Ok(false) => None,
         Err(error) => {
             // What the worker failed by says more than what was seen of it.
@@ -59,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<Option<Outcome>> {
             return Err(error);
         }
     };
-    let processed = watch.processed(&[PURCHASES]) - before;
+    let processed = sum(&positions_of(&running), PURCHASES).saturating_sub(sum(&before, PURCHASES));
     let (records, commits) = (running.records(), running.commits());
     running.stop(STOP_MAX)?;
     let Some(summary) = summary.transpose()? else {
@@ -81,19 +84,15 @@ pub(crate) fn run(args: &Args) -> Result<Option<Outcome>> {
     Ok(Some(Outcome { summary, run }))
 }
 
-/// Waits until everything is processed; false when asked to stop first.
+/// Waits until everything is processed; false when asked to stop first. `known` records were processed in earlier runs.
 fn process(
     running: &Running,
-    watch: &mut Watch,
+    progress: Progress,
+    known: u64,
     ear: &Ear,
     phases: &Phases,
     stop: fn() -> bool,
 ) -> Result<bool> {
-    let topics = [PURCHASES, LOYALTY];
-    let ends = watch.ends(&topics)?.unwrap_or_default();
-    let before = watch.processed(&topics);
-    let total: i64 = ends.iter().map(|(_, end)| *end).sum();
-    let progress = Progress::new("processing", (total as u64).saturating_sub(before));
     let mut entered = false;
     loop {
         for notice in ear.notices() {
@@ -106,12 +105,25 @@ fn process(
         if running.failed() {
             anyhow::bail!("a worker failed");
         }
-        let done = watch.is_done(running)?;
-        progress.at(watch.processed(&topics) - before);
+        let done = running.caught_up(LOOK_INTERVAL).is_ok();
+        let positions = positions_of(running);
+        let processed = sum(&positions, PURCHASES) + sum(&positions, LOYALTY);
+        progress.at(processed.saturating_sub(known));
         if done || stop() {
             progress.done();
             return Ok(done);
         }
-        std::thread::sleep(LOOK_INTERVAL);
     }
+}
+
+/// Sum of the offsets in partitions of `topic`: records before them, since nothing is deleted.
+fn sum<'a>(offsets: impl IntoIterator<Item = &'a (TopicPartition, Offset)>, topic: &str) -> u64 {
+    let of_topic = offsets
+        .into_iter()
+        .filter(|(partition, _)| &*partition.topic == topic);
+    of_topic.map(|(_, offset)| *offset as u64).sum()
+}
+
+fn positions_of(running: &Running) -> Vec<(TopicPartition, Offset)> {
+    running.positions().into_iter().collect()
 }

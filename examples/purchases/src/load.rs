@@ -6,7 +6,7 @@ use crate::phases::Phases;
 use crate::progress::Progress;
 use crate::topology::{APPLICATION, ENRICHED, LOYALTY, PARTITIONS, PURCHASES};
 use anyhow::Result;
-use headwater::{EmbeddedLog, TopicLoader, log::Fate};
+use headwater::{EmbeddedLog, SourceWriter, log::Fate};
 
 /// Records in one commit: a few milliseconds of work to lose, and a sync of the disk for each so many.
 const COMMIT_RECORDS: u64 = 5_000;
@@ -52,7 +52,7 @@ pub(crate) fn load(
     Ok(writer.position() - begin)
 }
 
-fn append(writer: &mut TopicLoader, entry: Entry) -> Result<()> {
+fn append(writer: &mut SourceWriter, entry: Entry) -> Result<()> {
     match entry {
         Entry::Card {
             customer,

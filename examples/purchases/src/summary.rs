@@ -4,9 +4,8 @@
 use crate::date::Date;
 use crate::model::{BEST_MAX, Best, Customer, Sales};
 use crate::topology::{CUSTOMERS, ENRICHED, LEVELS, MONTHS, SHOP, TOP, WEEKS};
-use crate::watch::Watch;
 use anyhow::{Context, Result};
-use headwater::{Running, Windowed};
+use headwater::{EmbeddedLog, Running, Windowed};
 use serde::Serialize;
 
 /// All that is printed.
@@ -80,7 +79,7 @@ pub(crate) struct Run {
 
 impl Summary {
     /// Reads the stores of `running`.
-    pub(crate) fn read(running: &Running, watch: &mut Watch) -> Result<Self> {
+    pub(crate) fn read(running: &Running, log: &EmbeddedLog) -> Result<Self> {
         let customers = running.view::<String, Customer>(CUSTOMERS)?;
         let mut total = Customer::default();
         let mut number = 0;
@@ -103,7 +102,7 @@ impl Summary {
                 cents: rank.cents,
             });
         }
-        let ends = watch.ends(&[ENRICHED])?.unwrap_or_default();
+        let ends = log.end_offsets(ENRICHED)?;
         Ok(Self {
             purchases: total.orders,
             customers: number,

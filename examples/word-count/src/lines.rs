@@ -2,7 +2,7 @@
 //! Invariant: the position is the number of bytes read, and commits with the lines up to it.
 
 use anyhow::{Context, Result, bail, ensure};
-use headwater::{EmbeddedLog, TopicLoader};
+use headwater::{EmbeddedLog, SourceWriter};
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
 /// Partitions of "lines" and "counts".
@@ -42,7 +42,7 @@ pub(crate) fn append(log: &EmbeddedLog, file: &Path) -> Result<()> {
 }
 
 fn append_chunk(
-    writer: &mut TopicLoader,
+    writer: &mut SourceWriter,
     name: &String,
     lines: &[&str],
     timestamp: i64,
