@@ -54,9 +54,9 @@ impl Worker {
             let Some(slot) = self.tasks.get_mut(&id) else {
                 return Ok(());
             };
-            let inputs = slot.inputs(&self.topology);
+            let inputs = slot.inputs.len();
             for (index, (partition, offset)) in offsets.into_iter().enumerate() {
-                if index < inputs.len() {
+                if index < inputs {
                     slot.starts.insert(partition, offset);
                 } else {
                     // Start, then end, of each changelog.
@@ -70,7 +70,7 @@ impl Worker {
         let Some(slot) = self.tasks.get_mut(&id) else {
             return Ok(());
         };
-        if let Some(request) = slot.answered(&self.topology, response)? {
+        if let Some(request) = slot.answered(response) {
             let is_topics = matches!(request, Request::DescribeTopics(_));
             let ticket = self.client.submit(request);
             slot.stage = if is_topics {
@@ -94,7 +94,9 @@ impl Worker {
                         slot.revoked = !wanted.contains(&slot.id);
                     }
                     for id in wanted {
-                        self.tasks.entry(id).or_insert_with(|| TaskSlot::new(id));
+                        self.tasks
+                            .entry(id)
+                            .or_insert_with(|| TaskSlot::new(id, &self.topology));
                     }
                     self.close_revoked()?;
                 }
@@ -126,7 +128,7 @@ impl Worker {
                 slot.dir = self.state_dir.take(slot.id);
             }
             if slot.dir.is_some() {
-                let partitions = Some(slot.inputs(&self.topology));
+                let partitions = Some(slot.inputs.clone());
                 let ticket = self.client.submit(Request::CommittedOffsets {
                     group: self.group.clone(),
                     partitions,

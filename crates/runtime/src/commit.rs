@@ -24,12 +24,14 @@ use std::time::Duration;
 const SETTLE_WAIT_MS: u64 = 20;
 const SETTLE_WAIT_MS_MAX: u64 = 2_000;
 
+/// Input positions that moved.
+type Moved = Vec<(TopicPartition, CommittedOffset)>;
+
 pub(crate) enum Commit {
     Idle,
     Pending {
         ticket: Ticket,
-        tasks: Vec<TaskId>,
-        positions: Vec<(TopicPartition, CommittedOffset)>,
+        tasks: Vec<(TaskId, Moved)>,
     },
     Settling {
         ticket: Ticket,
@@ -80,7 +82,6 @@ impl Worker {
 
     fn begin_commit(&mut self) -> Result<()> {
         let mut tasks = Vec::new();
-        let mut positions = Vec::new();
         for slot in self.tasks.values_mut() {
             let Stage::Running(task) = &mut slot.stage else {
                 continue;
@@ -91,28 +92,22 @@ impl Worker {
             };
             task.flush(&mut self.cache, &mut output)?;
             task.seal()?;
-            tasks.push(slot.id);
-            positions.extend(task.offsets().filter(|(partition, offset)| {
-                !slot
-                    .committed
-                    .iter()
-                    .any(|(known, at)| known == partition && at.offset == offset.offset)
-            }));
+            let has_moved = |(partition, offset): &(TopicPartition, CommittedOffset)| {
+                let mut known = slot.committed.iter();
+                !known.any(|(known, at)| known == partition && at.offset == offset.offset)
+            };
+            tasks.push((slot.id, task.offsets().filter(has_moved).collect::<Moved>()));
         }
         self.output.rotate();
         let request = CommitRequest {
             group: Some(self.group.clone()),
             member: Some((self.member.clone(), self.epoch)),
-            offsets: positions.clone(),
+            offsets: tasks.iter().flat_map(|(_, moved)| moved).cloned().collect(),
         };
         let ticket = self.client.submit(Request::Commit(request));
         self.uncommitted = false;
         self.committed_at = self.settings.world.clock.elapsed();
-        self.commit = Commit::Pending {
-            ticket,
-            tasks,
-            positions,
-        };
+        self.commit = Commit::Pending { ticket, tasks };
         Ok(())
     }
 
@@ -126,10 +121,9 @@ impl Worker {
             Commit::Pending {
                 ticket: mine,
                 tasks,
-                positions,
             } if mine == ticket => match result {
-                Ok(Response::Receipt(receipt)) => self.committed(tasks, positions, receipt)?,
-                Ok(_) => self.committed(tasks, positions, &Receipt::default())?,
+                Ok(Response::Receipt(receipt)) => self.committed(tasks, receipt)?,
+                Ok(_) => self.committed(tasks, &Receipt::default())?,
                 Err(error) => self.commit_failed(error)?,
             },
             Commit::Settling {
@@ -150,8 +144,7 @@ impl Worker {
                         attempt: attempt + 1,
                     };
                 }
-                Err(error) if error.fate() == Fate::Fence => self.fenced(&error.to_string())?,
-                Err(error) => return Err(error.clone().into()),
+                Err(error) => self.commit_failed(error)?,
             },
             other => {
                 self.commit = other;
@@ -161,24 +154,21 @@ impl Worker {
         Ok(true)
     }
 
-    fn committed(
-        &mut self,
-        tasks: Vec<TaskId>,
-        positions: Vec<(TopicPartition, CommittedOffset)>,
-        receipt: &Receipt,
-    ) -> Result<()> {
+    fn committed(&mut self, tasks: Vec<(TaskId, Moved)>, receipt: &Receipt) -> Result<()> {
         let ends: BTreeMap<&TopicPartition, i64> = receipt
             .ends
             .iter()
             .map(|(partition, end)| (partition, *end))
             .collect();
-        for id in tasks {
+        let mut positions = Moved::new();
+        for (id, moved) in tasks {
+            positions.extend(moved.iter().cloned());
             let Some(slot) = self.tasks.get_mut(&id) else {
                 continue;
             };
-            let changelogs = slot.changelogs(&self.topology);
             let TaskSlot {
                 stage: Stage::Running(task),
+                changelogs,
                 committed,
                 ..
             } = slot
@@ -192,15 +182,8 @@ impl Worker {
                     .map(|(_, partition)| partition);
                 store.commit(changelog.and_then(|partition| ends.get(partition)).copied())?;
             }
-            for (partition, offset) in &positions {
-                match committed.iter_mut().find(|(known, _)| known == partition) {
-                    Some((_, known)) => known.clone_from(offset),
-                    None if partition.partition == id.partition => {
-                        committed.push((partition.clone(), offset.clone()))
-                    }
-                    None => {}
-                }
-            }
+            committed.retain(|(known, _)| moved.iter().all(|(partition, _)| partition != known));
+            committed.extend(moved);
         }
         self.commits += 1;
         self.positions.advance(&positions);
@@ -232,7 +215,7 @@ impl Worker {
         }
     }
 
-    /// The one place where the fate of a failed commit, or of failed processing, is acted on.
+    /// The one place where the fate of an error is acted on: of a failed commit, its settling, or failed processing.
     pub(crate) fn commit_failed(&mut self, error: &LogError) -> Result<()> {
         match error.fate() {
             Fate::Fatal => Err(error.clone().into()),

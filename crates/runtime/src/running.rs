@@ -8,7 +8,6 @@ use crate::worker::{Process, Worker};
 use crate::{Error, Result, Settings};
 use headwater_log::{ClientOptions, Log, Offset, Request, TopicPartition};
 use headwater_streams::Topology;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -181,8 +180,8 @@ impl Running {
     }
 
     /// The next record of each input that views do not show yet, for the tasks of this process.
-    pub fn positions(&self) -> BTreeMap<TopicPartition, Offset> {
-        self.positions.get()
+    pub fn positions(&self) -> Vec<(TopicPartition, Offset)> {
+        self.positions.get().into_iter().collect()
     }
 
     /// Waits until views show everything the log holds for this topology, and what followed from it, or until `deadline`

@@ -8,8 +8,8 @@
 //!    +------------------- reopened after a failed commit --------+
 //! ```
 
+use crate::restore::StoreRestore;
 use crate::state_dir::TaskDir;
-use crate::{Result, restore::StoreRestore};
 use headwater_log::{
     CommittedOffset, Offset, OffsetSpec, Request, Response, Slot, TaskId, Ticket, TopicId,
     TopicPartition,
@@ -49,6 +49,10 @@ impl Stage {
 
 pub(crate) struct TaskSlot {
     pub(crate) id: TaskId,
+    /// The partitions its sources read.
+    pub(crate) inputs: Vec<TopicPartition>,
+    /// Its stores that have a changelog: number in the topology and changelog partition.
+    pub(crate) changelogs: Vec<(usize, TopicPartition)>,
     pub(crate) stage: Stage,
     pub(crate) dir: Option<TaskDir>,
     /// Stores that survived an aborted commit.
@@ -67,9 +71,22 @@ pub(crate) struct TaskSlot {
 }
 
 impl TaskSlot {
-    pub(crate) fn new(id: TaskId) -> Self {
+    pub(crate) fn new(id: TaskId, topology: &Topology) -> Self {
+        let part = topology.subtopology(id.subtopology);
+        let sources = part.map_or(&[][..], |part| &part.source_topics);
+        let stores = part.map_or(&[][..], |part| &part.stores);
+        let topics = topology.source_topics();
+        let changelog = |number: &usize| {
+            let topic = topology.store(*number)?.changelog?;
+            Some((*number, TopicPartition::new(topic, id.partition)))
+        };
         Self {
             id,
+            inputs: sources
+                .iter()
+                .map(|topic| TopicPartition::new(topics[*topic as usize].clone(), id.partition))
+                .collect(),
+            changelogs: stores.iter().filter_map(changelog).collect(),
             stage: Stage::Waiting,
             dir: None,
             kept: Vec::new(),
@@ -83,76 +100,32 @@ impl TaskSlot {
         }
     }
 
-    /// The partitions its sources read.
-    pub(crate) fn inputs(&self, topology: &Topology) -> Vec<TopicPartition> {
-        let sources = topology
-            .subtopology(self.id.subtopology)
-            .map(|part| part.source_topics.clone())
-            .unwrap_or_default();
-        sources
-            .into_iter()
-            .map(|topic| {
-                TopicPartition::new(
-                    topology.source_topics()[topic as usize].clone(),
-                    self.id.partition,
-                )
-            })
-            .collect()
-    }
-
-    /// Its stores that have a changelog: number in the topology and changelog partition.
-    pub(crate) fn changelogs(&self, topology: &Topology) -> Vec<(usize, TopicPartition)> {
-        let stores = topology
-            .subtopology(self.id.subtopology)
-            .map(|part| part.stores.clone())
-            .unwrap_or_default();
-        stores
-            .into_iter()
-            .filter_map(|number| Some((number, topology.store(number)?.changelog?)))
-            .map(|(number, topic)| (number, TopicPartition::new(topic, self.id.partition)))
-            .collect()
-    }
-
     pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
         matches!(self.stage, Stage::Committed(t) | Stage::Topics(t) | Stage::Ends(t) if t == ticket)
     }
 
     /// Takes the answer to what was asked and says what to ask next; `None` when all is known.
-    pub(crate) fn answered(
-        &mut self,
-        topology: &Topology,
-        response: Response,
-    ) -> Result<Option<Request>> {
+    pub(crate) fn answered(&mut self, response: Response) -> Option<Request> {
         match (&self.stage, response) {
             (Stage::Committed(_), Response::Committed(offsets)) => {
                 self.committed = offsets;
-                let topics = self
-                    .changelogs(topology)
-                    .into_iter()
-                    .map(|(_, partition)| partition.topic.to_string());
-                Ok(Some(Request::DescribeTopics(Some(topics.collect()))))
+                let topics = self.changelogs.iter();
+                let topics = topics.map(|(_, partition)| partition.topic.to_string());
+                Some(Request::DescribeTopics(Some(topics.collect())))
             }
             (Stage::Topics(_), Response::Topics(topics)) => {
                 self.topic_ids = topics
                     .into_iter()
                     .map(|topic| (topic.name.to_string(), topic.id))
                     .collect();
-                let inputs = self
-                    .inputs(topology)
-                    .into_iter()
-                    .map(|partition| (partition, OffsetSpec::Start));
-                let changelogs =
-                    self.changelogs(topology)
-                        .into_iter()
-                        .flat_map(|(_, partition)| {
-                            [
-                                (partition.clone(), OffsetSpec::Start),
-                                (partition, OffsetSpec::End),
-                            ]
-                        });
-                Ok(Some(Request::Offsets(inputs.chain(changelogs).collect())))
+                let inputs = self.inputs.iter().cloned();
+                let inputs = inputs.map(|partition| (partition, OffsetSpec::Start));
+                let changelogs = self.changelogs.iter().flat_map(|(_, partition)| {
+                    [OffsetSpec::Start, OffsetSpec::End].map(|spec| (partition.clone(), spec))
+                });
+                Some(Request::Offsets(inputs.chain(changelogs).collect()))
             }
-            _ => Ok(None),
+            _ => None,
         }
     }
 }

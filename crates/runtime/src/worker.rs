@@ -244,10 +244,10 @@ impl Worker {
         Ok(step)
     }
 
-    /// The one place where an error gets its fate: whatever was half done is taken back with the whole commit.
+    /// Whatever was half done when the error came is taken back with the whole commit; what is no error of the log stops.
     fn act_on(&mut self, error: Error) -> Result<()> {
         match error {
-            Error::Log(error) if error.fate() != Fate::Fatal => self.commit_failed(&error),
+            Error::Log(error) => self.commit_failed(&error),
             Error::Store(headwater_store::Error::Corrupt { path, message }) if self.doom(&path) => {
                 let message = format!("{} is damaged: {message}", path.display());
                 self.settings.listener.notice(&format!(
@@ -262,15 +262,15 @@ impl Worker {
     /// Marks the store that keeps `path` to be wiped when its task opens again; false when it has no changelog to come back from.
     fn doom(&mut self, path: &std::path::Path) -> bool {
         for slot in self.tasks.values_mut() {
-            for (number, _) in slot.changelogs(&self.topology) {
-                let name = self.topology.store(number).map(|info| info.name);
+            for (number, _) in &slot.changelogs {
+                let name = self.topology.store(*number).map(|info| info.name);
                 let dir = slot
                     .dir
                     .as_ref()
                     .zip(name)
                     .and_then(|(dir, name)| dir.store(&name));
                 if dir.is_some_and(|dir| path.starts_with(dir)) {
-                    self.doomed.insert((slot.id, number));
+                    self.doomed.insert((slot.id, *number));
                     if !matches!(slot.stage, Stage::Running(_)) {
                         slot.stage = Stage::Waiting;
                     }

@@ -50,8 +50,9 @@ impl<K, V> Record<K, V> {
         }
     }
 
-    /// The same record with another key and value.
-    pub fn with<K2, V2>(self, key: K2, value: Option<V2>) -> Record<K2, V2> {
+    /// The same record with another key.
+    pub fn with_key<K2>(self, key: K2) -> Record<K2, V> {
+        let value = self.value;
         Record {
             key,
             value,
@@ -59,6 +60,23 @@ impl<K, V> Record<K, V> {
             headers: self.headers,
             position: self.position,
         }
+    }
+
+    /// The same record with another value.
+    pub fn with_value<V2>(self, value: Option<V2>) -> Record<K, V2> {
+        let key = self.key;
+        Record {
+            key,
+            value,
+            timestamp: self.timestamp,
+            headers: self.headers,
+            position: self.position,
+        }
+    }
+
+    /// The same record with another key and value.
+    pub fn with<K2, V2>(self, key: K2, value: Option<V2>) -> Record<K2, V2> {
+        self.with_key(key).with_value(value)
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<Option<Outcome>> {
             return Err(error);
         }
     };
-    let processed = sum(&positions_of(&running), PURCHASES).saturating_sub(sum(&before, PURCHASES));
+    let processed = sum(&running.positions(), PURCHASES).saturating_sub(sum(&before, PURCHASES));
     let (records, commits) = (running.records(), running.commits());
     running.stop(STOP_MAX)?;
     let Some(summary) = summary.transpose()? else {
@@ -106,7 +106,7 @@ fn process(
             anyhow::bail!("a worker failed");
         }
         let done = running.caught_up(LOOK_INTERVAL).is_ok();
-        let positions = positions_of(running);
+        let positions = running.positions();
         let processed = sum(&positions, PURCHASES) + sum(&positions, LOYALTY);
         progress.at(processed.saturating_sub(known));
         if done || stop() {
@@ -122,8 +122,4 @@ fn sum<'a>(offsets: impl IntoIterator<Item = &'a (TopicPartition, Offset)>, topi
         .into_iter()
         .filter(|(partition, _)| &*partition.topic == topic);
     of_topic.map(|(_, offset)| *offset as u64).sum()
-}
-
-fn positions_of(running: &Running) -> Vec<(TopicPartition, Offset)> {
-    running.positions().into_iter().collect()
 }

@@ -71,25 +71,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
             "KSTREAM-MAPVALUES-",
             self.key_format(),
             self.rekeyed,
-            move |ctx, out, record| {
-                let value = record.value.map(|value| map(&record.key, value));
-                let Record {
-                    key,
-                    timestamp,
-                    headers,
-                    position,
-                    ..
-                } = record;
-                out.send(
-                    ctx,
-                    Record {
-                        key,
-                        value,
-                        timestamp,
-                        headers,
-                        position,
-                    },
-                )
+            move |ctx, out, mut record| {
+                let value = record.value.take().map(|value| map(&record.key, value));
+                out.send(ctx, record.with_value(value))
             },
         )
     }
@@ -214,23 +198,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
                     return Ok(());
                 };
                 let key = select(&record.key, value);
-                let Record {
-                    value,
-                    timestamp,
-                    headers,
-                    position,
-                    ..
-                } = record;
-                out.send(
-                    ctx,
-                    Record {
-                        key,
-                        value,
-                        timestamp,
-                        headers,
-                        position,
-                    },
-                )
+                out.send(ctx, record.with_key(key))
             },
         )
     }

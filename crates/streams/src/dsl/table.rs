@@ -4,10 +4,10 @@
 use super::app::{App, closure_wire, processor, store_formats, store_spec};
 use super::repartition::{NullKeys, through_repartition};
 use super::{KStream, Store};
+use crate::Change;
 use crate::format::Formats;
 use crate::operator::{Materialized, TableSource};
 use crate::task::{Wire, boxed};
-use crate::{Change, Record};
 use headwater_store::Layout;
 use std::marker::PhantomData;
 
@@ -32,24 +32,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KTable<'a, K, V> {
         let mut graph = self.app.graph.borrow_mut();
         let name = graph.number("KTABLE-TOSTREAM-");
         let formats = self.formats_in(&graph);
-        let wire = closure_wire::<K, Change<V>, K, V, _>(|ctx, out, record| {
-            let Record {
-                key,
-                value,
-                timestamp,
-                headers,
-                position,
-            } = record;
-            out.send(
-                ctx,
-                Record {
-                    key,
-                    value: value.and_then(|change| change.new),
-                    timestamp,
-                    headers,
-                    position,
-                },
-            )
+        let wire = closure_wire::<K, Change<V>, K, V, _>(|ctx, out, mut record| {
+            let value = record.value.take().and_then(|change| change.new);
+            out.send(ctx, record.with_value(value))
         });
         let node = graph.add(processor(name, vec![self.node], wire, formats));
         KStream {

@@ -49,22 +49,6 @@ where
             return Ok(());
         }
         let joined = (self.apply)(value, row.as_ref());
-        let Record {
-            key,
-            timestamp,
-            headers,
-            position,
-            ..
-        } = record;
-        self.outputs.send(
-            ctx,
-            Record {
-                key,
-                value: Some(joined),
-                timestamp,
-                headers,
-                position,
-            },
-        )
+        self.outputs.send(ctx, record.with_value(Some(joined)))
     }
 }
