@@ -53,6 +53,10 @@ impl Output for Batches {
         Ok(())
     }
 
+    fn partitions_of(&mut self, _: &str) -> headwater_streams::Result<u32> {
+        Ok(1)
+    }
+
     fn partitions(&mut self, _: u32) -> headwater_streams::Result<u32> {
         Ok(1)
     }

@@ -138,4 +138,9 @@ impl Output for ClientOutput<'_> {
         }
         Ok(target.slots.len() as u32)
     }
+
+    fn partitions_of(&mut self, topic: &str) -> Result<u32> {
+        let partitions = self.client.partitions(topic);
+        partitions.ok_or_else(|| headwater_log::Error::UnknownTopic(topic.to_owned()).into())
+    }
 }

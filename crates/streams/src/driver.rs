@@ -398,4 +398,8 @@ impl Output for Recorder {
     fn partitions(&mut self, _: u32) -> Result<u32> {
         Ok(1)
     }
+
+    fn partitions_of(&mut self, _: &str) -> Result<u32> {
+        Ok(1)
+    }
 }

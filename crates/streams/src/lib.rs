@@ -16,7 +16,7 @@ mod window;
 pub use driver::{TestDriver, TestRecord};
 pub use dsl::{
     App, BadData, Branches, JoinTable, KGroupedStream, KStream, KTable, KWindowedStream,
-    Repartitioned, Store, StoreHandle, StoreSet, Topic,
+    Repartitioned, Store, StoreHandle, StoreSet, TimestampArgs, Topic, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};
@@ -26,5 +26,5 @@ pub use task::{
     Counters, InputState, Output, Progress, Punctuation, PunctuationKind, Route, Task,
     decode_metadata, encode_metadata,
 };
-pub use topology::{StoreInfo, SubtopologyInfo, Topology};
+pub use topology::{OnError, Semantics, StoreInfo, SubtopologyInfo, Topology, TopologySettings};
 pub use window::{TimeWindows, Windowed, windowed};

@@ -13,9 +13,9 @@ pub use process::{Processor, ProcessorContext, StoreView};
 
 pub(crate) use aggregate::{Aggregate, TableSource};
 pub(crate) use join::TableJoin;
-pub(crate) use materialized::Materialized;
-pub(crate) use process::{ProcessorNode, Shared};
-pub(crate) use sink::{NullKeyFilter, Sink};
+pub(crate) use materialized::{Materialized, StoredRows};
+pub(crate) use process::ProcessorNode;
+pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};
 pub(crate) use source::Source;
 pub(crate) use window_aggregate::WindowAggregate;
 

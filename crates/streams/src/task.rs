@@ -3,11 +3,14 @@
 //! Invariant: a task's effects reach the world only through its [`Output`] and its stores' overlays.
 
 mod context;
+pub(crate) mod dead_letter;
 mod dirty;
+mod guard;
 mod input;
 mod metadata;
 mod output;
 mod punctuation;
+mod rows;
 mod run;
 mod state;
 mod wiring;
@@ -21,6 +24,9 @@ pub use state::Counters;
 
 pub(crate) use context::Context;
 pub(crate) use dirty::{Dirty, Update};
+pub(crate) use guard::{fail, panic_message};
+pub(crate) use metadata::Marks;
 pub(crate) use punctuation::{Punctuate, Schedule};
-pub(crate) use state::{Flush, StateStore, TaskState};
-pub(crate) use wiring::{Feed, FeedWire, Operator, Outputs, Receive, Wire, Wiring, boxed};
+pub(crate) use rows::{Row, Rows};
+pub(crate) use state::{BeforeCommit, Flush, StateStore, TaskState};
+pub(crate) use wiring::{Feed, FeedWire, Operator, Outputs, Receive, Scratch, Wire, Wiring, boxed};

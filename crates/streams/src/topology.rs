@@ -4,11 +4,16 @@
 mod describe;
 mod graph;
 mod java_order;
+mod order;
+mod settings;
 mod subtopology;
 
+pub use settings::{OnError, Semantics, TopologySettings};
 pub use subtopology::{StoreInfo, SubtopologyInfo};
 
-pub(crate) use graph::{Graph, Node, NodeKind, Repartition, StoreSpec, TopicName};
+pub(crate) use graph::{
+    Graph, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec, TableNode, TopicName,
+};
 
 use crate::format::{FormatOf, Formats};
 use crate::{Error, Result};
@@ -18,57 +23,69 @@ use std::{fmt, sync::Arc};
 /// What an application does, ready to run.
 pub struct Topology {
     application: String,
+    pub(crate) settings: TopologySettings,
     pub(crate) nodes: Vec<Node>,
     pub(crate) stores: Vec<StoreSpec>,
     repartitions: Vec<Repartition>,
     copartitions: Vec<Vec<usize>>,
     pub(crate) source_topics: Arc<[Arc<str>]>,
     output_topics: Vec<String>,
-    /// Source nodes: the number of their topic; sinks: the number of theirs.
-    node_topics: Vec<Option<u32>>,
+    /// Source nodes: the numbers of their topics; sinks: the number of theirs.
+    node_topics: Vec<Vec<u32>>,
     subtopologies: Vec<SubtopologyInfo>,
 }
 
 impl Topology {
-    pub(crate) fn new(application: String, mut graph: Graph) -> Result<Self> {
-        if let Some(problem) = graph.problems.drain(..).next() {
-            return Err(Error::Topology(format!(
-                "application '{application}': {problem}"
-            )));
+    pub(crate) fn new(
+        application: String,
+        settings: TopologySettings,
+        mut graph: Graph,
+    ) -> Result<Self> {
+        order::merge_sources(&mut graph);
+        order::relax_null_keys(&mut graph);
+        let order = order::written(&graph);
+        order::connect(&mut graph, &order);
+        check(&application, &settings, &graph, &order)?;
+        for store in &mut graph.stores {
+            store.in_memory.get_or_insert(settings.stores_in_memory);
         }
+        let prefix = settings.topic_prefix.clone();
+        let prefix = prefix.unwrap_or_else(|| application.clone());
         let mut source_topics: Vec<Arc<str>> = Vec::new();
         let mut output_topics: Vec<String> = Vec::new();
-        let mut node_topics = Vec::with_capacity(graph.nodes.len());
-        for node in &graph.nodes {
-            node_topics.push(match &node.kind {
-                NodeKind::Processor => None,
-                NodeKind::Source { topic, .. } => {
-                    let full: Arc<str> = topic.full(&application).into();
-                    if source_topics.contains(&full) {
-                        return Err(Error::Topology(format!(
-                            "application '{application}' reads topic '{full}' twice; read it once and use the stream twice"
-                        )));
+        let mut node_topics = vec![Vec::new(); graph.nodes.len()];
+        for index in &order {
+            match &graph.nodes[*index].kind {
+                NodeKind::Processor | NodeKind::Sink { topic: None, .. } => {}
+                NodeKind::Source { topics, .. } => {
+                    for topic in topics {
+                        let full: Arc<str> = topic.full(&prefix).into();
+                        if source_topics.contains(&full) {
+                            return Err(Error::Topology(format!(
+                                "application '{application}' reads topic '{full}' twice; read it once and use the stream twice"
+                            )));
+                        }
+                        node_topics[*index].push(source_topics.len() as u32);
+                        source_topics.push(full);
                     }
-                    source_topics.push(full);
-                    Some(source_topics.len() as u32 - 1)
                 }
-                NodeKind::Sink { topic } => {
-                    let full = topic.full(&application);
-                    Some(output_topics.iter().position(|known| *known == full).unwrap_or_else(|| {
+                NodeKind::Sink {
+                    topic: Some(topic), ..
+                } => {
+                    let full = topic.full(&prefix);
+                    let known = output_topics.iter().position(|known| *known == full);
+                    let number = known.unwrap_or_else(|| {
                         output_topics.push(full);
                         output_topics.len() - 1
-                    }) as u32)
+                    });
+                    node_topics[*index].push(number as u32);
                 }
-            });
+            }
         }
-        let subtopologies = subtopology::group(&graph.nodes, &node_topics);
-        if subtopologies.is_empty() {
-            return Err(Error::Topology(format!(
-                "application '{application}' reads no topic; begin with App::stream or App::table"
-            )));
-        }
+        let subtopologies = subtopology::group(&graph.nodes, &order, &node_topics);
         Ok(Self {
             application,
+            settings,
             nodes: graph.nodes,
             stores: graph.stores,
             repartitions: graph.repartitions,
@@ -109,14 +126,14 @@ impl Topology {
     pub fn stores(&self) -> impl Iterator<Item = StoreInfo> + '_ {
         self.stores
             .iter()
-            .map(|spec| StoreInfo::new(&self.application, spec))
+            .map(|spec| StoreInfo::new(self.topic_prefix(), spec))
     }
 
     /// A store by its number.
     pub fn store(&self, number: usize) -> Option<StoreInfo> {
         self.stores
             .get(number)
-            .map(|spec| StoreInfo::new(&self.application, spec))
+            .map(|spec| StoreInfo::new(self.topic_prefix(), spec))
     }
 
     /// The formats of a store, if it holds these types.
@@ -145,17 +162,74 @@ impl Topology {
         describe::describe(self)
     }
 
-    pub(crate) fn source_topic(&self, node: usize) -> u32 {
-        self.node_topics[node].unwrap_or(u32::MAX)
+    /// Its settings.
+    pub fn settings(&self) -> &TopologySettings {
+        &self.settings
     }
 
-    pub(crate) fn output_topic(&self, node: usize) -> u32 {
-        self.node_topics[node].unwrap_or(u32::MAX)
+    /// What stands in front of the names of internal topics: the application id unless a setting says otherwise.
+    pub fn topic_prefix(&self) -> &str {
+        self.settings
+            .topic_prefix
+            .as_deref()
+            .unwrap_or(&self.application)
     }
 
+    /// Numbers of the topics that a source reads, or of the one that a sink writes.
+    pub(crate) fn topics_of(&self, node: usize) -> &[u32] {
+        &self.node_topics[node]
+    }
+
+    pub(crate) fn output_topic(&self, node: usize) -> Option<u32> {
+        self.node_topics[node].first().copied()
+    }
+
+    pub(crate) fn sends_old(&self, node: usize) -> bool {
+        let table = self.nodes[node].table.as_ref();
+        table.is_some_and(|table| table.sends_old)
+    }
+
+    /// The topic of a store's changelog, whether or not it is written.
     pub(crate) fn changelog(&self, store: usize) -> String {
-        format!("{}-{}-changelog", self.application, self.stores[store].name)
+        self.stores[store].changelog(self.topic_prefix())
     }
+}
+
+/// What makes a topology impossible.
+fn check(
+    application: &str,
+    settings: &TopologySettings,
+    graph: &Graph,
+    order: &[usize],
+) -> Result<()> {
+    let refused =
+        |problem: &str| Error::Topology(format!("application '{application}': {problem}"));
+    if let Some(problem) = graph.problems.first() {
+        return Err(refused(problem));
+    }
+    let mut names = std::collections::BTreeSet::new();
+    for index in order {
+        let name = &graph.nodes[*index].name;
+        if !names.insert(name) {
+            return Err(refused(&format!(
+                "two operators are named '{name}'; give each its own name"
+            )));
+        }
+    }
+    if settings.explicit_names && !graph.generated.is_empty() {
+        return Err(refused(&format!(
+            "the names of {} are generated, which ensure.explicit.internal.resource.naming forbids; name the stores and the \
+             groups, joins and repartitions that need a topic",
+            graph.generated.join(", ")
+        )));
+    }
+    let reads = |index: &usize| matches!(graph.nodes[*index].kind, NodeKind::Source { .. });
+    if !order.iter().any(reads) {
+        return Err(refused(
+            "it reads no topic; begin with App::stream or App::table",
+        ));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Topology {

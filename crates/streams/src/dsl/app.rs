@@ -3,17 +3,20 @@
 
 use super::{KStream, KTable, Store, StoreHandle, Topic};
 use crate::format::{FormatOf, Formats};
-use crate::operator::{Materialized, Source, TableSource};
+use crate::operator::Source;
 use crate::task::{Feed, Operator, Outputs, Wire, Wiring, boxed};
-use crate::topology::{Graph, Node, NodeKind, StoreSpec, TopicName, Topology};
-use crate::{Change, Record, Result};
+use crate::topology::{
+    Graph, Node, NodeKind, Role, StoreSpec, TopicName, Topology, TopologySettings,
+};
+use crate::{Error, Record, Result};
 use headwater_store::Layout;
-use std::{any::Any, cell::RefCell, marker::PhantomData, sync::Arc};
+use std::{any::Any, cell::RefCell, marker::PhantomData, rc::Rc, sync::Arc};
 
 /// Builds a topology. Its name is the `application.id`.
 pub struct App {
     name: String,
     pub(crate) graph: RefCell<Graph>,
+    pub(crate) settings: RefCell<TopologySettings>,
 }
 
 impl App {
@@ -22,7 +25,24 @@ impl App {
         Self {
             name: name.into(),
             graph: RefCell::default(),
+            settings: RefCell::default(),
         }
+    }
+
+    /// Sets one of the topology's settings by Kafka's name, such as `topology.optimization`. An error for names that are not
+    /// a topology's: those are the runtime's.
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        if self.settings.borrow_mut().set(name, value)? {
+            return Ok(());
+        }
+        Err(Error::Topology(format!(
+            "'{name}' is no setting of a topology; give it to the runtime's configuration"
+        )))
+    }
+
+    /// Sets all of the topology's settings.
+    pub fn configure(&self, settings: TopologySettings) {
+        *self.settings.borrow_mut() = settings;
     }
 
     /// A stream of the records of `topic`, which must exist.
@@ -30,15 +50,19 @@ impl App {
         &self,
         topic: impl Into<Topic<K, V>>,
     ) -> KStream<'_, K, V> {
-        let topic = topic.into();
-        let name = self.graph.borrow_mut().number("KSTREAM-SOURCE-");
-        let node = self.add_source(name, topic, false);
-        KStream {
-            app: self,
-            node,
-            rekeyed: false,
-            types: PhantomData,
-        }
+        let mut topic = topic.into();
+        let name = {
+            let mut graph = self.graph.borrow_mut();
+            let given = topic.node.take().map(|name| graph.give_name(name));
+            graph.name("KSTREAM-SOURCE-", given)
+        };
+        let role = Role {
+            stream_source: true,
+            ..Role::default()
+        };
+        let group = self.graph.borrow_mut().add_group(role, &[]);
+        let node = self.add_source(group, name, topic, false);
+        KStream::at(self, node, false)
     }
 
     /// The records of `topic` as rows: each replaces the row of its key, a tombstone deletes it.
@@ -48,10 +72,7 @@ impl App {
         topic: impl Into<Topic<K, V>>,
     ) -> KTable<'_, K, V> {
         let topic = topic.into();
-        let store_name = self
-            .graph
-            .borrow_mut()
-            .number(&format!("{}-STATE-STORE-", topic.name));
+        let store_name = self.table_store_name(&topic);
         self.add_table(topic, Store::named(store_name), false)
     }
 
@@ -64,11 +85,7 @@ impl App {
         let mut store = store.into();
         let topic = topic.into();
         if store.name.is_none() {
-            store.name = Some(
-                self.graph
-                    .borrow_mut()
-                    .number(&format!("{}-STATE-STORE-", topic.name)),
-            );
+            store.name = Some(self.table_store_name(&topic));
         }
         self.add_table(topic, store, true)
     }
@@ -90,12 +107,21 @@ impl App {
 
     /// Ends building. The app is empty afterwards.
     pub fn build(&self) -> Result<Topology> {
-        Topology::new(self.name.clone(), self.graph.take())
+        let settings = self.settings.borrow().clone();
+        Topology::new(self.name.clone(), settings, self.graph.take())
+    }
+
+    fn table_store_name<K, V>(&self, topic: &Topic<K, V>) -> String {
+        let mut graph = self.graph.borrow_mut();
+        let topic = topic.names.first().map_or("", String::as_str);
+        let name = graph.number(&format!("{topic}-STATE-STORE-"));
+        graph.generated.push(name.clone());
+        name
     }
 
     fn add_table<K: Clone + 'static, V: Clone + 'static>(
         &self,
-        topic: Topic<K, V>,
+        mut topic: Topic<K, V>,
         store: Store<K, V>,
         materialize: bool,
     ) -> KTable<'_, K, V> {
@@ -104,35 +130,38 @@ impl App {
             value: topic.value.clone(),
         };
         let store = store.or_formats(topic.key.clone(), topic.value.clone());
-        let names = {
+        let role = Role {
+            versioned: Some(store.is_versioned()),
+            ..Role::default()
+        };
+        let (source_name, name, group) = {
             let mut graph = self.graph.borrow_mut();
+            let given = topic.node.take().map(|name| graph.give_name(name));
             (
-                graph.number("KSTREAM-SOURCE-"),
-                graph.number("KTABLE-SOURCE-"),
+                graph.suffixed("KSTREAM-SOURCE-", given, "-source"),
+                graph.name("KTABLE-SOURCE-", given),
+                graph.add_group(role, &[]),
             )
         };
-        let source = self.add_source(names.0, topic, true);
-        let spec = store_spec(self, &names.1, store, Layout::KeyValue);
-        let wire_formats = formats.clone();
-        let wire: Wire =
-            Box::new(move |wiring, node| wire_table_source::<K, V>(wiring, node, &wire_formats));
-        let mut node = processor(names.1, vec![source], wire, formats);
-        node.lazy_store = Some(spec);
+        let mut spec = store_spec(self, &name, store, Layout::KeyValue);
+        if self.settings.borrow().reuse_source_topics && spec.logged {
+            spec.changelog_topic = topic.names.first().cloned();
+        }
+        let source = self.add_source(group, source_name, topic, true);
+        let node = super::table::table_source_node(name, source, formats, spec);
         let mut graph = self.graph.borrow_mut();
-        let node = graph.add(node);
+        let node = graph.add_to(group, node);
         if materialize {
             graph.materialize(node);
         }
-        KTable {
-            app: self,
-            node,
-            types: PhantomData,
-        }
+        drop(graph);
+        KTable::at(self, node)
     }
 
     /// A source node of `topic`, of a stream or of a `table`.
     pub(crate) fn add_source<K: Clone + 'static, V: Clone + 'static>(
         &self,
+        group: usize,
         name: String,
         topic: Topic<K, V>,
         table: bool,
@@ -142,51 +171,33 @@ impl App {
             value: topic.value.clone(),
         };
         let mut graph = self.graph.borrow_mut();
+        if topic.names.is_empty() {
+            graph.problem(format!("{name}: it names no topic"));
+        }
+        let names = topic.names.into_iter().map(TopicName::External).collect();
         let (Some(key), Some(value)) = (topic.key, topic.value) else {
-            graph.problem(format!("topic '{}' has no format for its keys or values; give Topic::keys and Topic::values", topic.name));
-            return graph.add(processor(
-                name,
-                vec![],
-                Box::new(|_, _| Box::new(())),
-                formats,
-            ));
+            graph.problem(format!("{name}: its topic has no format for its keys or values; give Topic::keys and Topic::values"));
+            let node = processor(name, vec![], Box::new(|_, _| Box::new(())), formats);
+            return graph.add_to(group, node);
         };
-        add_source_to(
-            &mut graph,
-            name,
-            TopicName::External(topic.name),
-            move |wiring, node, topic_name| {
-                Box::new(Source {
-                    topic: topic_name,
-                    key: key.clone(),
-                    value: value.clone(),
-                    timestamp: topic.timestamp.clone(),
-                    bad_data: topic.bad_data.clone(),
-                    drops_null_keys: table,
-                    outputs: wiring.outputs::<K, V>(node),
-                })
-            },
-            formats,
-        )
+        let make = move |wiring: &mut Wiring<'_>, node: usize| -> Rc<dyn Feed> {
+            Rc::new(Source {
+                key: key.clone(),
+                value: value.clone(),
+                timestamp: topic.timestamp.clone(),
+                bad_data: (topic.bad_data.clone())
+                    .unwrap_or_else(|| wiring.topology.settings.bad_data.clone()),
+                drops_null_keys: table,
+                outputs: wiring.outputs::<K, V>(node),
+            })
+        };
+        let mut node = processor(name, vec![], Box::new(|_, _| Box::new(())), formats);
+        node.kind = NodeKind::Source {
+            topics: names,
+            feed: Box::new(make),
+        };
+        graph.add_to(group, node)
     }
-}
-
-/// A source node whose feed `make` builds from the wiring, the node and the topic's full name.
-pub(crate) fn add_source_to<K: Clone + 'static, V: Clone + 'static>(
-    graph: &mut Graph,
-    name: String,
-    topic: TopicName,
-    make: impl Fn(&mut Wiring<'_>, usize, Arc<str>) -> Box<dyn Feed> + Send + Sync + 'static,
-    formats: Formats<K, V>,
-) -> usize {
-    let feed = Box::new(move |wiring: &mut Wiring<'_>, node: usize| {
-        let topic =
-            wiring.topology.source_topics[wiring.topology.source_topic(node) as usize].clone();
-        make(wiring, node, topic)
-    });
-    let mut node = processor(name, vec![], Box::new(|_, _| Box::new(())), formats);
-    node.kind = NodeKind::Source { topic, feed };
-    graph.add(node)
 }
 
 /// A plain node.
@@ -204,8 +215,9 @@ pub(crate) fn processor<K: 'static, V: 'static>(
         stores: Vec::new(),
         wire,
         formats: Box::new(formats),
-        sends_old: false,
-        lazy_store: None,
+        table: None,
+        keeps_null_keys: false,
+        group: 0,
     }
 }
 
@@ -225,40 +237,18 @@ where
     Box::new(move |wiring, node| -> Box<dyn Any> {
         let apply = apply.clone();
         let outputs = wiring.outputs::<K2, V2>(node);
-        boxed::<K, V>(Operator {
-            apply: move |ctx: &mut crate::task::Context<'_>,
-                         outputs: &Outputs<K2, V2>,
-                         record: Record<K, V>| apply(ctx, outputs, record),
-            outputs,
-        })
-    })
-}
-
-fn wire_table_source<K: Clone + 'static, V: Clone + 'static>(
-    wiring: &mut Wiring<'_>,
-    node: usize,
-    formats: &Formats<K, V>,
-) -> Box<dyn Any> {
-    let key = formats
-        .key
-        .clone()
-        .expect("a table's topic has its formats");
-    let value = formats
-        .value
-        .clone()
-        .expect("a table's topic has its formats");
-    let store = wiring.topology.nodes[node].stores.first().copied();
-    let rows = store.map(|store| {
-        let (key, value) = store_formats::<K, V>(wiring, store);
-        Materialized::wire(wiring, node, store, key, value)
-    });
-    let outputs = wiring.outputs::<K, Change<V>>(node);
-    boxed::<K, V>(TableSource {
-        key,
-        value,
-        rows,
-        outputs,
-        key_bytes: Vec::new(),
+        boxed::<K, V>(
+            wiring,
+            node,
+            Operator {
+                apply: move |ctx: &mut crate::task::Context<'_>,
+                             outputs: &Outputs<K2, V2>,
+                             record: Record<K, V>| {
+                    apply(ctx, outputs, record)
+                },
+                outputs,
+            },
+        )
     })
 }
 
@@ -299,11 +289,12 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
     StoreSpec {
         name,
         layout,
-        in_memory: store.in_memory,
+        in_memory: store.in_memory.then_some(true),
         cached: store.cached,
         logged: store.logged,
         timestamped: true,
         changelog_config: store.changelog_config,
+        changelog_topic: None,
         formats: Arc::new(Formats {
             key: store.key,
             value: store.value,

@@ -5,9 +5,9 @@ use super::KStream;
 use super::app::{closure_wire, processor};
 use crate::task::{Context, Outputs, Receive, Wire, boxed};
 use crate::{Record, Result};
-use std::{marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
-type Predicate<K, V> = Arc<dyn Fn(&K, &V) -> bool + Send + Sync>;
+type Predicate<K, V> = Arc<dyn Fn(&K, Option<&V>) -> bool + Send + Sync>;
 
 struct Split<K, V> {
     predicates: Vec<Option<Predicate<K, V>>>,
@@ -15,16 +15,13 @@ struct Split<K, V> {
 }
 
 impl<K: Clone, V: Clone> Receive<K, V> for Split<K, V> {
-    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        let chosen =
-            self.predicates
-                .iter()
-                .position(|predicate| match (predicate, &record.value) {
-                    (None, _) => true,
-                    (Some(predicate), Some(value)) => predicate(&record.key, value),
-                    // A tombstone satisfies no predicate: it goes to the default branch.
-                    (Some(_), None) => false,
-                });
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        let value = record.value.as_ref();
+        let takes = |predicate: &Option<Predicate<K, V>>| {
+            let predicate = predicate.as_ref();
+            predicate.is_none_or(|predicate| predicate(&record.key, value))
+        };
+        let chosen = self.predicates.iter().position(takes);
         match chosen {
             Some(branch) => self.outputs.send_to(branch, ctx, record),
             None => Ok(()),
@@ -44,13 +41,14 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .clone();
-            boxed::<K, V>(Split {
+            let split = Split {
                 predicates,
                 outputs: wiring.outputs(node),
-            })
+            };
+            boxed::<K, V>(wiring, node, split)
         });
         let mut graph = self.app.graph.borrow_mut();
-        let name = graph.number("KSTREAM-BRANCH-");
+        let name = graph.name("KSTREAM-BRANCH-", self.name);
         let formats = self.formats_in(&graph);
         let split = graph.add(processor(name.clone(), vec![self.node], wire, formats));
         drop(graph);
@@ -58,6 +56,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
             stream: self,
             split,
             name,
+            next: None,
             predicates,
         })
     }
@@ -68,14 +67,33 @@ pub struct Branches<'a, K, V> {
     stream: KStream<'a, K, V>,
     split: usize,
     name: String,
+    /// What the next branch is called behind the split's name.
+    next: Option<String>,
     predicates: SharedPredicates<K, V>,
 }
 
 impl<'a, K: Clone + 'static, V: Clone + 'static> Branches<'a, K, V> {
-    /// The records that satisfy `predicate` and no earlier branch's.
+    /// Names the next branch: the split's name, then this (`Branched.as`).
+    pub fn named(&mut self, name: impl Into<String>) -> &mut Self {
+        self.next = Some(name.into());
+        self
+    }
+
+    /// The records that satisfy `predicate` and no earlier branch's. Tombstones go to the default branch.
     pub fn branch(
         &mut self,
         predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+    ) -> KStream<'a, K, V> {
+        // A tombstone satisfies no predicate.
+        let predicate =
+            move |key: &K, value: Option<&V>| value.is_some_and(|value| predicate(key, value));
+        self.add(Some(Arc::new(predicate)))
+    }
+
+    /// As [`Branches::branch`], with tombstones in view.
+    pub fn branch_with_nulls(
+        &mut self,
+        predicate: impl Fn(&K, Option<&V>) -> bool + Send + Sync + 'static,
     ) -> KStream<'a, K, V> {
         self.add(Some(Arc::new(predicate)))
     }
@@ -105,17 +123,10 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> Branches<'a, K, V> {
         let _unused = graph.number("");
         let wire = closure_wire::<K, V, K, V, _>(|ctx, out, record| out.send(ctx, record));
         let formats = stream.formats_in(&graph);
-        let node = graph.add(processor(
-            format!("{}{number}", self.name),
-            vec![self.split],
-            wire,
-            formats,
-        ));
-        KStream {
-            app: stream.app,
-            node,
-            rekeyed: stream.rekeyed,
-            types: PhantomData,
-        }
+        let suffix = self.next.take().unwrap_or_else(|| number.to_string());
+        let name = format!("{}{suffix}", self.name);
+        let node = graph.add(processor(name, vec![self.split], wire, formats));
+        drop(graph);
+        KStream::at(stream.app, node, stream.rekeyed)
     }
 }

@@ -2,21 +2,29 @@
 //! Not stored yet. Invariant: records reach an aggregate in the partition their key hashes to, through a repartition topic if need be.
 
 use super::app::{App, processor, store_formats, store_spec};
-use super::repartition::{NullKeys, through_repartition};
+use super::nulls::WithNulls;
+use super::repartition::through_repartition;
+use super::table::stored_rows;
 use super::{KStream, KTable, KWindowedStream, Store};
-use crate::format::Formats;
+use crate::format::{FormatOf, Formats};
 use crate::operator::{Aggregate, Materialized};
-use crate::task::{Wire, boxed};
+use crate::task::{Scratch, Wire, boxed};
+use crate::topology::{NameId, Node, OldValues, Role, StoreSpec, TableNode};
 use crate::window::TimeWindows;
 use headwater_store::Layout;
-use std::{marker::PhantomData, sync::Arc};
+use std::{any::Any, marker::PhantomData, sync::Arc};
 
 /// A grouped stream. A handle: copy it to aggregate twice.
 pub struct KGroupedStream<'a, K, V> {
     pub(crate) stream: KStream<'a, K, V>,
-    pub(crate) name: Option<&'static str>,
+    /// The name of the repartition topic, should one be needed.
+    pub(crate) name: Option<NameId>,
+    /// The name of the next operator.
+    pub(crate) next: Option<NameId>,
     /// The node that `group_by` made to select the key; it bears the group's name too.
     pub(crate) selector: Option<usize>,
+    /// Tells one group from another: aggregates of a named group share its repartition topic.
+    pub(crate) number: usize,
 }
 
 impl<K, V> Clone for KGroupedStream<'_, K, V> {
@@ -28,13 +36,53 @@ impl<K, V> Clone for KGroupedStream<'_, K, V> {
 impl<K, V> Copy for KGroupedStream<'_, K, V> {}
 
 impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
-    /// Names the repartition topic, `<application>-<name>-repartition`, should one be needed, and the operator of `group_by`.
-    pub fn named(mut self, name: &'static str) -> Self {
-        self.name = Some(name);
-        if let Some(selector) = self.selector {
-            self.stream.app.graph.borrow_mut().rename(selector, name);
+    pub(crate) fn of(stream: KStream<'a, K, V>, selector: Option<usize>) -> Self {
+        let mut graph = stream.app.graph.borrow_mut();
+        graph.grouped += 1;
+        Self {
+            stream,
+            name: None,
+            next: None,
+            selector,
+            number: graph.grouped,
         }
+    }
+
+    /// Names the repartition topic, `<application>-<name>-repartition`, should one be needed, and the operator of `group_by`
+    /// (`Grouped.as`).
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        let mut graph = self.stream.app.graph.borrow_mut();
+        let name = graph.give_name(name.into());
+        if let Some(selector) = self.selector {
+            let given = graph.given(name).to_owned();
+            graph.rename(selector, &given);
+        }
+        drop(graph);
+        self.name = Some(name);
         self
+    }
+
+    /// Names the next operator, the aggregation itself (`Named`).
+    pub fn operator_named(mut self, name: impl Into<String>) -> Self {
+        self.next = Some(self.stream.app.graph.borrow_mut().give_name(name.into()));
+        self
+    }
+
+    /// States the format of the keys, for the repartition topic.
+    pub fn keys(mut self, format: FormatOf<K>) -> Self {
+        self.stream = self.stream.keys(format);
+        self
+    }
+
+    /// States the format of the values, for the repartition topic.
+    pub fn values(mut self, format: FormatOf<V>) -> Self {
+        self.stream = self.stream.values(format);
+        self
+    }
+
+    /// The next verb's closures may answer `None`, which deletes the row.
+    pub fn with_nulls(self) -> WithNulls<Self> {
+        WithNulls(self)
     }
 
     /// Counts the records of each key.
@@ -42,7 +90,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
         let store = store.into();
         self.burn_for_count(&store);
         self.build("KSTREAM-AGGREGATE-", store, |_, _, count: Option<u64>| {
-            count.unwrap_or(0) + 1
+            Some(count.unwrap_or(0) + 1)
         })
     }
 
@@ -54,9 +102,11 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
     ) -> KTable<'a, K, V> {
         let formats = self.stream.formats();
         let store = store.into().or_formats(formats.key, formats.value);
-        self.build("KSTREAM-REDUCE-", store, move |_, value, row| match row {
-            Some(row) => reduce(row, value),
-            None => value,
+        self.build("KSTREAM-REDUCE-", store, move |_, value, row| {
+            Some(match row {
+                Some(row) => reduce(row, value),
+                None => value,
+            })
         })
     }
 
@@ -70,7 +120,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
         self.build(
             "KSTREAM-AGGREGATE-",
             store.into(),
-            move |key, value, row| add(key, value, row.unwrap_or_else(&initial)),
+            move |key, value, row| Some(add(key, value, row.unwrap_or_else(&initial))),
         )
     }
 
@@ -82,19 +132,23 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
         }
     }
 
-    fn build<A: Clone + 'static>(
+    pub(crate) fn build<A: Clone + 'static>(
         self,
         prefix: &str,
         store: Store<K, A>,
-        apply: impl Fn(&K, V, Option<A>) -> A + Send + Sync + 'static,
+        apply: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
     ) -> KTable<'a, K, A> {
         let app = self.stream.app;
-        let (store, name) = self.names(prefix, store);
+        let (store, name, explicit) = self.names(prefix, store);
         let formats = Formats {
             key: store.key.clone(),
             value: store.value.clone(),
         };
-        let source = self.grouped_source(&store);
+        let source = self.grouped_source(&store, explicit);
+        let role = Role {
+            versioned: Some(store.is_versioned()),
+            ..Role::default()
+        };
         let spec = store_spec(app, &name, store, Layout::KeyValue);
         let apply = Arc::new(apply);
         let wire: Wire = Box::new(move |wiring, node| {
@@ -103,15 +157,17 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
             let rows = Materialized::wire(wiring, node, store, key.clone(), value);
             let apply = apply.clone();
             let apply = move |key: &K, value: V, row: Option<A>| apply(key, value, row);
-            boxed::<K, V>(Aggregate {
+            let aggregate = Aggregate {
                 key,
                 rows,
                 apply,
-                key_bytes: Vec::new(),
+                key_bytes: Scratch::default(),
                 types: PhantomData,
-            })
+            };
+            boxed::<K, V>(wiring, node, aggregate)
         });
-        add_stateful(app, processor(name, vec![source.node], wire, formats), spec)
+        let node = processor(name, vec![source.node], wire, formats);
+        add_stateful(app, role, node, spec)
     }
 
     /// Kafka Streams spends a number on the store of a count whose formats are given and whose name is not
@@ -123,47 +179,116 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
     }
 
     /// The store's name, generated where none is given, then the operator's: the order in which Kafka Streams burns numbers.
-    pub(crate) fn names<A>(self, prefix: &str, mut store: Store<K, A>) -> (Store<K, A>, String) {
+    /// The last answer is true when the store's name was given.
+    pub(crate) fn names<SK, A>(
+        self,
+        prefix: &str,
+        mut store: Store<SK, A>,
+    ) -> (Store<SK, A>, String, bool) {
         let mut graph = self.stream.app.graph.borrow_mut();
-        if store.name.is_none() {
-            store.name = Some(graph.number(&format!("{prefix}STATE-STORE-")));
+        let explicit = store.name.is_some();
+        if !explicit {
+            let name = graph.number(&format!("{prefix}STATE-STORE-"));
+            graph.generated.push(name.clone());
+            store.name = Some(name);
         }
-        let name = graph.number(prefix);
-        (store, name)
+        let name = graph.name(prefix, self.next);
+        (store, name, explicit)
     }
 
     /// The stream the aggregate reads: itself, or what comes back from a repartition topic named after group or store.
-    pub(crate) fn grouped_source<A>(self, store: &Store<K, A>) -> KStream<'a, K, V> {
+    pub(crate) fn grouped_source<SK: 'static, A>(
+        self,
+        store: &Store<SK, A>,
+        explicit: bool,
+    ) -> KStream<'a, K, V>
+    where
+        FormatOf<SK>: Clone,
+    {
         if !self.stream.rekeyed {
             return self.stream;
         }
-        let base = self
+        let app = self.stream.app;
+        let given = self
             .name
-            .map(str::to_owned)
-            .or_else(|| store.name.clone())
-            .unwrap_or_default();
+            .map(|name| app.graph.borrow().given(name).to_owned());
+        let named = given.is_some();
+        let base = given.or_else(|| store.name.clone()).unwrap_or_default();
         let known = self.stream.formats();
+        let store_key = store.key.clone();
+        let key = known.key.or_else(|| {
+            let key: Option<Box<dyn Any>> = store_key.map(|key| Box::new(key) as Box<dyn Any>);
+            key.and_then(|key| key.downcast::<FormatOf<K>>().ok().map(|key| *key))
+        });
         let formats = Formats {
-            key: known.key.or_else(|| store.key.clone()),
+            key,
             value: known.value,
         };
-        through_repartition(self.stream, &base, formats, 0, NullKeys::Drop)
+        let shared = app
+            .graph
+            .borrow()
+            .grouped_repartitions
+            .get(&self.number)
+            .copied();
+        if let Some(node) = shared.filter(|_| named) {
+            super::repartition::burn(app);
+            return KStream::at(app, node, false);
+        }
+        let source = through_repartition(self.stream, &base, formats, 0, named || explicit);
+        let mut graph = app.graph.borrow_mut();
+        graph.grouped_repartitions.insert(self.number, source.node);
+        drop(graph);
+        source
+    }
+}
+
+impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KGroupedStream<'a, K, V>> {
+    /// As `KGroupedStream::reduce`.
+    pub fn reduce(
+        self,
+        reduce: impl Fn(V, Option<V>) -> Option<V> + Send + Sync + 'static,
+        store: impl Into<Store<K, V>>,
+    ) -> KTable<'a, K, V> {
+        let formats = self.0.stream.formats();
+        let store = store.into().or_formats(formats.key, formats.value);
+        self.0
+            .build("KSTREAM-REDUCE-", store, move |_, value, row| match row {
+                Some(row) => reduce(row, Some(value)),
+                None => Some(value),
+            })
+    }
+
+    /// As `KGroupedStream::aggregate`.
+    pub fn aggregate<A: Clone + 'static>(
+        self,
+        initial: impl Fn() -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, Option<V>, Option<A>) -> Option<A> + Send + Sync + 'static,
+        store: impl Into<Store<K, A>>,
+    ) -> KTable<'a, K, A> {
+        let apply =
+            move |key: &K, value: V, row: Option<A>| add(key, Some(value), row.or_else(&initial));
+        self.0.build("KSTREAM-AGGREGATE-", store.into(), apply)
     }
 }
 
 /// Adds a node with its store and hands out the table it keeps.
-pub(crate) fn add_stateful<'a, K, A>(
+pub(crate) fn add_stateful<'a, K: Clone + 'static, A: Clone + 'static>(
     app: &'a App,
-    mut node: crate::topology::Node,
-    spec: crate::topology::StoreSpec,
+    role: Role,
+    mut node: Node,
+    spec: StoreSpec,
 ) -> KTable<'a, K, A> {
     let mut graph = app.graph.borrow_mut();
     let store = graph.add_store(spec);
     node.stores.push(store);
-    let node = graph.add(node);
-    KTable {
-        app,
-        node,
-        types: PhantomData,
-    }
+    node.table = Some(TableNode {
+        sends_old: false,
+        old_values: OldValues::Stored,
+        lazy_store: None,
+        store: Some(store),
+        rows: stored_rows::<K, A>(),
+    });
+    let node = graph.add_as(role, node);
+    drop(graph);
+    KTable::at(app, node)
 }

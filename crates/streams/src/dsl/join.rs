@@ -1,16 +1,18 @@
 //! Joins of a stream with what stands on its right: a table now; the trait leaves room for streams and global tables.
 //! Invariant: both sides are partitioned alike; a stream whose key changed goes through a repartition topic first.
 
-use super::app::{processor, store_formats};
-use super::repartition::{NullKeys, through_repartition};
+use super::app::processor;
+use super::nulls::WithNulls;
+use super::repartition::{burn, through_repartition};
 use super::{KStream, KTable};
 use crate::format::Formats;
 use crate::operator::TableJoin;
 use crate::task::{Wire, boxed};
+use crate::topology::{NameId, Role};
 use std::{marker::PhantomData, sync::Arc};
 
 /// How a stream's value and what was found on the right, if anything, become the joined value.
-pub(crate) type Joiner<V, R, O> = Arc<dyn Fn(&V, Option<&R>) -> O + Send + Sync>;
+pub(crate) type Joiner<K, V, R, O> = Arc<dyn Fn(&K, &V, Option<&R>) -> Option<O> + Send + Sync>;
 
 /// What may stand on the right of a stream's join.
 #[diagnostic::on_unimplemented(
@@ -27,7 +29,7 @@ pub trait JoinTable<'a, K, V> {
         self,
         stream: KStream<'a, K, V>,
         left: bool,
-        joiner: Joiner<V, Self::Row, O>,
+        joiner: Joiner<K, V, Self::Row, O>,
     ) -> KStream<'a, K, O>;
 }
 
@@ -41,12 +43,8 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     where
         R::Row: 'static,
     {
-        let joiner = move |value: &V, row: Option<&R::Row>| {
-            joiner(
-                value,
-                row.expect("an inner join calls its joiner only with a row"),
-            )
-        };
+        let joiner =
+            move |_: &K, value: &V, row: Option<&R::Row>| row.map(|row| joiner(value, row));
         right.connect(self, false, Arc::new(joiner))
     }
 
@@ -59,6 +57,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     where
         R::Row: 'static,
     {
+        let joiner = move |_: &K, value: &V, row: Option<&R::Row>| Some(joiner(value, row));
         right.connect(self, true, Arc::new(joiner))
     }
 }
@@ -72,68 +71,122 @@ impl<'a, K: Clone + 'static, V: Clone + 'static, R: Clone + 'static> JoinTable<'
         self,
         stream: KStream<'a, K, V>,
         left: bool,
-        joiner: Joiner<V, R, O>,
+        joiner: Joiner<K, V, R, O>,
     ) -> KStream<'a, K, O> {
         let app = stream.app;
+        let known = stream.formats();
         let table = self.formats_in(&app.graph.borrow());
+        let given = stream.name;
         let mut stream = stream;
         if stream.rekeyed {
-            let known = stream.formats();
             let formats = Formats {
-                key: known.key.or(table.key),
+                key: known.key.or_else(|| table.key.clone()),
                 value: known.value,
             };
-            let base = app.graph.borrow().nodes[stream.node].name.clone();
-            // Named after the operator that changed the key, as in Kafka Streams, and not after the join.
-            let null_keys = if left { NullKeys::Keep } else { NullKeys::Drop };
-            stream = through_repartition(stream, &base, formats, 0, null_keys);
+            stream = repartition_for_join(stream, given, "", formats);
         }
         let mut graph = app.graph.borrow_mut();
-        let name = graph.number(if left {
+        let prefix = if left {
             "KSTREAM-LEFTJOIN-"
         } else {
             "KSTREAM-JOIN-"
-        });
-        let Some(store) = graph.materialize(self.node) else {
-            graph.problem(format!(
-                "{name}: the table has no rows to look up; give it a store"
-            ));
-            return KStream {
-                app,
-                node: stream.node,
-                rekeyed: false,
-                types: PhantomData,
-            };
         };
-        let wire: Wire = Box::new(move |wiring, node| {
-            let (key, row) = store_formats::<K, R>(wiring, store);
-            let joiner = joiner.clone();
-            boxed::<K, V>(TableJoin {
-                store,
-                topic: wiring.topology.changelog(store).into(),
-                key,
-                row,
-                apply: move |value: &V, row: Option<&R>| joiner(value, row),
-                left,
-                outputs: wiring.outputs(node),
-                key_bytes: Vec::new(),
-                local: Vec::new(),
-                types: PhantomData,
-            })
-        });
+        let name = graph.name(prefix, given);
+        let stores = graph.row_stores(self.node);
+        let table_node = self.node;
+        let Some(key) = table.key else {
+            graph.problem(format!(
+                "{name}: the format of the table's keys is not known; give KTable::keys"
+            ));
+            drop(graph);
+            return KStream::at(app, stream.node, false);
+        };
         let formats: Formats<K, O> = Formats {
-            key: stream.formats_in(&graph).key,
+            key: stream.formats_in(&graph).key.or_else(|| Some(key.clone())),
             value: None,
         };
+        let wire: Wire = Box::new(move |wiring, node| {
+            let joiner = joiner.clone();
+            let join = TableJoin {
+                key: key.clone(),
+                rows: wiring.rows::<K, R>(table_node),
+                apply: move |key: &K, value: &V, row: Option<&R>| joiner(key, value, row),
+                left,
+                outputs: wiring.outputs(node),
+                types: PhantomData,
+            };
+            boxed::<K, V>(wiring, node, join)
+        });
         let mut node = processor(name, vec![stream.node], wire, formats);
-        node.stores.push(store);
+        node.stores = stores;
         graph.copartition(stream.node, self.node);
-        let node = graph.add(node);
-        KStream {
-            app,
-            node,
-            rekeyed: false,
-            types: PhantomData,
-        }
+        let role = Role {
+            relaxed_null_keys: left,
+            ..Role::default()
+        };
+        let node = graph.add_as(role, node);
+        drop(graph);
+        KStream::at(app, node, false)
+    }
+}
+
+/// The stream behind a repartition topic that its joins share; named after the join where that is named, with `suffix`, and
+/// else after the operator that changed the key (`KStreamImpl.repartitionForJoin`).
+pub(crate) fn repartition_for_join<'a, K: Clone + 'static, V: Clone + 'static>(
+    stream: KStream<'a, K, V>,
+    join: Option<NameId>,
+    suffix: &str,
+    formats: Formats<K, V>,
+) -> KStream<'a, K, V> {
+    let app = stream.app;
+    let (own, base, shared) = {
+        let graph = app.graph.borrow();
+        let own = graph.nodes[stream.node].name.clone();
+        let base = join.map_or_else(
+            || own.clone(),
+            |join| format!("{}{suffix}", graph.given(join)),
+        );
+        (
+            own,
+            base,
+            graph.join_repartitions.get(&stream.node).copied(),
+        )
+    };
+    if let Some(node) = shared.filter(|_| own == base) {
+        burn(app);
+        return KStream::at(app, node, false);
+    }
+    let behind = through_repartition(stream, &base, formats, 0, join.is_some());
+    let mut graph = app.graph.borrow_mut();
+    graph.join_repartitions.insert(stream.node, behind.node);
+    drop(graph);
+    behind
+}
+
+impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {
+    /// As `KStream::join`, with the key in view.
+    pub fn join<R: JoinTable<'a, K, V>, O: Clone + 'static>(
+        self,
+        right: R,
+        joiner: impl Fn(&K, Option<&V>, Option<&R::Row>) -> Option<O> + Send + Sync + 'static,
+    ) -> KStream<'a, K, O>
+    where
+        R::Row: 'static,
+    {
+        let joiner = move |key: &K, value: &V, row: Option<&R::Row>| joiner(key, Some(value), row);
+        right.connect(self.0, false, Arc::new(joiner))
+    }
+
+    /// As `KStream::left_join`, with the key in view.
+    pub fn left_join<R: JoinTable<'a, K, V>, O: Clone + 'static>(
+        self,
+        right: R,
+        joiner: impl Fn(&K, Option<&V>, Option<&R::Row>) -> Option<O> + Send + Sync + 'static,
+    ) -> KStream<'a, K, O>
+    where
+        R::Row: 'static,
+    {
+        let joiner = move |key: &K, value: &V, row: Option<&R::Row>| joiner(key, Some(value), row);
+        right.connect(self.0, true, Arc::new(joiner))
     }
 }

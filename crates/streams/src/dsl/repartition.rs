@@ -1,13 +1,14 @@
 //! Repartition topics: where records go when their key changed, so that equal keys meet in one partition.
 //! Not a topic of the application. Invariant: names and numbers are those of Kafka Streams' `OptimizableRepartitionNode`.
 
-use super::app::{add_source_to, processor};
-use super::{App, BadData, KStream, Topic};
+use super::app::processor;
+use super::stream::add_sink;
+use super::{App, KStream, Topic};
 use crate::format::{Data, Formats};
 use crate::operator::{NullKeyFilter, Source};
-use crate::task::{Wire, boxed};
-use crate::topology::{Repartition, TopicName};
-use std::marker::PhantomData;
+use crate::task::{Feed, Wire, Wiring, boxed};
+use crate::topology::{NodeKind, Repartition, Role, TopicName};
+use std::rc::Rc;
 
 /// How to repartition.
 #[derive(Clone, Debug, Default)]
@@ -49,35 +50,54 @@ impl<'a, K: Data, V: Data> KStream<'a, K, V> {
     /// Sends the stream through a repartition topic and reads it back.
     pub fn repartition(self, how: impl Into<Repartitioned>) -> KStream<'a, K, V> {
         let how = how.into();
-        let base = how
-            .name
-            .unwrap_or_else(|| self.app.graph.borrow_mut().number("KSTREAM-REPARTITION-"));
+        let given = how.name.or_else(|| {
+            let graph = self.app.graph.borrow();
+            self.name.map(|name| graph.given(name).to_owned())
+        });
+        let explicit = given.is_some();
+        let base =
+            given.unwrap_or_else(|| self.app.graph.borrow_mut().number("KSTREAM-REPARTITION-"));
         let mut formats = self.formats();
         formats.key.get_or_insert_with(K::format);
         formats.value.get_or_insert_with(V::format);
-        through_repartition(self, &base, formats, how.partitions, NullKeys::Drop)
+        let merges = Role {
+            repartition: Some(false),
+            ..Role::default()
+        };
+        repartition_as(merges, self, &base, formats, how.partitions, explicit)
     }
 }
 
-/// What happens to records with a null key in front of a repartition topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NullKeys {
-    /// They end there: no operator behind the topic would take them.
-    Drop,
-    /// They go to any partition: a left join passes them on without a row (KIP-962).
-    Keep,
-}
-
-/// Adds filter, sink and source around the topic `<base>-repartition`.
+/// Adds filter, sink and source around the topic `<base>-repartition`, which optimisation may merge with others. `explicit`
+/// says that the application gave the name.
 pub(crate) fn through_repartition<'a, K: Clone + 'static, V: Clone + 'static>(
     stream: KStream<'a, K, V>,
     base: &str,
     formats: Formats<K, V>,
     partitions: u32,
-    null_keys: NullKeys,
+    explicit: bool,
+) -> KStream<'a, K, V> {
+    let merges = Role {
+        repartition: Some(true),
+        ..Role::default()
+    };
+    repartition_as(merges, stream, base, formats, partitions, explicit)
+}
+
+fn repartition_as<'a, K: Clone + 'static, V: Clone + 'static>(
+    role: Role,
+    stream: KStream<'a, K, V>,
+    base: &str,
+    formats: Formats<K, V>,
+    partitions: u32,
+    explicit: bool,
 ) -> KStream<'a, K, V> {
     let app = stream.app;
-    let topic = format!("{base}-repartition");
+    let topic = if base.ends_with("-repartition") {
+        base.to_owned()
+    } else {
+        format!("{base}-repartition")
+    };
     let (sink, filter, source) = node_names(app, base, &topic);
     let (Some(key), Some(value)) = (formats.key.clone(), formats.value.clone()) else {
         let problem = unknown_format(&filter, &topic, &formats);
@@ -86,56 +106,59 @@ pub(crate) fn through_repartition<'a, K: Clone + 'static, V: Clone + 'static>(
     };
     let filter_key = key.clone();
     let wire: Wire = Box::new(move |wiring, node| {
-        boxed::<K, V>(NullKeyFilter {
+        let filter = NullKeyFilter {
             key: filter_key.clone(),
-            keeps_null_keys: null_keys == NullKeys::Keep,
+            keeps_null_keys: wiring.topology.nodes[node].keeps_null_keys,
             outputs: wiring.outputs(node),
-        })
+        };
+        boxed::<K, V>(wiring, node, filter)
     });
-    let filter =
-        app.graph
-            .borrow_mut()
-            .add(processor(filter, vec![stream.node], wire, formats.clone()));
-    let filtered = KStream {
-        app,
-        node: filter,
-        rekeyed: true,
-        types: PhantomData,
-    };
-    let name = TopicName::Internal(topic.clone());
-    filtered.add_sink(
-        sink,
-        name.clone(),
-        Topic::named(topic).keys(key.clone()).values(value.clone()),
-    );
     let mut graph = app.graph.borrow_mut();
+    if !explicit {
+        graph.generated.push(topic.clone());
+    }
+    let group = graph.add_group(role, &[stream.node]);
+    let filter = processor(filter, vec![stream.node], wire, formats.clone());
+    let filter = graph.add_to(group, filter);
+    let name = TopicName::Internal(topic.clone());
+    let sink_topic = Topic::named(topic).keys(key.clone()).values(value.clone());
+    add_sink(
+        &mut graph,
+        group,
+        filter,
+        sink,
+        Some(name.clone()),
+        sink_topic,
+    );
     graph.repartitions.push(Repartition {
         topic: name.clone(),
         partitions,
     });
-    let node = add_source_to(
-        &mut graph,
-        source,
-        name,
-        move |wiring, node, topic| {
-            let (key, value, outputs) = (key.clone(), value.clone(), wiring.outputs::<K, V>(node));
-            Box::new(Source {
-                topic,
-                key,
-                value,
-                timestamp: None,
-                bad_data: BadData::Fail,
-                drops_null_keys: false,
-                outputs,
-            })
-        },
-        formats,
-    );
-    KStream {
-        app,
-        node,
-        rekeyed: false,
-        types: PhantomData,
+    let make = move |wiring: &mut Wiring<'_>, node: usize| -> Rc<dyn Feed> {
+        Rc::new(Source {
+            key: key.clone(),
+            value: value.clone(),
+            timestamp: None,
+            bad_data: wiring.topology.settings.bad_data.clone(),
+            drops_null_keys: false,
+            outputs: wiring.outputs::<K, V>(node),
+        })
+    };
+    let mut node = processor(source, vec![], Box::new(|_, _| Box::new(())), formats);
+    node.kind = NodeKind::Source {
+        topics: vec![name],
+        feed: Box::new(make),
+    };
+    let node = graph.add_to(group, node);
+    drop(graph);
+    KStream::at(app, node, false)
+}
+
+/// Spends the numbers of a repartition that is not made.
+pub(crate) fn burn(app: &App) {
+    let mut graph = app.graph.borrow_mut();
+    for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"] {
+        let _unused = graph.number(prefix);
     }
 }
 

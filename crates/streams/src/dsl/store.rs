@@ -85,6 +85,11 @@ impl<K, V> Store<K, V> {
         self
     }
 
+    /// True for a store of versions.
+    pub(crate) fn is_versioned(&self) -> bool {
+        false
+    }
+
     /// Fills in formats that were not given.
     pub(crate) fn or_formats(
         mut self,

@@ -5,11 +5,11 @@
 use super::app::{App, closure_wire, processor};
 use super::{KGroupedStream, KTable, StoreSet, Topic};
 use crate::format::{Data, FormatOf, Formats};
-use crate::operator::{Processor, ProcessorNode, Shared, Sink};
-use crate::task::{Context, Outputs, Wire, boxed};
-use crate::topology::{Graph, NodeKind, TopicName};
+use crate::operator::{Processor, ProcessorNode, Sink, Target};
+use crate::task::{Context, Outputs, Scratch, Wire, boxed};
+use crate::topology::{Graph, NameId, NodeKind, Role, TopicName};
 use crate::{Record, Result};
-use std::{cell::RefCell, marker::PhantomData, rc::Rc, sync::Arc};
+use std::marker::PhantomData;
 
 /// A stream of records. A handle: copy it to use the stream twice.
 pub struct KStream<'a, K, V> {
@@ -17,6 +17,8 @@ pub struct KStream<'a, K, V> {
     pub(crate) node: usize,
     /// The key may differ from the one that chose the partition: what groups or joins by key repartitions first.
     pub(crate) rekeyed: bool,
+    /// The name of the next operator.
+    pub(crate) name: Option<NameId>,
     pub(crate) types: PhantomData<fn() -> (K, V)>,
 }
 
@@ -29,24 +31,45 @@ impl<K, V> Clone for KStream<'_, K, V> {
 impl<K, V> Copy for KStream<'_, K, V> {}
 
 impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
+    /// The stream that `node` sends.
+    pub(crate) fn at(app: &'a App, node: usize, rekeyed: bool) -> Self {
+        Self {
+            app,
+            node,
+            rekeyed,
+            name: None,
+            types: PhantomData,
+        }
+    }
+
+    /// Names the next operator: `stream.named("large").filter(..)` (`Named`). Named operators keep their names, and the names of
+    /// what belongs to them, when the topology around them changes.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(self.app.graph.borrow_mut().give_name(name.into()));
+        self
+    }
+
+    /// States the format of the keys, for what comes next and needs it.
+    pub fn keys(self, format: FormatOf<K>) -> Self {
+        self.set_formats(|formats| formats.key = Some(format))
+    }
+
+    /// States the format of the values, for what comes next and needs it.
+    pub fn values(self, format: FormatOf<V>) -> Self {
+        self.set_formats(|formats| formats.value = Some(format))
+    }
+
+    fn set_formats(self, set: impl FnOnce(&mut Formats<K, V>)) -> Self {
+        let mut formats = self.formats();
+        set(&mut formats);
+        self.app.graph.borrow_mut().nodes[self.node].formats = Box::new(formats);
+        self
+    }
+
     /// Keeps the records whose key and value satisfy `predicate`.
     pub fn filter(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        self.then(
-            "KSTREAM-FILTER-",
-            self.formats(),
-            self.rekeyed,
-            move |ctx, out, record| {
-                if record
-                    .value
-                    .as_ref()
-                    .is_none_or(|value| predicate(&record.key, value))
-                {
-                    out.send(ctx, record)
-                } else {
-                    Ok(())
-                }
-            },
-        )
+        self.with_nulls()
+            .filter(move |key, value| value.is_none_or(|value| predicate(key, value)))
     }
 
     /// Keeps the records whose key and value do not satisfy `predicate`.
@@ -67,15 +90,8 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         self,
         map: impl Fn(&K, V) -> V2 + Send + Sync + 'static,
     ) -> KStream<'a, K, V2> {
-        self.then(
-            "KSTREAM-MAPVALUES-",
-            self.key_format(),
-            self.rekeyed,
-            move |ctx, out, mut record| {
-                let value = record.value.take().map(|value| map(&record.key, value));
-                out.send(ctx, record.with_value(value))
-            },
-        )
+        self.with_nulls()
+            .map_values(move |key, value| value.map(|value| map(key, value)))
     }
 
     /// Maps one value to any number of values under the same key.
@@ -83,27 +99,25 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         self,
         map: impl Fn(V) -> I + Send + Sync + 'static,
     ) -> KStream<'a, K, V2> {
+        let formats = self.key_format();
+        let prefix = "KSTREAM-FLATMAPVALUES-";
+        let rekeyed = self.rekeyed;
         self.then(
-            "KSTREAM-FLATMAPVALUES-",
-            self.key_format(),
-            self.rekeyed,
-            move |ctx, out, record| {
-                let Record {
-                    key,
-                    value,
-                    timestamp,
-                    headers,
-                    position,
-                } = record;
+            CHANGES_VALUE,
+            prefix,
+            formats,
+            rekeyed,
+            move |ctx, out, mut record| {
+                let value = record.value.take();
                 for value in value.into_iter().flat_map(&map) {
-                    let record = Record {
-                        key: key.clone(),
+                    let each = Record {
+                        key: record.key.clone(),
                         value: Some(value),
-                        timestamp,
-                        headers: headers.clone(),
-                        position,
+                        timestamp: record.timestamp,
+                        headers: record.headers.clone(),
+                        position: record.position,
                     };
-                    out.send(ctx, record)?;
+                    out.send(ctx, each)?;
                 }
                 Ok(())
             },
@@ -115,30 +129,37 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         self,
         map: impl Fn(K, V) -> (K2, V2) + Send + Sync + 'static,
     ) -> KStream<'a, K2, V2> {
-        self.then("KSTREAM-MAP-", defaults(), true, move |ctx, out, record| {
-            let Record {
-                key,
-                value: Some(value),
-                timestamp,
-                headers,
-                position,
-            } = record
-            else {
-                ctx.drop_record();
-                return Ok(());
-            };
-            let (key, value) = map(key, value);
-            out.send(
-                ctx,
-                Record {
+        self.then(
+            CHANGES_KEY,
+            "KSTREAM-MAP-",
+            defaults(),
+            true,
+            move |ctx, out, mut record| {
+                let Some(value) = record.value.take() else {
+                    ctx.drop_record();
+                    return Ok(());
+                };
+                let Record {
                     key,
-                    value: Some(value),
                     timestamp,
                     headers,
                     position,
-                },
-            )
-        })
+                    ..
+                } = record;
+                let (key, value) = map(key, value);
+                let value = Some(value);
+                out.send(
+                    ctx,
+                    Record {
+                        key,
+                        value,
+                        timestamp,
+                        headers,
+                        position,
+                    },
+                )
+            },
+        )
     }
 
     /// Maps key and value to any number of pairs.
@@ -147,6 +168,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         map: impl Fn(K, V) -> I + Send + Sync + 'static,
     ) -> KStream<'a, K2, V2> {
         self.then(
+            CHANGES_KEY,
             "KSTREAM-FLATMAP-",
             defaults(),
             true,
@@ -163,16 +185,14 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
                     return Ok(());
                 };
                 for (key, value) in map(key, value) {
-                    out.send(
-                        ctx,
-                        Record {
-                            key,
-                            value: Some(value),
-                            timestamp,
-                            headers: headers.clone(),
-                            position,
-                        },
-                    )?;
+                    let record = Record {
+                        key,
+                        value: Some(value),
+                        timestamp,
+                        headers: headers.clone(),
+                        position,
+                    };
+                    out.send(ctx, record)?;
                 }
                 Ok(())
             },
@@ -189,6 +209,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
             value: self.formats().value,
         };
         self.then(
+            CHANGES_KEY,
             "KSTREAM-KEY-SELECT-",
             formats,
             true,
@@ -205,55 +226,41 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
 
     /// Shows each record to `see` and passes it on.
     pub fn peek(self, see: impl Fn(&K, &V) + Send + Sync + 'static) -> Self {
-        self.then(
-            "KSTREAM-PEEK-",
-            self.formats(),
-            self.rekeyed,
-            move |ctx, out, record| {
-                if let Some(value) = &record.value {
-                    see(&record.key, value);
-                }
-                out.send(ctx, record)
-            },
-        )
+        self.with_nulls().peek(move |key, value| {
+            if let Some(value) = value {
+                see(key, value);
+            }
+        })
     }
 
     /// Ends the stream in a closure.
     pub fn for_each(self, act: impl Fn(&K, &V) + Send + Sync + 'static) {
-        self.then::<K, V>(
-            "KSTREAM-FOREACH-",
-            Formats::UNKNOWN,
-            self.rekeyed,
-            move |_, _, record| {
-                if let Some(value) = &record.value {
-                    act(&record.key, value);
-                }
-                Ok(())
-            },
-        );
+        self.with_nulls().for_each(move |key, value| {
+            if let Some(value) = value {
+                act(key, value);
+            }
+        });
     }
 
     /// Both streams' records as one stream, without an order between them.
     pub fn merge(self, other: Self) -> Self {
-        let name = self.app.graph.borrow_mut().number("KSTREAM-MERGE-");
+        let mut graph = self.app.graph.borrow_mut();
+        let name = graph.name("KSTREAM-MERGE-", self.name);
         let wire = closure_wire::<K, V, K, V, _>(|ctx, out, record| out.send(ctx, record));
-        let node = processor(name, vec![self.node, other.node], wire, self.formats());
-        let node = self.app.graph.borrow_mut().add(node);
-        KStream {
-            app: self.app,
-            node,
-            rekeyed: self.rekeyed || other.rekeyed,
-            types: PhantomData,
-        }
+        let formats = self.formats_in(&graph);
+        let node = processor(name, vec![self.node, other.node], wire, formats);
+        let role = Role {
+            merges: true,
+            ..Role::default()
+        };
+        let node = graph.add_as(role, node);
+        drop(graph);
+        KStream::at(self.app, node, self.rekeyed || other.rekeyed)
     }
 
     /// Groups by the present key.
     pub fn group_by_key(self) -> KGroupedStream<'a, K, V> {
-        KGroupedStream {
-            stream: self,
-            name: None,
-            selector: None,
-        }
+        KGroupedStream::of(self, None)
     }
 
     /// Groups by a new key.
@@ -268,11 +275,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         let mut formats = stream.formats();
         formats.value.get_or_insert_with(V::format);
         self.app.graph.borrow_mut().nodes[stream.node].formats = Box::new(formats);
-        KGroupedStream {
-            stream,
-            name: None,
-            selector: Some(stream.node),
-        }
+        KGroupedStream::of(stream, Some(stream.node))
     }
 
     /// The stream as a table: each record replaces the row of its key, a tombstone deletes it.
@@ -283,8 +286,11 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     /// Writes the records to `topic`, which must exist.
     pub fn to(self, topic: impl Into<Topic<K, V>>) {
         let topic = topic.into();
-        let name = self.app.graph.borrow_mut().number("KSTREAM-SINK-");
-        self.add_sink(name, TopicName::External(topic.name.clone()), topic);
+        let mut graph = self.app.graph.borrow_mut();
+        let name = graph.name("KSTREAM-SINK-", self.name);
+        let target = topic.names.first().cloned().map(TopicName::External);
+        let group = graph.add_group(Role::default(), &[self.node]);
+        add_sink(&mut graph, group, self.node, name, target, topic);
     }
 
     /// Runs a processor made by `factory`, with the stores named by `stores`.
@@ -299,35 +305,24 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         P::ValueOut: Data,
     {
         let connected = stores.indices();
-        let name = self.app.graph.borrow_mut().number("KSTREAM-PROCESSOR-");
-        let (wire_name, wire_stores) = (name.clone(), connected.clone());
+        let mut graph = self.app.graph.borrow_mut();
+        let name = graph.name("KSTREAM-PROCESSOR-", self.name);
+        let wire_stores = connected.clone();
         let wire: Wire = Box::new(move |wiring, node| {
-            let outputs = wiring.outputs(node);
-            let node = ProcessorNode {
-                processor: factory(),
-                name: wire_name.clone(),
-                connected: wire_stores.clone(),
-                outputs,
-                number: 0,
-            };
-            let shared = Rc::new(RefCell::new(node));
-            wiring.processors.push(shared.clone());
-            boxed::<K, V>(Shared(shared))
+            let shared = ProcessorNode::wire(wiring, node, factory(), wire_stores.clone());
+            boxed::<K, V>(wiring, node, shared)
         });
-        let mut node = processor(
-            name,
-            vec![self.node],
-            wire,
-            defaults::<P::KeyOut, P::ValueOut>(),
-        );
+        let formats = defaults::<P::KeyOut, P::ValueOut>();
+        let mut node = processor(name, vec![self.node], wire, formats);
         node.stores = connected;
-        let node = self.app.graph.borrow_mut().add(node);
-        KStream {
-            app: self.app,
-            node,
-            rekeyed: true,
-            types: PhantomData,
-        }
+        let role = Role {
+            changes_key: true,
+            changes_value: true,
+            ..Role::default()
+        };
+        let node = graph.add_as(role, node);
+        drop(graph);
+        KStream::at(self.app, node, true)
     }
 
     /// The formats of the stream's records, as far as they are known.
@@ -343,7 +338,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
             .unwrap_or(Formats::UNKNOWN)
     }
 
-    fn key_format<V2>(self) -> Formats<K, V2> {
+    pub(crate) fn key_format<V2>(self) -> Formats<K, V2> {
         Formats {
             key: self.formats().key,
             value: None,
@@ -353,6 +348,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     /// The one way an operator without a store joins the graph: it is its closure.
     pub(crate) fn then<K2: Clone + 'static, V2: Clone + 'static>(
         self,
+        role: Role,
         prefix: &str,
         formats: Formats<K2, V2>,
         rekeyed: bool,
@@ -362,55 +358,89 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         + 'static,
     ) -> KStream<'a, K2, V2> {
         let mut graph = self.app.graph.borrow_mut();
-        let name = graph.number(prefix);
-        let node = graph.add(processor(
-            name,
-            vec![self.node],
-            closure_wire(apply),
-            formats,
-        ));
-        KStream {
-            app: self.app,
-            node,
-            rekeyed,
-            types: PhantomData,
-        }
-    }
-
-    /// A sink node below this stream.
-    pub(crate) fn add_sink(self, name: String, topic_name: TopicName, topic: Topic<K, V>) -> usize {
-        let formats = Formats {
-            key: topic.key,
-            value: topic.value,
-        };
-        let mut graph = self.app.graph.borrow_mut();
-        if formats.key.is_none() || formats.value.is_none() {
-            graph.problem(format!(
-                "{name}: topic '{}' has no format for its keys or values; give Topic::keys and Topic::values",
-                topic.name
-            ));
-        }
-        let (wire_formats, partition) = (formats.clone(), topic.partition);
-        let wire: Wire = Box::new(move |wiring, node| {
-            let topic = wiring.topology.output_topic(node);
-            let known = "a built sink has its formats";
-            boxed::<K, V>(Sink {
-                topic,
-                name: Arc::from(wiring.topology.output_topics()[topic as usize].as_str()),
-                key: wire_formats.key.clone().expect(known),
-                value: wire_formats.value.clone().expect(known),
-                partition: partition.clone(),
-                key_bytes: Vec::new(),
-                value_bytes: Vec::new(),
-            })
-        });
-        let mut node = processor(name, vec![self.node], wire, formats);
-        node.kind = NodeKind::Sink { topic: topic_name };
-        graph.add(node)
+        let name = graph.name(prefix, self.name);
+        let node = processor(name, vec![self.node], closure_wire(apply), formats);
+        let node = graph.add_as(role, node);
+        drop(graph);
+        KStream::at(self.app, node, rekeyed)
     }
 }
 
-fn defaults<K: Data, V: Data>() -> Formats<K, V> {
+/// The role of verbs that set a new key.
+pub(crate) const CHANGES_KEY: Role = Role {
+    changes_key: true,
+    changes_value: false,
+    merges: false,
+    repartition: None,
+    stream_source: false,
+    relaxed_null_keys: false,
+    versioned: None,
+    grace_ms: None,
+};
+
+/// The role of verbs that set a new value.
+pub(crate) const CHANGES_VALUE: Role = Role {
+    changes_key: false,
+    changes_value: true,
+    ..CHANGES_KEY
+};
+
+/// A sink node of `group` below `parent`; `target` is its topic unless that is chosen for each record.
+pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
+    graph: &mut Graph,
+    group: usize,
+    parent: usize,
+    name: String,
+    target: Option<TopicName>,
+    topic: Topic<K, V>,
+) -> usize {
+    let known = graph.nodes[parent]
+        .formats
+        .downcast_ref::<Formats<K, V>>()
+        .cloned()
+        .unwrap_or(Formats::UNKNOWN);
+    let formats = Formats {
+        key: topic.key.or(known.key),
+        value: topic.value.or(known.value),
+    };
+    if formats.key.is_none() || formats.value.is_none() {
+        graph.problem(format!(
+            "{name}: its topic has no format for its keys or values; give Topic::keys and Topic::values"
+        ));
+    }
+    if target.is_none() && topic.chosen.is_none() {
+        graph.problem(format!("{name}: it names no topic"));
+    }
+    let (choose, chosen_by) = topic.chosen.unzip();
+    let (wire_formats, partition) = (formats.clone(), topic.partition);
+    let wire: Wire = Box::new(move |wiring, node| {
+        let known = "a built sink has its formats and its topic";
+        let target = match wiring.topology.output_topic(node) {
+            Some(topic) => {
+                let name = wiring.topology.output_topics()[topic as usize].as_str();
+                Target::Topic(topic, name.into())
+            }
+            None => Target::Chosen(choose.clone().expect(known)),
+        };
+        let sink = Sink {
+            target,
+            key: wire_formats.key.clone().expect(known),
+            value: wire_formats.value.clone().expect(known),
+            partition: partition.clone(),
+            key_bytes: Scratch::default(),
+            value_bytes: Scratch::default(),
+        };
+        boxed::<K, V>(wiring, node, sink)
+    });
+    let mut node = processor(name, vec![parent], wire, formats);
+    node.kind = NodeKind::Sink {
+        topic: target,
+        chosen_by: chosen_by.unwrap_or_default(),
+    };
+    graph.add_to(group, node)
+}
+
+pub(crate) fn defaults<K: Data, V: Data>() -> Formats<K, V> {
     let (key, value): (FormatOf<K>, FormatOf<V>) = (K::format(), V::format());
     Formats {
         key: Some(key),

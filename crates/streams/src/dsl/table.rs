@@ -2,19 +2,22 @@
 //! Invariant: a table's records are changes; `to_stream` turns them back into records.
 
 use super::app::{App, closure_wire, processor, store_formats, store_spec};
-use super::repartition::{NullKeys, through_repartition};
+use super::repartition::through_repartition;
 use super::{KStream, Store};
 use crate::Change;
-use crate::format::Formats;
-use crate::operator::{Materialized, TableSource};
-use crate::task::{Wire, boxed};
+use crate::format::{FormatOf, Formats};
+use crate::operator::{Materialized, StoredRows, TableSource};
+use crate::task::{Rows, Scratch, Wire, boxed};
+use crate::topology::{Graph, NameId, Node, OldValues, Role, StoreSpec, TableNode};
 use headwater_store::Layout;
-use std::marker::PhantomData;
+use std::{any::Any, marker::PhantomData, rc::Rc};
 
 /// A table. A handle: copy it to use the table twice.
 pub struct KTable<'a, K, V> {
     pub(crate) app: &'a App,
     pub(crate) node: usize,
+    /// The name of the next operator.
+    pub(crate) name: Option<NameId>,
     pub(crate) types: PhantomData<fn() -> (K, V)>,
 }
 
@@ -27,32 +30,116 @@ impl<K, V> Clone for KTable<'_, K, V> {
 impl<K, V> Copy for KTable<'_, K, V> {}
 
 impl<'a, K: Clone + 'static, V: Clone + 'static> KTable<'a, K, V> {
+    /// The table that `node` keeps.
+    pub(crate) fn at(app: &'a App, node: usize) -> Self {
+        Self {
+            app,
+            node,
+            name: None,
+            types: PhantomData,
+        }
+    }
+
+    /// Names the next operator: `table.named("large").filter(..)` (`Named`).
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(self.app.graph.borrow_mut().give_name(name.into()));
+        self
+    }
+
+    /// States the format of the keys, for what comes next and needs it.
+    pub fn keys(self, format: FormatOf<K>) -> Self {
+        self.set_formats(|formats| formats.key = Some(format))
+    }
+
+    /// States the format of the values, for what comes next and needs it.
+    pub fn values(self, format: FormatOf<V>) -> Self {
+        self.set_formats(|formats| formats.value = Some(format))
+    }
+
+    fn set_formats(self, set: impl FnOnce(&mut Formats<K, V>)) -> Self {
+        let mut graph = self.app.graph.borrow_mut();
+        let mut formats = self.formats_in(&graph);
+        set(&mut formats);
+        graph.nodes[self.node].formats = Box::new(formats);
+        drop(graph);
+        self
+    }
+
     /// The table's updates as a stream; a deleted row is a record without a value.
     pub fn to_stream(self) -> KStream<'a, K, V> {
         let mut graph = self.app.graph.borrow_mut();
-        let name = graph.number("KTABLE-TOSTREAM-");
+        let name = graph.name("KTABLE-TOSTREAM-", self.name);
         let formats = self.formats_in(&graph);
         let wire = closure_wire::<K, Change<V>, K, V, _>(|ctx, out, mut record| {
             let value = record.value.take().and_then(|change| change.new);
             out.send(ctx, record.with_value(value))
         });
         let node = graph.add(processor(name, vec![self.node], wire, formats));
-        KStream {
-            app: self.app,
-            node,
-            rekeyed: false,
-            types: PhantomData,
-        }
+        drop(graph);
+        KStream::at(self.app, node, false)
     }
 
     /// The table's formats.
-    pub(crate) fn formats_in(self, graph: &crate::topology::Graph) -> Formats<K, V> {
+    pub(crate) fn formats_in(self, graph: &Graph) -> Formats<K, V> {
         graph.nodes[self.node]
             .formats
             .downcast_ref::<Formats<K, V>>()
             .cloned()
             .unwrap_or(Formats::UNKNOWN)
     }
+}
+
+/// Boxes rows as [`TableNode::rows`] gives them.
+pub(crate) fn boxed_rows<K: 'static, V: 'static>(rows: impl Rows<K, V> + 'static) -> Box<dyn Any> {
+    let rows: Rc<dyn Rows<K, V>> = Rc::new(rows);
+    Box::new(rows)
+}
+
+/// Reads the rows of the store of a node.
+pub(crate) fn stored_rows<K: Clone + 'static, V: Clone + 'static>() -> Wire {
+    Box::new(|wiring, node| {
+        let table = wiring.topology.nodes[node].table.as_ref();
+        let store = table
+            .and_then(|table| table.store)
+            .expect("who reads a table's rows has asked for their store");
+        let (key, value) = store_formats::<K, V>(wiring, store);
+        boxed_rows(StoredRows::new(wiring, store, key, value))
+    })
+}
+
+/// The node of a table whose rows are a topic's or a stream's records, with the store that it opens when it needs one.
+pub(crate) fn table_source_node<K: Clone + 'static, V: Clone + 'static>(
+    name: String,
+    parent: usize,
+    formats: Formats<K, V>,
+    spec: StoreSpec,
+) -> Node {
+    let wire_formats = formats.clone();
+    let wire: Wire = Box::new(move |wiring, node| {
+        let table = wiring.topology.nodes[node].table.as_ref();
+        let rows = table.and_then(|table| table.store).map(|store| {
+            let (key, value) = store_formats::<K, V>(wiring, store);
+            Materialized::wire(wiring, node, store, key, value)
+        });
+        let known = "a built table has its formats";
+        let source = TableSource {
+            key: wire_formats.key.clone().expect(known),
+            value: wire_formats.value.clone().expect(known),
+            rows,
+            outputs: wiring.outputs(node),
+            key_bytes: Scratch::default(),
+        };
+        boxed::<K, V>(wiring, node, source)
+    });
+    let mut node = processor(name, vec![parent], wire, formats);
+    node.table = Some(TableNode {
+        sends_old: false,
+        old_values: OldValues::Source,
+        lazy_store: Some(spec),
+        store: None,
+        rows: stored_rows::<K, V>(),
+    });
+    node
 }
 
 /// `KStream::to_table`.
@@ -70,50 +157,29 @@ pub(crate) fn from_stream<'a, K: Clone + 'static, V: Clone + 'static>(
     let named = store.name.is_some();
     let name = {
         let mut graph = app.graph.borrow_mut();
-        let name = graph.number("KSTREAM-TOTABLE-");
+        let name = graph.name("KSTREAM-TOTABLE-", stream.name);
         if !named {
-            store.name = Some(graph.number("KSTREAM-TOTABLE-STATE-STORE-"));
+            let generated = graph.number("KSTREAM-TOTABLE-STATE-STORE-");
+            graph.generated.push(generated.clone());
+            store.name = Some(generated);
         }
         name
     };
     let mut source = stream;
     if stream.rekeyed {
-        source = through_repartition(stream, &name, formats.clone(), 0, NullKeys::Drop);
+        source = through_repartition(stream, &name, formats.clone(), 0, true);
     }
+    let role = Role {
+        versioned: Some(store.is_versioned()),
+        ..Role::default()
+    };
     let spec = store_spec(app, &name, store, Layout::KeyValue);
-    let wire_formats = formats.clone();
-    let wire: Wire = Box::new(move |wiring, node| {
-        let rows = wiring.topology.nodes[node]
-            .stores
-            .first()
-            .copied()
-            .map(|store| {
-                let (key, value) = store_formats::<K, V>(wiring, store);
-                Materialized::wire(wiring, node, store, key, value)
-            });
-        let known = "a built table has its formats";
-        let (key, value) = (
-            wire_formats.key.clone().expect(known),
-            wire_formats.value.clone().expect(known),
-        );
-        boxed::<K, V>(TableSource {
-            key,
-            value,
-            rows,
-            outputs: wiring.outputs(node),
-            key_bytes: Vec::new(),
-        })
-    });
-    let mut node = processor(name, vec![source.node], wire, formats);
-    node.lazy_store = Some(spec);
+    let node = table_source_node(name, source.node, formats, spec);
     let mut graph = app.graph.borrow_mut();
-    let node = graph.add(node);
+    let node = graph.add_as(role, node);
     if named {
         graph.materialize(node);
     }
-    KTable {
-        app,
-        node,
-        types: PhantomData,
-    }
+    drop(graph);
+    KTable::at(app, node)
 }

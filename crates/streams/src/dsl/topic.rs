@@ -2,6 +2,7 @@
 //! Not the topic itself: nothing is created here. Invariant: a `&str` is a topic with every default.
 
 use crate::format::{Data, FormatOf};
+use crate::operator::TopicOf;
 use std::sync::Arc;
 
 /// What happens to a record that cannot be decoded.
@@ -16,15 +17,32 @@ pub enum BadData {
     DeadLetter(String),
 }
 
-pub(crate) type TimestampOf<K, V> = Arc<dyn Fn(&K, Option<&V>, i64) -> i64 + Send + Sync>;
+/// What a timestamp extractor sees of a record.
+#[derive(Debug)]
+pub struct TimestampArgs<'a, K, V> {
+    /// The key.
+    pub key: &'a K,
+    /// The value, if any.
+    pub value: Option<&'a V>,
+    /// The record's own timestamp, ms since the epoch.
+    pub timestamp: i64,
+    /// The largest timestamp that its partition has given so far; -1 before the first.
+    pub partition_time: i64,
+}
+
+pub(crate) type TimestampOf<K, V> = Arc<dyn Fn(TimestampArgs<'_, K, V>) -> i64 + Send + Sync>;
 pub(crate) type PartitionOf<K, V> = Arc<dyn Fn(&K, Option<&V>, u32) -> u32 + Send + Sync>;
 
 /// A topic with its formats and options.
 pub struct Topic<K, V> {
-    pub(crate) name: String,
+    pub(crate) names: Vec<String>,
+    /// Reading: the name of the source operator.
+    pub(crate) node: Option<String>,
+    /// Writing: chooses the topic of each record instead, and how `describe` names that.
+    pub(crate) chosen: Option<(TopicOf<K, V>, String)>,
     pub(crate) key: Option<FormatOf<K>>,
     pub(crate) value: Option<FormatOf<V>>,
-    pub(crate) bad_data: BadData,
+    pub(crate) bad_data: Option<BadData>,
     pub(crate) timestamp: Option<TimestampOf<K, V>>,
     pub(crate) partition: Option<PartitionOf<K, V>>,
 }
@@ -32,14 +50,42 @@ pub struct Topic<K, V> {
 impl<K, V> Topic<K, V> {
     /// A topic whose formats are still to be given.
     pub fn named(name: impl Into<String>) -> Self {
+        Self::named_all([name])
+    }
+
+    /// Reading: several topics as one stream.
+    pub fn named_all(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
-            name: name.into(),
+            names: names.into_iter().map(Into::into).collect(),
+            node: None,
+            chosen: None,
             key: None,
             value: None,
-            bad_data: BadData::Fail,
+            bad_data: None,
             timestamp: None,
             partition: None,
         }
+    }
+
+    /// Writing: the topic is chosen for each record, from its key and value. The topics must exist (`TopicNameExtractor`).
+    pub fn chosen_by(choose: impl Fn(&K, Option<&V>) -> String + Send + Sync + 'static) -> Self {
+        let mut topic = Self::named_all([""; 0]);
+        topic.chosen = Some((Arc::new(choose), "closure".into()));
+        topic
+    }
+
+    /// Writing to chosen topics: what `describe` prints for what chooses them.
+    pub fn described_as(mut self, text: impl Into<String>) -> Self {
+        if let Some((_, description)) = &mut self.chosen {
+            *description = text.into();
+        }
+        self
+    }
+
+    /// Reading: the name of the source operator (`Consumed.as`).
+    pub fn source_named(mut self, name: impl Into<String>) -> Self {
+        self.node = Some(name.into());
+        self
     }
 
     /// The format of keys.
@@ -56,15 +102,23 @@ impl<K, V> Topic<K, V> {
 
     /// Reading: what to do with records that cannot be decoded.
     pub fn on_bad_data(mut self, policy: BadData) -> Self {
-        self.bad_data = policy;
+        self.bad_data = Some(policy);
         self
     }
 
     /// Reading: takes the event time, ms since the epoch, from key, value and the record's own timestamp.
     /// A negative answer drops the record.
     pub fn timestamp_by(
-        mut self,
+        self,
         timestamp: impl Fn(&K, Option<&V>, i64) -> i64 + Send + Sync + 'static,
+    ) -> Self {
+        self.timestamp_from(move |args| timestamp(args.key, args.value, args.timestamp))
+    }
+
+    /// As [`Topic::timestamp_by`], with the partition's time in view (`TimestampExtractor`).
+    pub fn timestamp_from(
+        mut self,
+        timestamp: impl Fn(TimestampArgs<'_, K, V>) -> i64 + Send + Sync + 'static,
     ) -> Self {
         self.timestamp = Some(Arc::new(timestamp));
         self

@@ -3,13 +3,15 @@
 
 use super::app::{processor, store_spec};
 use super::grouped::add_stateful;
+use super::nulls::WithNulls;
 use super::{KGroupedStream, KTable, Store};
 use crate::format::Formats;
 use crate::operator::{Materialized, WindowAggregate};
-use crate::task::{Wire, boxed};
+use crate::task::{Scratch, Wire, boxed};
+use crate::topology::Role;
 use crate::window::{TimeWindows, Windowed, millis, window_store_key};
 use headwater_store::Layout;
-use std::{marker::PhantomData, sync::Arc};
+use std::{cell::Cell, marker::PhantomData, sync::Arc};
 
 /// The least time a segment of windows spans (`Stores.persistentWindowStore`).
 const SEGMENT_INTERVAL_MS_MIN: i64 = 60_000;
@@ -22,13 +24,24 @@ pub struct KWindowedStream<'a, K, V> {
 }
 
 impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
+    /// Names the next operator, the aggregation itself (`Named`).
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.grouped = self.grouped.operator_named(name);
+        self
+    }
+
+    /// The next verb's closures see tombstones and may answer `None`, which deletes the row.
+    pub fn with_nulls(self) -> WithNulls<Self> {
+        WithNulls(self)
+    }
+
     /// Counts the records of each key and window.
     pub fn count(self, store: impl Into<Store<K, u64>>) -> KTable<'a, Windowed<K>, u64> {
         let store = store.into();
         self.grouped.burn_for_count(&store);
         // A tombstone counts too, as in Kafka Streams.
         self.build("KSTREAM-AGGREGATE-", store, true, |_, _, _, count| {
-            count.unwrap_or(0) + 1
+            Some(count.unwrap_or(0) + 1)
         })
     }
 
@@ -45,11 +58,11 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
             store,
             false,
             move |_, value, last, row| {
-                let value = value_for(value, last);
-                match row {
+                let value = value_for(value, last)?;
+                Some(match row {
                     Some(row) => reduce(row, value),
                     None => value,
-                }
+                })
             },
         )
     }
@@ -66,22 +79,23 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
             store.into(),
             false,
             move |key, value, last, row| {
-                add(key, value_for(value, last), row.unwrap_or_else(&initial))
+                let value = value_for(value, last)?;
+                Some(add(key, value, row.unwrap_or_else(&initial)))
             },
         )
     }
 
-    fn build<A: Clone + 'static>(
+    pub(crate) fn build<A: Clone + 'static>(
         self,
         prefix: &str,
         store: Store<K, A>,
         takes_tombstones: bool,
-        apply: impl Fn(&K, &mut Option<V>, bool, Option<A>) -> A + Send + Sync + 'static,
+        apply: impl Fn(&K, &mut Option<V>, bool, Option<A>) -> Option<A> + Send + Sync + 'static,
     ) -> KTable<'a, Windowed<K>, A> {
         let app = self.grouped.stream.app;
         let windows = self.windows;
-        let (store, name) = self.grouped.names(prefix, store);
-        let source = self.grouped.grouped_source(&store);
+        let (store, name, explicit) = self.grouped.names(prefix, store);
+        let source = self.grouped.grouped_source(&store, explicit);
         if let Some(problem) = windows.problem() {
             app.graph.borrow_mut().problem(format!("{name}: {problem}"));
         }
@@ -119,7 +133,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
             let (window_key, value) = super::app::store_formats::<Windowed<K>, A>(wiring, store);
             let rows = Materialized::wire(wiring, node, store, window_key, value);
             let apply = apply.clone();
-            boxed::<K, V>(WindowAggregate {
+            let aggregate = WindowAggregate {
                 key: key.clone().expect("a built store has its formats"),
                 windows,
                 rows,
@@ -127,19 +141,56 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
                     apply(key, value, last, row)
                 },
                 takes_tombstones,
-                observed_time: -1,
-                key_bytes: Vec::new(),
+                observed_time: Cell::new(-1),
+                key_bytes: Scratch::default(),
                 types: PhantomData,
-            })
+            };
+            boxed::<K, V>(wiring, node, aggregate)
         });
-        add_stateful(app, processor(name, vec![source.node], wire, formats), spec)
+        let role = Role {
+            versioned: Some(false),
+            grace_ms: Some(windows.grace_ms),
+            ..Role::default()
+        };
+        let node = processor(name, vec![source.node], wire, formats);
+        add_stateful(app, role, node, spec)
     }
 }
 
 /// The value for one window: the value itself for the last of a record's windows, a copy for the others.
-fn value_for<V: Clone>(value: &mut Option<V>, last: bool) -> V {
-    let value = if last { value.take() } else { value.clone() };
-    value.expect("only a count takes tombstones")
+fn value_for<V: Clone>(value: &mut Option<V>, last: bool) -> Option<V> {
+    if last { value.take() } else { value.clone() }
+}
+
+impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KWindowedStream<'a, K, V>> {
+    /// As `KWindowedStream::reduce`; tombstones are reduced too.
+    pub fn reduce(
+        self,
+        reduce: impl Fn(V, Option<V>) -> Option<V> + Send + Sync + 'static,
+        store: impl Into<Store<K, V>>,
+    ) -> KTable<'a, Windowed<K>, V> {
+        let formats = self.0.grouped.stream.formats();
+        let store = store.into().or_formats(formats.key, formats.value);
+        let apply = move |_: &K, value: &mut Option<V>, last, row: Option<V>| match row {
+            Some(row) => reduce(row, value_for(value, last)),
+            None => value_for(value, last),
+        };
+        self.0.build("KSTREAM-REDUCE-", store, true, apply)
+    }
+
+    /// As `KWindowedStream::aggregate`; tombstones are aggregated too.
+    pub fn aggregate<A: Clone + 'static>(
+        self,
+        initial: impl Fn() -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, Option<V>, Option<A>) -> Option<A> + Send + Sync + 'static,
+        store: impl Into<Store<K, A>>,
+    ) -> KTable<'a, Windowed<K>, A> {
+        let apply = move |key: &K, value: &mut Option<V>, last, row: Option<A>| {
+            add(key, value_for(value, last), row.or_else(&initial))
+        };
+        self.0
+            .build("KSTREAM-AGGREGATE-", store.into(), true, apply)
+    }
 }
 
 /// The same options for another key type.

@@ -4,15 +4,15 @@
 use super::encode_key;
 use super::materialized::{Cause, Materialized};
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive};
+use crate::task::{Context, Outputs, Receive, Scratch};
 use crate::{Change, Record, Result};
 
-/// `apply(key, value, row)` answers the new row.
+/// `apply(key, value, row)` answers the new row; `None` deletes it.
 pub(crate) struct Aggregate<K, V, A, F> {
     pub(crate) key: FormatOf<K>,
     pub(crate) rows: Materialized<K, A>,
     pub(crate) apply: F,
-    pub(crate) key_bytes: Vec<u8>,
+    pub(crate) key_bytes: Scratch,
     pub(crate) types: std::marker::PhantomData<fn(V)>,
 }
 
@@ -20,23 +20,19 @@ impl<K, V, A, F> Receive<K, V> for Aggregate<K, V, A, F>
 where
     K: Clone + 'static,
     A: Clone + 'static,
-    F: Fn(&K, V, Option<A>) -> A,
+    F: Fn(&K, V, Option<A>) -> Option<A>,
 {
-    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         let Some(value) = record.value else {
             ctx.drop_record();
             return Ok(());
         };
-        if !encode_key(
-            &self.key,
-            self.rows.topic(),
-            &record.key,
-            &mut self.key_bytes,
-        )? {
+        let mut key_bytes = self.key_bytes.take();
+        if !encode_key(&self.key, self.rows.topic(), &record.key, &mut key_bytes)? {
             ctx.drop_record();
             return Ok(());
         }
-        let (old, timestamp) = match self.rows.get(ctx, &self.key_bytes)? {
+        let (old, timestamp) = match self.rows.get(ctx, &key_bytes)? {
             Some((row, stored)) => (Some(row), record.timestamp.max(stored)),
             None => (None, record.timestamp),
         };
@@ -48,7 +44,9 @@ where
             position: record.position,
         };
         self.rows
-            .put(ctx, &self.key_bytes, || record.key, Some(new), kept, cause)
+            .put(ctx, &key_bytes, || record.key, new, kept, cause)?;
+        self.key_bytes.give(key_bytes);
+        Ok(())
     }
 }
 
@@ -58,13 +56,13 @@ pub(crate) struct TableSource<K, V> {
     pub(crate) value: FormatOf<V>,
     pub(crate) rows: Option<Materialized<K, V>>,
     pub(crate) outputs: Outputs<K, Change<V>>,
-    pub(crate) key_bytes: Vec<u8>,
+    pub(crate) key_bytes: Scratch,
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V> {
-    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         let new = record.value.filter(|value| !self.value.is_null(value));
-        let Some(rows) = &mut self.rows else {
+        let Some(rows) = &self.rows else {
             if self.key.is_null(&record.key) {
                 ctx.drop_record();
                 return Ok(());
@@ -83,12 +81,13 @@ impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V>
                 },
             );
         };
-        if !encode_key(&self.key, rows.topic(), &record.key, &mut self.key_bytes)? {
+        let mut key_bytes = self.key_bytes.take();
+        if !encode_key(&self.key, rows.topic(), &record.key, &mut key_bytes)? {
             ctx.drop_record();
             return Ok(());
         }
         let old = if rows.needs_old() {
-            rows.get(ctx, &self.key_bytes)?.map(|(row, _)| row)
+            rows.get(ctx, &key_bytes)?.map(|(row, _)| row)
         } else {
             None
         };
@@ -97,6 +96,8 @@ impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V>
             headers: &record.headers,
             position: record.position,
         };
-        rows.put(ctx, &self.key_bytes, || record.key, new, old, cause)
+        rows.put(ctx, &key_bytes, || record.key, new, old, cause)?;
+        self.key_bytes.give(key_bytes);
+        Ok(())
     }
 }

@@ -3,10 +3,10 @@
 //! next operator in that order, at once without the record cache, at the flush with it.
 
 use crate::format::FormatOf;
-use crate::task::{Context, Flush, Outputs, StateStore, Update, Wiring};
+use crate::task::{Context, Flush, Outputs, Row, Rows, Scratch, StateStore, Update, Wiring};
 use crate::{Change, Error, Headers, Position, Record, Result};
 use headwater_log::HeadersRef;
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 /// The context of an update: when, and from which record.
 pub(crate) struct Cause<'a> {
@@ -22,7 +22,7 @@ pub(crate) struct Materialized<K, V> {
     sends_old: bool,
     value: FormatOf<V>,
     outputs: Outputs<K, Change<V>>,
-    local: Vec<u8>,
+    local: Scratch,
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
@@ -36,7 +36,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     ) -> Self {
         let outputs = wiring.outputs::<K, Change<V>>(node);
         let topic: Arc<str> = wiring.topology.changelog(store).into();
-        let sends_old = wiring.topology.nodes[node].sends_old;
+        let sends_old = wiring.topology.sends_old(node);
         let cached = wiring.topology.stores[store].cached;
         if cached {
             let flusher = Flusher {
@@ -46,8 +46,9 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
                 key,
                 value: value.clone(),
                 outputs: outputs.clone(),
+                before: Scratch::default(),
             };
-            wiring.flushers[store] = Some(Rc::new(RefCell::new(flusher)));
+            wiring.flushers[store] = Some(Rc::new(flusher));
         }
         Self {
             store,
@@ -56,7 +57,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             sends_old,
             value,
             outputs,
-            local: Vec::new(),
+            local: Scratch::default(),
         }
     }
 
@@ -83,16 +84,19 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
 
     /// The row under `key` and its timestamp.
     #[inline]
-    pub(crate) fn get(&mut self, ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<(V, i64)>> {
-        if !ctx.get_cached(self.store, key, &mut self.local)? {
-            return Ok(None);
+    pub(crate) fn get(&self, ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<(V, i64)>> {
+        let mut local = self.local.take();
+        let mut row = None;
+        if ctx.get(self.store, key, &mut local)? {
+            row = Some(decode_row(&self.value, &self.topic, &local)?);
         }
-        decode_row(&self.value, &self.topic, &self.local).map(Some)
+        self.local.give(local);
+        Ok(row)
     }
 
     /// Sets or deletes the row. `old` is the row before, where [`Materialized::needs_old`].
     pub(crate) fn put(
-        &mut self,
+        &self,
         ctx: &mut Context<'_>,
         key_bytes: &[u8],
         key: impl FnOnce() -> K,
@@ -100,20 +104,25 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         old: Option<V>,
         cause: Cause<'_>,
     ) -> Result<()> {
+        let mut local = self.local.take();
+        let timestamp = cause.timestamp;
         let present = encode_row(
             &self.value,
             &self.topic,
             new.as_ref(),
-            cause.timestamp,
-            &mut self.local,
+            timestamp,
+            &mut local,
         )?;
-        let local = present.then_some(self.local.as_slice());
+        let bytes = present.then_some(local.as_slice());
         let slot = ctx.state.store(self.store).cache.filter(|_| self.cached);
         if let Some(slot) = slot {
-            let entry = ctx.entry(self.store, cause.timestamp, cause.headers, cause.position);
-            return ctx.cache_put(self.store, slot, key_bytes, local, &entry);
+            let entry = ctx.entry(self.store, timestamp, cause.headers, cause.position);
+            ctx.cache_put(self.store, slot, key_bytes, bytes, &entry)?;
+            self.local.give(local);
+            return Ok(());
         }
-        ctx.write(self.store, key_bytes, local, cause.timestamp)?;
+        ctx.write(self.store, key_bytes, bytes, timestamp)?;
+        self.local.give(local);
         if self.outputs.is_empty() {
             return Ok(());
         }
@@ -121,17 +130,10 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             new: new.filter(|_| present),
             old: old.filter(|_| self.sends_old),
         };
-        let (timestamp, position) = (cause.timestamp, cause.position);
-        self.outputs.send(
-            ctx,
-            Record {
-                key: key(),
-                value: Some(change),
-                timestamp,
-                headers: cause.headers.clone(),
-                position,
-            },
-        )
+        let mut record = Record::new(key(), Some(change), timestamp);
+        record.headers = cause.headers.clone();
+        record.position = cause.position;
+        self.outputs.send(ctx, record)
     }
 }
 
@@ -180,10 +182,11 @@ struct Flusher<K, V> {
     key: FormatOf<K>,
     value: FormatOf<V>,
     outputs: Outputs<K, Change<V>>,
+    before: Scratch,
 }
 
 impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
-    fn flush(&mut self, ctx: &mut Context<'_>, update: Update<'_>) -> Result<()> {
+    fn flush(&self, ctx: &mut Context<'_>, update: Update<'_>) -> Result<()> {
         let Update {
             key,
             value: local,
@@ -193,13 +196,13 @@ impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
         } = update;
         let mut old = None;
         if self.sends_old || local.is_none() {
-            let mut before = std::mem::take(&mut ctx.state.scratch);
+            let mut before = self.before.take();
             // Below the record cache: the row as it was last sent on.
             let StateStore { bytes, .. } = ctx.state.store(self.store);
             if bytes.get(key, &mut before)? {
                 old = Some(decode_row(&self.value, &self.topic, &before)?.0);
             }
-            ctx.state.scratch = before;
+            self.before.give(before);
             if old.is_none() && local.is_none() {
                 return Ok(()); // Created and deleted between two flushes: nobody saw it.
             }
@@ -231,5 +234,51 @@ impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
                 position,
             },
         )
+    }
+}
+
+/// Reads the rows of a table from its store.
+pub(crate) struct StoredRows<K, V> {
+    store: usize,
+    topic: Arc<str>,
+    key: FormatOf<K>,
+    value: FormatOf<V>,
+    key_bytes: Scratch,
+    local: Scratch,
+}
+
+impl<K, V> StoredRows<K, V> {
+    /// The rows in `store`, whose formats these are.
+    pub(crate) fn new(
+        wiring: &Wiring<'_>,
+        store: usize,
+        key: FormatOf<K>,
+        value: FormatOf<V>,
+    ) -> Self {
+        Self {
+            store,
+            topic: wiring.topology.changelog(store).into(),
+            key,
+            value,
+            key_bytes: Scratch::default(),
+            local: Scratch::default(),
+        }
+    }
+}
+
+impl<K, V> Rows<K, V> for StoredRows<K, V> {
+    fn get(&self, ctx: &mut Context<'_>, key: &K) -> Result<Option<Row<V>>> {
+        let mut key_bytes = self.key_bytes.take();
+        let mut row = None;
+        if super::encode_key(&self.key, &self.topic, key, &mut key_bytes)? {
+            let mut local = self.local.take();
+            if ctx.get(self.store, &key_bytes, &mut local)? {
+                let (value, timestamp) = decode_row(&self.value, &self.topic, &local)?;
+                row = Some(Row { value, timestamp });
+            }
+            self.local.give(local);
+        }
+        self.key_bytes.give(key_bytes);
+        Ok(row)
     }
 }

@@ -4,11 +4,19 @@
 use super::encode_key;
 use crate::dsl::StoreHandle;
 use crate::format::Formats;
-use crate::task::{Context, Outputs, Punctuate, Punctuation, PunctuationKind, Receive, Schedule};
-use crate::{Error, Headers, Record, Result};
+use crate::task::{
+    Context, Outputs, Punctuate, Punctuation, PunctuationKind, Receive, Schedule, Wiring, fail,
+    panic_message,
+};
+use crate::topology::OnError;
+use crate::{Error, Headers, Position, Record, Result};
 use headwater_log::{HeadersRef, TaskId};
 use headwater_store::{Direction, KeyRange};
-use std::{cell::RefCell, marker::PhantomData, ops::ControlFlow, rc::Rc, time::Duration};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::VecDeque, marker::PhantomData, ops::ControlFlow, rc::Rc, sync::Arc, time::Duration,
+};
 
 /// A processor. A factory makes one per task; it is opened before the first record and closed when its task ends cleanly.
 /// It runs on one thread at a time and never moves.
@@ -280,28 +288,51 @@ impl<K, V> StoreView<'_, K, V> {
 
 /// A processor as a node.
 pub(crate) struct ProcessorNode<P: Processor> {
-    pub(crate) processor: P,
-    pub(crate) name: String,
+    pub(crate) processor: RefCell<P>,
+    /// Records that came while the processor was at work: flushing a record cache in the midst of a record may lead back to it.
+    /// As many as one record causes.
+    pub(crate) waiting: RefCell<VecDeque<Record<P::KeyIn, P::ValueIn>>>,
+    pub(crate) name: Arc<str>,
+    pub(crate) on_error: OnError,
     pub(crate) connected: Vec<usize>,
     pub(crate) outputs: Outputs<P::KeyOut, P::ValueOut>,
-    pub(crate) number: usize,
+    pub(crate) number: Cell<usize>,
 }
 
 impl<P: Processor> ProcessorNode<P> {
-    fn with<'a, 'c>(
-        &'a mut self,
+    /// The processor of `node`, registered to be opened, punctuated and closed.
+    pub(crate) fn wire(
+        wiring: &mut Wiring<'_>,
+        node: usize,
+        processor: P,
+        connected: Vec<usize>,
+    ) -> Shared<P> {
+        let shared = Rc::new(Self {
+            processor: RefCell::new(processor),
+            waiting: RefCell::default(),
+            name: wiring.topology.nodes[node].name.as_str().into(),
+            on_error: wiring.topology.settings.on_error.clone(),
+            connected,
+            outputs: wiring.outputs(node),
+            number: Cell::new(0),
+        });
+        wiring.processors.push(shared.clone());
+        Shared(shared)
+    }
+
+    fn context<'a, 'c>(
+        &'a self,
         ctx: &'a mut Context<'c>,
         timestamp: i64,
-    ) -> (&'a mut P, ProcessorContext<'a, 'c, P::KeyOut, P::ValueOut>) {
-        let context = ProcessorContext {
+    ) -> ProcessorContext<'a, 'c, P::KeyOut, P::ValueOut> {
+        ProcessorContext {
             inner: ctx,
             outputs: &self.outputs,
             node: &self.name,
-            processor: self.number,
+            processor: self.number.get(),
             connected: &self.connected,
             timestamp,
-        };
-        (&mut self.processor, context)
+        }
     }
 
     /// Names this operator in an error that its processor made outside a record.
@@ -311,49 +342,50 @@ impl<P: Processor> ProcessorNode<P> {
 }
 
 impl<P: Processor> Punctuate for ProcessorNode<P> {
-    fn open(&mut self, ctx: &mut Context<'_>, number: usize) -> Result<()> {
-        self.number = number;
+    fn open(&self, ctx: &mut Context<'_>, number: usize) -> Result<()> {
+        self.number.set(number);
         let now = ctx.state.now_ms;
-        let (processor, mut context) = self.with(ctx, now);
-        let opened = processor.open(&mut context);
-        self.named(opened)
+        let mut processor = self.processor.borrow_mut();
+        self.named(processor.open(&mut self.context(ctx, now)))
     }
 
-    fn punctuate(&mut self, ctx: &mut Context<'_>, punctuation: Punctuation) -> Result<()> {
-        let (processor, mut context) = self.with(ctx, punctuation.time);
-        let punctuated = processor.punctuate(punctuation, &mut context);
-        self.named(punctuated)
+    fn punctuate(&self, ctx: &mut Context<'_>, punctuation: Punctuation) -> Result<()> {
+        let time = punctuation.time;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let mut processor = self.processor.borrow_mut();
+            processor.punctuate(punctuation, &mut self.context(ctx, time))
+        }));
+        let error = match outcome {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(panic) => Error::failed(panic_message(&*panic)),
+        };
+        fail(ctx, &self.on_error, &self.name, error, time, Position::NONE)
     }
 
-    fn close(&mut self, ctx: &mut Context<'_>) -> Result<()> {
+    fn close(&self, ctx: &mut Context<'_>) -> Result<()> {
         let now = ctx.state.now_ms;
-        let (processor, mut context) = self.with(ctx, now);
-        let closed = processor.close(&mut context);
-        self.named(closed)
+        let mut processor = self.processor.borrow_mut();
+        self.named(processor.close(&mut self.context(ctx, now)))
     }
 }
 
 /// Shares one node between the edge that feeds it and the task that punctuates it.
-pub(crate) struct Shared<P: Processor>(pub(crate) Rc<RefCell<ProcessorNode<P>>>);
+pub(crate) struct Shared<P: Processor>(pub(crate) Rc<ProcessorNode<P>>);
 
 impl<P: Processor> Receive<P::KeyIn, P::ValueIn> for Shared<P> {
-    fn receive(
-        &mut self,
-        ctx: &mut Context<'_>,
-        record: Record<P::KeyIn, P::ValueIn>,
-    ) -> Result<()> {
-        let mut node = self.0.borrow_mut();
-        let (timestamp, position) = (record.timestamp, record.position);
-        let (processor, mut context) = node.with(ctx, timestamp);
-        let processed = processor.process(record, &mut context);
-        processed.map_err(|error| {
-            error.in_node(&node.name, || {
-                let topic = ctx.state.topics.get(position.topic as usize);
-                topic.map_or_else(String::new, |topic| {
-                    let (partition, offset) = (position.partition, position.offset);
-                    format!(" at {topic}-{partition} offset {offset}")
-                })
-            })
-        })
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<P::KeyIn, P::ValueIn>) -> Result<()> {
+        let node = &*self.0;
+        let Ok(mut processor) = node.processor.try_borrow_mut() else {
+            node.waiting.borrow_mut().push_back(record);
+            return Ok(());
+        };
+        let mut next = Some(record);
+        while let Some(record) = next {
+            let timestamp = record.timestamp;
+            processor.process(record, &mut node.context(ctx, timestamp))?;
+            next = node.waiting.borrow_mut().pop_front();
+        }
+        Ok(())
     }
 }

@@ -3,35 +3,76 @@
 
 use crate::dsl::PartitionOf;
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Route};
+use crate::task::{Context, Outputs, Receive, Route, Scratch};
 use crate::{Error, Record, Result};
 use headwater_log::AppendRecord;
 use std::sync::Arc;
 
+/// Chooses the topic of a record.
+pub(crate) type TopicOf<K, V> = Arc<dyn Fn(&K, Option<&V>) -> String + Send + Sync>;
+
+/// Where a sink writes.
+pub(crate) enum Target<K, V> {
+    /// The topology's output topic of this number and name.
+    Topic(u32, Arc<str>),
+    /// A topic chosen for each record.
+    Chosen(TopicOf<K, V>),
+}
+
 pub(crate) struct Sink<K, V> {
-    pub(crate) topic: u32,
-    pub(crate) name: Arc<str>,
+    pub(crate) target: Target<K, V>,
     pub(crate) key: FormatOf<K>,
     pub(crate) value: FormatOf<V>,
     pub(crate) partition: Option<PartitionOf<K, V>>,
-    pub(crate) key_bytes: Vec<u8>,
-    pub(crate) value_bytes: Vec<u8>,
+    pub(crate) key_bytes: Scratch,
+    pub(crate) value_bytes: Scratch,
+}
+
+impl<K, V> Sink<K, V> {
+    fn route<'b>(
+        &self,
+        ctx: &mut Context<'_>,
+        record: &Record<K, V>,
+        topic: (Option<u32>, &str),
+        key_bytes: Option<&'b [u8]>,
+    ) -> Result<Route<'b>> {
+        if let Some(choose) = &self.partition {
+            let partitions = match topic.0 {
+                Some(number) => ctx.output.partitions(number)?,
+                None => ctx.output.partitions_of(topic.1)?,
+            };
+            let partition = choose(&record.key, record.value.as_ref(), partitions);
+            if partition >= partitions {
+                return Err(Error::Topology(format!(
+                    "partition_by of topic '{}' chose partition {partition} of {partitions}",
+                    topic.1
+                )));
+            }
+            return Ok(Route::Partition(partition));
+        }
+        Ok(match key_bytes {
+            Some(bytes) => Route::Key(self.key.partition_key(bytes)),
+            None => Route::Any,
+        })
+    }
 }
 
 impl<K, V> Receive<K, V> for Sink<K, V> {
-    fn receive(&mut self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
-        let error = |error| Error::format(&self.name, &error);
-        self.key_bytes.clear();
-        self.value_bytes.clear();
+    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
+        let chosen;
+        let (number, topic) = match &self.target {
+            Target::Topic(number, name) => (Some(*number), &**name),
+            Target::Chosen(choose) => {
+                chosen = choose(&record.key, record.value.as_ref());
+                (None, chosen.as_str())
+            }
+        };
+        let error = |error| Error::format(topic, &error);
+        let (mut key_bytes, mut value_bytes) = (self.key_bytes.take(), self.value_bytes.take());
         let has_key = !self.key.is_null(&record.key);
         if has_key {
             self.key
-                .encode(
-                    &self.name,
-                    &mut record.headers,
-                    &record.key,
-                    &mut self.key_bytes,
-                )
+                .encode(topic, &mut record.headers, &record.key, &mut key_bytes)
                 .map_err(error)?;
         }
         let mut has_value = false;
@@ -39,37 +80,25 @@ impl<K, V> Receive<K, V> for Sink<K, V> {
             && !self.value.is_null(value)
         {
             self.value
-                .encode(
-                    &self.name,
-                    &mut record.headers,
-                    value,
-                    &mut self.value_bytes,
-                )
+                .encode(topic, &mut record.headers, value, &mut value_bytes)
                 .map_err(error)?;
             has_value = true;
         }
-        let route = match &self.partition {
-            Some(choose) => {
-                let partitions = ctx.output.partitions(self.topic)?;
-                let partition = choose(&record.key, record.value.as_ref(), partitions);
-                if partition >= partitions {
-                    return Err(Error::Topology(format!(
-                        "partition_by of topic '{}' chose partition {partition} of {partitions}",
-                        self.name
-                    )));
-                }
-                Route::Partition(partition)
-            }
-            None if has_key => Route::Key(self.key.partition_key(&self.key_bytes)),
-            None => Route::Any,
-        };
+        let key = has_key.then_some(key_bytes.as_slice());
+        let route = self.route(ctx, &record, (number, topic), key)?;
         let encoded = AppendRecord {
             timestamp: record.timestamp,
-            key: has_key.then_some(&self.key_bytes),
-            value: has_value.then_some(&self.value_bytes),
+            key,
+            value: has_value.then_some(&value_bytes),
             headers: record.headers.as_ref(),
         };
-        ctx.output.send(self.topic, route, &encoded)
+        match number {
+            Some(number) => ctx.output.send(number, route, &encoded)?,
+            None => ctx.output.send_to(topic, route, &encoded)?,
+        }
+        self.key_bytes.give(key_bytes);
+        self.value_bytes.give(value_bytes);
+        Ok(())
     }
 }
 
@@ -81,7 +110,7 @@ pub(crate) struct NullKeyFilter<K, V> {
 }
 
 impl<K: Clone, V: Clone> Receive<K, V> for NullKeyFilter<K, V> {
-    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         if !self.keeps_null_keys && self.key.is_null(&record.key) {
             ctx.drop_record();
             return Ok(());

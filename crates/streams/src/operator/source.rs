@@ -1,15 +1,15 @@
 //! A source: decodes raw records and hands them to the first operators. Not a consumer.
 //! Invariant: a record that cannot be decoded follows the topic's policy; it is never lost silently.
 
-use crate::dsl::{BadData, TimestampOf};
+use crate::dsl::{BadData, TimestampArgs, TimestampOf};
 use crate::format::FormatOf;
+use crate::task::dead_letter;
 use crate::task::{Context, Feed, Outputs, Route};
 use crate::{Error, Headers, Position, Record, Result};
 use headwater_log::{AppendRecord, RecordRef};
 use std::sync::Arc;
 
 pub(crate) struct Source<K, V> {
-    pub(crate) topic: Arc<str>,
     pub(crate) key: FormatOf<K>,
     pub(crate) value: FormatOf<V>,
     pub(crate) timestamp: Option<TimestampOf<K, V>>,
@@ -20,11 +20,11 @@ pub(crate) struct Source<K, V> {
 }
 
 impl<K, V> Source<K, V> {
-    fn decode(&self, record: &RecordRef<'_>) -> Result<(K, Option<V>), String> {
+    fn decode(&self, topic: &str, record: &RecordRef<'_>) -> Result<(K, Option<V>), String> {
         let key = match record.key {
             Some(bytes) => self
                 .key
-                .decode(&self.topic, record.headers, bytes)
+                .decode(topic, record.headers, bytes)
                 .map_err(|error| format!("its key is {error}"))?,
             None => self.key.null().ok_or_else(|| {
                 format!(
@@ -37,7 +37,7 @@ impl<K, V> Source<K, V> {
             Some(bytes) => {
                 let value = self
                     .value
-                    .decode(&self.topic, record.headers, bytes)
+                    .decode(topic, record.headers, bytes)
                     .map_err(|error| format!("its value is {error}"))?;
                 Some(value)
             }
@@ -51,42 +51,32 @@ impl<K, V> Source<K, V> {
         &self,
         ctx: &mut Context<'_>,
         record: &RecordRef<'_>,
-        partition: u32,
+        place: (&Arc<str>, u32),
         reason: String,
     ) -> Result<()> {
+        let (topic, partition) = place;
         match &self.bad_data {
             BadData::Fail => {
-                let topic = self.topic.to_string();
                 return Err(Error::BadData {
-                    topic,
+                    topic: topic.to_string(),
                     partition,
                     offset: record.offset,
                     reason,
                 });
             }
             BadData::Skip => {}
-            BadData::DeadLetter(topic) => {
-                let mut headers = Headers::copied(record.headers);
-                // The names of `ExceptionHandlerUtils` (KIP-1034).
-                headers.add("__streams.errors.exception", Some(b"headwater.BadData"));
-                headers.add("__streams.errors.message", Some(reason.as_bytes()));
-                headers.add("__streams.errors.topic", Some(self.topic.as_bytes()));
-                headers.add(
-                    "__streams.errors.partition",
-                    Some(partition.to_string().as_bytes()),
-                );
-                headers.add(
-                    "__streams.errors.offset",
-                    Some(record.offset.to_string().as_bytes()),
-                );
+            BadData::DeadLetter(letters) => {
+                let place = (&**topic, partition, record.offset);
+                let headers =
+                    dead_letter::headers(record.headers, "headwater.BadData", &reason, Some(place));
                 let letter = AppendRecord {
                     timestamp: record.timestamp,
                     key: record.key,
                     value: record.value,
                     headers: headers.as_ref(),
                 };
-                ctx.output
-                    .send_to(topic, record.key.map_or(Route::Any, Route::Key), &letter)?;
+                let route = record.key.map_or(Route::Any, Route::Key);
+                ctx.output.send_to(letters, route, &letter)?;
             }
         }
         ctx.state.counters.bad += 1;
@@ -96,12 +86,17 @@ impl<K, V> Source<K, V> {
 
 impl<K: Clone, V: Clone> Feed for Source<K, V> {
     #[inline]
-    fn timestamp(&self, record: &RecordRef<'_>) -> i64 {
+    fn timestamp(&self, record: &RecordRef<'_>, partition_time: i64) -> i64 {
         match &self.timestamp {
             None => record.timestamp,
             // What cannot be decoded keeps its own time: the policy decides when the record is processed.
-            Some(timestamp) => match self.decode(record) {
-                Ok((key, value)) => timestamp(&key, value.as_ref(), record.timestamp),
+            Some(timestamp) => match self.decode("", record) {
+                Ok((key, value)) => timestamp(TimestampArgs {
+                    key: &key,
+                    value: value.as_ref(),
+                    timestamp: record.timestamp,
+                    partition_time,
+                }),
                 Err(_) => record.timestamp,
             },
         }
@@ -109,27 +104,30 @@ impl<K: Clone, V: Clone> Feed for Source<K, V> {
 
     #[inline]
     fn feed(
-        &mut self,
+        &self,
         ctx: &mut Context<'_>,
         record: &RecordRef<'_>,
+        timestamp: i64,
         topic: u32,
         partition: u32,
-    ) -> Result<Option<i64>> {
+    ) -> Result<bool> {
+        let name = &ctx.state.topics[topic as usize];
         if self.drops_null_keys && record.key.is_none() {
             ctx.drop_record();
-            return Ok(ctx.observe(record.timestamp));
+            return Ok(ctx.observe(timestamp).is_some());
         }
-        let (key, value) = match self.decode(record) {
+        let (key, value) = match self.decode(name, record) {
             Ok(decoded) => decoded,
-            Err(reason) => return self.bad(ctx, record, partition, reason).map(|()| None),
-        };
-        let timestamp = match &self.timestamp {
-            None => record.timestamp,
-            Some(timestamp) => timestamp(&key, value.as_ref(), record.timestamp),
+            Err(reason) => {
+                let name = name.clone();
+                return self
+                    .bad(ctx, record, (&name, partition), reason)
+                    .map(|()| false);
+            }
         };
         if ctx.observe(timestamp).is_none() {
             ctx.drop_record();
-            return Ok(None);
+            return Ok(false);
         }
         let position = Position {
             topic,
@@ -145,6 +143,6 @@ impl<K: Clone, V: Clone> Feed for Source<K, V> {
             position,
         };
         self.outputs.send(ctx, record)?;
-        Ok(Some(timestamp))
+        Ok(true)
     }
 }

@@ -4,11 +4,13 @@
 use super::encode_key;
 use super::materialized::{Cause, Materialized};
 use crate::format::FormatOf;
-use crate::task::{Context, Receive};
+use crate::task::{Context, Receive, Scratch};
 use crate::window::{TimeWindows, Windowed};
 use crate::{Record, Result};
+use std::cell::Cell;
 
-/// `apply(key, value, last, row)` answers the new row of one window; `last` says that no other window needs the value.
+/// `apply(key, value, last, row)` answers the new row of one window; `last` says that no other window needs the value. `None`
+/// deletes the row.
 pub(crate) struct WindowAggregate<K, V, A, F> {
     pub(crate) key: FormatOf<K>,
     pub(crate) windows: TimeWindows,
@@ -17,8 +19,8 @@ pub(crate) struct WindowAggregate<K, V, A, F> {
     /// Records without a value are aggregated too; otherwise they are passed over.
     pub(crate) takes_tombstones: bool,
     /// The largest timestamp this operator has seen; -1 before the first.
-    pub(crate) observed_time: i64,
-    pub(crate) key_bytes: Vec<u8>,
+    pub(crate) observed_time: Cell<i64>,
+    pub(crate) key_bytes: Scratch,
     pub(crate) types: std::marker::PhantomData<fn(V)>,
 }
 
@@ -26,28 +28,27 @@ impl<K, V, A, F> Receive<K, V> for WindowAggregate<K, V, A, F>
 where
     K: Clone + 'static,
     A: Clone + 'static,
-    F: Fn(&K, &mut Option<V>, bool, Option<A>) -> A,
+    F: Fn(&K, &mut Option<V>, bool, Option<A>) -> Option<A>,
 {
-    fn receive(&mut self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
-        if !encode_key(
-            &self.key,
-            self.rows.topic(),
-            &record.key,
-            &mut self.key_bytes,
-        )? {
+    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
+        let mut key_bytes = self.key_bytes.take();
+        if !encode_key(&self.key, self.rows.topic(), &record.key, &mut key_bytes)? {
             ctx.drop_record();
             return Ok(());
         }
-        if record.timestamp > self.observed_time {
-            self.observed_time = record.timestamp;
+        if record.timestamp > self.observed_time.get() {
+            self.observed_time.set(record.timestamp);
             self.rows.observe(ctx, record.timestamp);
         }
         if record.value.is_none() && !self.takes_tombstones {
             ctx.drop_record();
             return Ok(());
         }
-        let closed = self.observed_time.saturating_sub(self.windows.grace_ms);
-        let plain = self.key_bytes.len();
+        let closed = self
+            .observed_time
+            .get()
+            .saturating_sub(self.windows.grace_ms);
+        let plain = key_bytes.len();
         let mut starts = self.windows.starts(record.timestamp).peekable();
         while let Some(start) = starts.next() {
             let end = start.saturating_add(self.windows.size_ms);
@@ -55,10 +56,10 @@ where
                 ctx.drop_record();
                 continue;
             }
-            self.key_bytes.truncate(plain);
-            self.key_bytes.extend_from_slice(&start.to_be_bytes());
-            self.key_bytes.extend_from_slice(&[0; 4]); // The sequence number of stores that keep duplicates; here always 0.
-            let (old, timestamp) = match self.rows.get(ctx, &self.key_bytes)? {
+            key_bytes.truncate(plain);
+            key_bytes.extend_from_slice(&start.to_be_bytes());
+            key_bytes.extend_from_slice(&[0; 4]); // The sequence number of stores that keep duplicates; here always 0.
+            let (old, timestamp) = match self.rows.get(ctx, &key_bytes)? {
                 Some((row, stored)) => (Some(row), record.timestamp.max(stored)),
                 None => (None, record.timestamp),
             };
@@ -75,9 +76,9 @@ where
                 start,
                 end,
             };
-            self.rows
-                .put(ctx, &self.key_bytes, key, Some(new), kept, cause)?;
+            self.rows.put(ctx, &key_bytes, key, new, kept, cause)?;
         }
+        self.key_bytes.give(key_bytes);
         Ok(())
     }
 }

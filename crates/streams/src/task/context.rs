@@ -13,13 +13,15 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Reads a store through its record cache into `value`.
+    /// Reads a store through its record cache into `value`, and keeps there what was read from the store where Kafka Streams
+    /// does (`CachingKeyValueStore.getInternal`): what is cached decides what is evicted, and so what is sent on.
     #[inline]
     pub(crate) fn get(&mut self, store: usize, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         let state = self.state.store(store);
-        if let Some(slot) = state.cache
-            && let Some(entry) = self.cache.get(slot, key)
-        {
+        let Some(slot) = state.cache else {
+            return Ok(state.bytes.get(key, value)?);
+        };
+        if let Some(entry) = self.cache.get(slot, key) {
             value.clear();
             return Ok(match &entry.value {
                 Some(bytes) => {
@@ -29,31 +31,13 @@ impl Context<'_> {
                 None => false,
             });
         }
-        Ok(state.bytes.get(key, value)?)
-    }
-
-    /// As [`Context::get`], and keeps in the record cache what was read from the store, where Kafka Streams does
-    /// (`CachingKeyValueStore.getInternal`): what is cached decides what is evicted, and so what is sent on. Only for the
-    /// operator in front of the store, since what this evicts is flushed at once.
-    #[inline]
-    pub(crate) fn get_cached(
-        &mut self,
-        store: usize,
-        key: &[u8],
-        value: &mut Vec<u8>,
-    ) -> Result<bool> {
-        let state = self.state.store(store);
-        let Some(slot) = state.cache.filter(|_| state.caches_reads) else {
-            return self.get(store, key, value);
-        };
-        if self.cache.peek(slot, key).is_some() {
-            return self.get(store, key, value);
-        }
         if !state.bytes.get(key, value)? {
             return Ok(false);
         }
-        self.cache.put_clean_slice(slot, key, value);
-        self.evict(store, slot)?;
+        if state.caches_reads {
+            self.cache.put_clean_slice(slot, key, value);
+            self.evict(store, slot)?;
+        }
         Ok(true)
     }
 
@@ -127,7 +111,6 @@ impl Context<'_> {
         if !dirty.is_empty() {
             match self.state.flushers[store].clone() {
                 Some(flusher) => {
-                    let mut flusher = flusher.borrow_mut();
                     for update in dirty.updates() {
                         flusher.flush(self, update)?;
                     }

@@ -28,6 +28,8 @@ pub(crate) struct Input {
     pub(crate) partition_time: i64,
     /// One past the last offset that could be read, as last heard; `None` while unknown.
     pub(crate) end: Option<Offset>,
+    /// The event time of the record in front, once it has been asked for.
+    pub(crate) head_time: Option<i64>,
     queue: VecDeque<ChunkCursor>,
     /// Buffers to give back to the client.
     pub(crate) spent: Vec<Chunk>,
@@ -49,6 +51,7 @@ impl Input {
             queued_bytes: 0,
             partition_time,
             end: None,
+            head_time: None,
             queue: VecDeque::new(),
             spent: Vec::new(),
         }
@@ -63,6 +66,7 @@ impl Input {
     /// Drops what waits and continues at `position`.
     pub(crate) fn seek(&mut self, position: Offset) {
         self.queue.clear();
+        self.head_time = None;
         self.queued_bytes = 0;
         self.position = position;
         self.fetch_position = position;
@@ -102,6 +106,7 @@ impl Input {
                 let record = cursor.next_record()?;
                 if let Some(record) = &record {
                     self.position = record.offset + 1;
+                    self.head_time = None;
                 }
                 Ok(record)
             }

@@ -26,4 +26,6 @@ pub trait Output {
     fn changelog(&mut self, store: usize, partition: u32, record: &AppendRecord<'_>) -> Result<()>;
     /// How many partitions output topic number `topic` has.
     fn partitions(&mut self, topic: u32) -> Result<u32>;
+    /// How many partitions a topic has that the topology does not name.
+    fn partitions_of(&mut self, topic: &str) -> Result<u32>;
 }

@@ -26,9 +26,9 @@ pub struct Punctuation {
 
 /// A processor of the application behind its types.
 pub(crate) trait Punctuate {
-    fn open(&mut self, ctx: &mut Context<'_>, processor: usize) -> Result<()>;
-    fn punctuate(&mut self, ctx: &mut Context<'_>, punctuation: Punctuation) -> Result<()>;
-    fn close(&mut self, ctx: &mut Context<'_>) -> Result<()>;
+    fn open(&self, ctx: &mut Context<'_>, processor: usize) -> Result<()>;
+    fn punctuate(&self, ctx: &mut Context<'_>, punctuation: Punctuation) -> Result<()>;
+    fn close(&self, ctx: &mut Context<'_>) -> Result<()>;
 }
 
 #[derive(Clone, Copy, Debug)]

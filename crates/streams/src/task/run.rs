@@ -4,14 +4,12 @@
 
 use super::{
     Context, Counters, Dirty, Feed, InputState, Output, Punctuate, PunctuationKind, StateStore,
-    TaskState, Wiring,
-    input::Input,
-    metadata::{decode_metadata, encode_metadata},
+    TaskState, Wiring, dead_letter, input::Input, metadata,
 };
 use crate::{Error, Result, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
 use headwater_store::{Layout, RecordCache};
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 /// What a call of [`Task::process`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +24,8 @@ pub struct Progress {
 pub struct Task {
     topology: Arc<Topology>,
     inputs: Vec<Input>,
-    feeds: Vec<Box<dyn Feed>>,
-    processors: Vec<Rc<RefCell<dyn Punctuate>>>,
+    feeds: Vec<Rc<dyn Feed>>,
+    processors: Vec<Rc<dyn Punctuate>>,
     state: TaskState,
     opened: bool,
 }
@@ -52,6 +50,7 @@ impl Task {
         let mut wiring = Wiring::new(topology);
         let mut inputs = Vec::new();
         let mut feeds = Vec::new();
+        let mut marks = Vec::new();
         for (topic, feed) in wiring.feeds(&subtopology.nodes) {
             let name = &topology.source_topics[topic as usize];
             let partition = TopicPartition::new(name.clone(), id.partition);
@@ -59,7 +58,11 @@ impl Task {
                 .iter()
                 .find(|(committed, _)| *committed == partition)
             {
-                Some((_, offset)) => (offset.offset, decode_metadata(&offset.metadata)),
+                Some((_, offset)) => {
+                    let (time, named) = metadata::decode(&offset.metadata);
+                    marks.extend(named);
+                    (offset.offset, time)
+                }
                 None => (start(&partition), -1),
             };
             inputs.push(Input::new(name, topic, id.partition, position, time));
@@ -70,25 +73,27 @@ impl Task {
             .map(|input| input.partition_time)
             .max()
             .unwrap_or(-1);
-        let (flushers, processors) = (wiring.flushers, wiring.processors);
+        wiring.marks.merge(marks);
         let state = TaskState {
             id,
             stores: open_stores(topology, stores, cache),
-            flushers,
+            flushers: wiring.flushers,
+            before_commit: wiring.before_commit,
+            marks: wiring.marks,
             stream_time,
             now_ms: 0,
             counters: Counters::default(),
             schedules: Vec::new(),
             commit_requested: false,
             topics: topology.source_topics.clone(),
-            scratch: Vec::new(),
+            failures: Vec::new(),
             dirty: Dirty::default(),
         };
         Ok(Self {
             topology: topology.clone(),
             inputs,
             feeds,
-            processors,
+            processors: wiring.processors,
             state,
             opened: false,
         })
@@ -166,7 +171,7 @@ impl Task {
             output,
         };
         for (number, processor) in self.processors.iter().enumerate() {
-            processor.borrow_mut().open(&mut ctx, number)?;
+            processor.open(&mut ctx, number)?;
         }
         self.opened = true;
         Ok(())
@@ -203,8 +208,7 @@ impl Task {
         let mut chosen: Option<(i64, usize)> = None;
         let mut awaits = false;
         for (index, input) in self.inputs.iter_mut().enumerate() {
-            let feed = &self.feeds[index];
-            match input.peek()?.map(|record| feed.timestamp(&record)) {
+            match head_time(input, &*self.feeds[index])? {
                 Some(timestamp) if chosen.is_none_or(|(lowest, _)| timestamp < lowest) => {
                     chosen = Some((timestamp, index))
                 }
@@ -232,17 +236,23 @@ impl Task {
         if !input.has_next() && input.peek()?.is_none() {
             return Ok(false);
         }
+        let (known, partition_time) = (input.head_time, input.partition_time);
         let Some(record) = input.next()? else {
             return Ok(false);
         };
+        let feed = &*self.feeds[index];
+        let timestamp = known.unwrap_or_else(|| feed.timestamp(&record, partition_time));
         self.state.counters.processed += 1;
         let mut ctx = Context {
             state: &mut self.state,
             cache,
             output,
         };
-        let timestamp = self.feeds[index].feed(&mut ctx, &record, topic, partition)?;
-        if let Some(timestamp) = timestamp {
+        let fed = feed.feed(&mut ctx, &record, timestamp, topic, partition);
+        if !ctx.state.failures.is_empty() {
+            dead_letter::send(&mut ctx, &self.topology, Some((&record, topic, partition)))?;
+        }
+        if fed? {
             let input = &mut self.inputs[index];
             input.partition_time = input.partition_time.max(timestamp);
         }
@@ -253,8 +263,7 @@ impl Task {
     pub(crate) fn next_timestamp(&mut self) -> Result<Option<i64>> {
         let mut next = None;
         for (input, feed) in self.inputs.iter_mut().zip(&self.feeds) {
-            let timestamp = input.peek()?.map(|record| feed.timestamp(&record));
-            next = next.into_iter().chain(timestamp).min();
+            next = next.into_iter().chain(head_time(input, &**feed)?).min();
         }
         Ok(next)
     }
@@ -287,13 +296,12 @@ impl Task {
                     cache,
                     output,
                 };
-                self.processors[processor]
-                    .borrow_mut()
-                    .punctuate(&mut ctx, punctuation)?;
+                self.processors[processor].punctuate(&mut ctx, punctuation)?;
                 run += 1;
             }
         }
         self.state.counters.punctuations += run;
+        self.send_failures(cache, output)?;
         Ok(run)
     }
 
@@ -324,17 +332,33 @@ impl Task {
                 {
                     any |= ctx.flush_store(*store, slot)?;
                 }
+                if let Some(operator) = ctx.state.before_commit[*store].clone() {
+                    operator.before_commit(&mut ctx)?;
+                }
             }
             if !any {
-                return Ok(());
+                return self.send_failures(cache, output);
             }
         }
+    }
+
+    /// Dead letters of failures that no input record caused.
+    fn send_failures(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<()> {
+        if self.state.failures.is_empty() {
+            return Ok(());
+        }
+        let mut ctx = Context {
+            state: &mut self.state,
+            cache,
+            output,
+        };
+        dead_letter::send(&mut ctx, &self.topology, None)
     }
 
     /// The positions to commit: the next record to process in each input, and its partition time.
     pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> + '_ {
         self.inputs.iter().map(|input| {
-            let metadata = encode_metadata(input.partition_time);
+            let metadata = metadata::encode(input.partition_time, &self.state.marks);
             (
                 input.partition.clone(),
                 CommittedOffset {
@@ -397,7 +421,7 @@ impl Task {
                 output,
             };
             for processor in &self.processors {
-                processor.borrow_mut().close(&mut ctx)?;
+                processor.close(&mut ctx)?;
             }
         }
         let stores = std::mem::take(&mut self.state.stores);
@@ -413,6 +437,20 @@ impl Task {
             })
             .collect())
     }
+}
+
+/// The event time of the record in front of an input, decided once when it gets there.
+#[inline]
+fn head_time(input: &mut Input, feed: &dyn Feed) -> Result<Option<i64>> {
+    if input.head_time.is_some() {
+        return Ok(input.head_time);
+    }
+    let partition_time = input.partition_time;
+    let time = input
+        .peek()?
+        .map(|record| feed.timestamp(&record, partition_time));
+    input.head_time = time;
+    Ok(time)
 }
 
 fn open_stores(

@@ -1,14 +1,20 @@
 //! What a task holds besides its operators: stores, times, counters. Not the record cache, which its worker owns.
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
-use super::{Context, Dirty, Schedule, Update};
+use super::{Context, Dirty, Marks, Schedule, Update, guard::Failure};
 use crate::Result;
 use headwater_log::TaskId;
-use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
+use std::{any::Any, rc::Rc, sync::Arc};
 
 /// Forwards the cached updates of one store downstream and into the store.
 pub(crate) trait Flush {
-    fn flush(&mut self, ctx: &mut Context<'_>, update: Update<'_>) -> Result<()>;
+    fn flush(&self, ctx: &mut Context<'_>, update: Update<'_>) -> Result<()>;
+}
+
+/// Writes what an operator has kept back to its store and changelog, before a commit; in the order of the stores, between the
+/// flushes of their record caches.
+pub(crate) trait BeforeCommit {
+    fn before_commit(&self, ctx: &mut Context<'_>) -> Result<()>;
 }
 
 /// A store of a task with what the topology says about it.
@@ -37,6 +43,8 @@ pub struct Counters {
     pub dropped: u64,
     /// Records that could not be decoded and were passed over by policy.
     pub bad: u64,
+    /// Records that an operator failed on and passed over by policy.
+    pub failed: u64,
     /// Punctuations run.
     pub punctuations: u64,
 }
@@ -44,7 +52,11 @@ pub struct Counters {
 pub(crate) struct TaskState {
     pub(crate) id: TaskId,
     pub(crate) stores: Vec<Option<StateStore>>,
-    pub(crate) flushers: Vec<Option<Rc<RefCell<dyn Flush>>>>,
+    pub(crate) flushers: Vec<Option<Rc<dyn Flush>>>,
+    /// By store.
+    pub(crate) before_commit: Vec<Option<Rc<dyn BeforeCommit>>>,
+    /// Named times that the commit carries.
+    pub(crate) marks: Marks,
     /// The largest timestamp processed; -1 before the first.
     pub(crate) stream_time: i64,
     /// The wall clock as of this step, ms since the epoch.
@@ -54,7 +66,8 @@ pub(crate) struct TaskState {
     pub(crate) commit_requested: bool,
     /// Names of the topology's source topics, by number.
     pub(crate) topics: Arc<[Arc<str>]>,
-    pub(crate) scratch: Vec<u8>,
+    /// Records to send to the dead-letter topic once the record that caused them is done.
+    pub(crate) failures: Vec<Failure>,
     /// Empty between flushes.
     pub(crate) dirty: Dirty,
 }

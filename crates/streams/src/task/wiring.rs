@@ -1,20 +1,41 @@
-//! Wiring: turns the graph of one sub-topology into operators that call each other. The one place where types are
+//! Wiring: turns the graph of a task's nodes into operators that call each other. The one place where types are
 //! erased and recovered: once per edge, when a task is made, never per record.
 //! Not thread-safe: a wired task stays on its thread. Invariant: the DSL connects only edges of equal types.
 
-use super::{Context, Flush, Punctuate};
+use super::guard::Guarded;
+use super::{BeforeCommit, Context, Flush, Marks, Punctuate, Rows};
 use crate::topology::{NodeKind, Topology};
 use crate::{Record, Result};
 use headwater_log::RecordRef;
 use rustc_hash::FxHashMap;
-use std::{any::Any, cell::RefCell, rc::Rc};
+use std::{any::Any, cell::Cell, rc::Rc};
 
-/// What an operator does with a record.
+/// What an operator does with a record. Shared, since flushing a record cache in the midst of a record may come back to an
+/// operator that is still at work, as it does in Kafka Streams: buffers are kept in a [`Scratch`].
 pub(crate) trait Receive<K, V> {
-    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()>;
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()>;
 }
 
-pub(crate) type Input<K, V> = Rc<RefCell<dyn Receive<K, V>>>;
+pub(crate) type Input<K, V> = Rc<dyn Receive<K, V>>;
+
+/// A buffer that an operator takes for the time of one step and gives back.
+#[derive(Default)]
+pub(crate) struct Scratch(Cell<Vec<u8>>);
+
+impl Scratch {
+    /// The buffer, empty; a new one while another step holds it.
+    #[inline]
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let mut bytes = self.0.take();
+        bytes.clear();
+        bytes
+    }
+
+    #[inline]
+    pub(crate) fn give(&self, bytes: Vec<u8>) {
+        self.0.set(bytes);
+    }
+}
 
 /// Where an operator's records go.
 pub(crate) struct Outputs<K, V>(Rc<[Input<K, V>]>);
@@ -39,9 +60,9 @@ impl<K: Clone, V: Clone> Outputs<K, V> {
             return Ok(());
         };
         for input in rest {
-            input.borrow_mut().receive(ctx, record.clone())?;
+            input.receive(ctx, record.clone())?;
         }
-        last.borrow_mut().receive(ctx, record)
+        last.receive(ctx, record)
     }
 
     /// To one child only.
@@ -52,7 +73,7 @@ impl<K: Clone, V: Clone> Outputs<K, V> {
         record: Record<K, V>,
     ) -> Result<()> {
         match self.0.get(child) {
-            Some(input) => input.borrow_mut().receive(ctx, record),
+            Some(input) => input.receive(ctx, record),
             None => Ok(()),
         }
     }
@@ -60,29 +81,36 @@ impl<K: Clone, V: Clone> Outputs<K, V> {
 
 /// How a source hands raw records to its operators.
 pub(crate) trait Feed {
-    /// The event time of a record, by which inputs are ordered.
-    fn timestamp(&self, record: &RecordRef<'_>) -> i64;
-    /// Decodes and processes a record read from `topic` and `partition`; answers its event time, `None` when it was passed over.
+    /// The event time of a record, by which inputs are ordered. `partition_time` is the largest of its partition so far, -1 before the first.
+    fn timestamp(&self, record: &RecordRef<'_>, partition_time: i64) -> i64;
+    /// Decodes and processes a record read from `topic` and `partition`, whose event time is `timestamp`; answers false when it was
+    /// passed over.
     fn feed(
-        &mut self,
+        &self,
         ctx: &mut Context<'_>,
         record: &RecordRef<'_>,
+        timestamp: i64,
         topic: u32,
         partition: u32,
-    ) -> Result<Option<i64>>;
+    ) -> Result<bool>;
 }
 
 pub(crate) type Wire = Box<dyn Fn(&mut Wiring<'_>, usize) -> Box<dyn Any> + Send + Sync>;
-pub(crate) type FeedWire = Box<dyn Fn(&mut Wiring<'_>, usize) -> Box<dyn Feed> + Send + Sync>;
+pub(crate) type FeedWire = Box<dyn Fn(&mut Wiring<'_>, usize) -> Rc<dyn Feed> + Send + Sync>;
 
 /// The state of wiring one task.
 pub(crate) struct Wiring<'t> {
     pub(crate) topology: &'t Topology,
     built: FxHashMap<usize, Box<dyn Any>>,
     /// Who forwards a store's cached updates, by store.
-    pub(crate) flushers: Vec<Option<Rc<RefCell<dyn Flush>>>>,
-    /// Processors of the application, to open, punctuate and close.
-    pub(crate) processors: Vec<Rc<RefCell<dyn Punctuate>>>,
+    pub(crate) flushers: Vec<Option<Rc<dyn Flush>>>,
+    /// Operators that keep something back from a store until the commit, by store.
+    pub(crate) before_commit: Vec<Option<Rc<dyn BeforeCommit>>>,
+    /// Processors of the application, and operators that have schedules or must see their restored stores: to open, punctuate
+    /// and close.
+    pub(crate) processors: Vec<Rc<dyn Punctuate>>,
+    /// Named times that a commit carries; see [`Marks::add`].
+    pub(crate) marks: Marks,
 }
 
 impl<'t> Wiring<'t> {
@@ -91,7 +119,9 @@ impl<'t> Wiring<'t> {
             topology,
             built: FxHashMap::default(),
             flushers: topology.stores.iter().map(|_| None).collect(),
+            before_commit: topology.stores.iter().map(|_| None).collect(),
             processors: Vec::new(),
+            marks: Marks::default(),
         }
     }
 
@@ -120,13 +150,33 @@ impl<'t> Wiring<'t> {
         )
     }
 
-    /// The feeds of the sources among `nodes`, in that order, each with its topic's number.
-    pub(crate) fn feeds(&mut self, nodes: &[usize]) -> Vec<(u32, Box<dyn Feed>)> {
+    /// Reads the rows of the table at `node`: its store's, or what its operator makes of its parents' rows.
+    pub(crate) fn rows<K: Clone + 'static, V: Clone + 'static>(
+        &mut self,
+        node: usize,
+    ) -> Rc<dyn Rows<K, V>> {
+        let topology = self.topology;
+        let table = topology.nodes[node]
+            .table
+            .as_ref()
+            .expect("the DSL asks only tables for rows");
+        (table.rows)(self, node)
+            .downcast_ref::<Rc<dyn Rows<K, V>>>()
+            .expect("the DSL connects only tables of equal types")
+            .clone()
+    }
+
+    /// The feeds of the sources among `nodes`, in that order, each with its topic's number: a source of several topics is one
+    /// feed under each.
+    pub(crate) fn feeds(&mut self, nodes: &[usize]) -> Vec<(u32, Rc<dyn Feed>)> {
         let topology = self.topology;
         let mut feeds = Vec::new();
         for node in nodes {
             if let NodeKind::Source { feed, .. } = &topology.nodes[*node].kind {
-                feeds.push((topology.source_topic(*node), feed(self, *node)));
+                let feed = feed(self, *node);
+                for topic in topology.topics_of(*node) {
+                    feeds.push((*topic, feed.clone()));
+                }
             }
         }
         feeds
@@ -144,15 +194,17 @@ where
     F: Fn(&mut Context<'_>, &Outputs<K, V>, Record<KI, VI>) -> Result<()>,
 {
     #[inline]
-    fn receive(&mut self, ctx: &mut Context<'_>, record: Record<KI, VI>) -> Result<()> {
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<KI, VI>) -> Result<()> {
         (self.apply)(ctx, &self.outputs, record)
     }
 }
 
-/// Boxes an operator as the wiring keeps it.
+/// Boxes the operator of `node` as the wiring keeps it, with the guard that its failures meet.
 pub(crate) fn boxed<K: 'static, V: 'static>(
+    wiring: &Wiring<'_>,
+    node: usize,
     operator: impl Receive<K, V> + 'static,
 ) -> Box<dyn Any> {
-    let input: Input<K, V> = Rc::new(RefCell::new(operator));
+    let input: Input<K, V> = Rc::new(Guarded::new(wiring.topology, node, operator));
     Box::new(input)
 }

@@ -3,7 +3,7 @@
 //! of neighbours by how much hung below them when they were added, in the order of Java's hash tables.
 
 use super::java_order::{TreeSet, in_hash_order};
-use super::{NodeKind, Topology};
+use super::{NodeKind, TopicName, Topology};
 use std::fmt::Write;
 
 pub(crate) fn describe(topology: &Topology) -> String {
@@ -30,10 +30,17 @@ fn describe_node(topology: &Topology, drawing: &Drawing, index: usize, text: &mu
     let node = &topology.nodes[index];
     let name = &node.name;
     let _ = match &node.kind {
-        NodeKind::Source { topic, .. } => {
-            writeln!(text, "    Source: {name} (topics: [{}])", topic.plain())
+        NodeKind::Source { topics, .. } => {
+            let topics: Vec<&str> = topics.iter().map(TopicName::plain).collect();
+            let topics = in_hash_order(topics, |topic| *topic).join(", ");
+            writeln!(text, "    Source: {name} (topics: [{topics}])")
         }
-        NodeKind::Sink { topic } => writeln!(text, "    Sink: {name} (topic: {})", topic.plain()),
+        NodeKind::Sink {
+            topic: Some(topic), ..
+        } => writeln!(text, "    Sink: {name} (topic: {})", topic.plain()),
+        NodeKind::Sink { chosen_by, .. } => {
+            writeln!(text, "    Sink: {name} (extractor class: {chosen_by})")
+        }
         NodeKind::Processor => {
             let stores = node
                 .stores

@@ -1,13 +1,15 @@
-//! The graph that the DSL builds: nodes in Java's order under Java's names, stores, and how each node is wired.
+//! The graph that the DSL builds. Operators of one verb form a [`GraphNode`], which is what Kafka Streams orders and optimises;
+//! a [`Node`] is one operator under Java's name, with how it is wired.
 //! Not executable: a task wires it. Invariant: node and store names come from one counter, burned exactly as Kafka Streams burns it.
 
 use crate::task::{FeedWire, Wire};
 use headwater_log::TopicConfig;
 use headwater_store::Layout;
+use rustc_hash::FxHashMap;
 use std::{any::Any, sync::Arc};
 
 /// A topic of the topology.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TopicName {
     /// Named by the application.
     External(String),
@@ -22,33 +24,97 @@ impl TopicName {
         }
     }
 
-    pub(crate) fn full(&self, application: &str) -> String {
+    pub(crate) fn full(&self, prefix: &str) -> String {
         match self {
             Self::External(name) => name.clone(),
-            Self::Internal(name) => format!("{application}-{name}"),
+            Self::Internal(name) => format!("{prefix}-{name}"),
         }
     }
 }
 
 pub(crate) enum NodeKind {
-    Source { topic: TopicName, feed: FeedWire },
+    Source {
+        topics: Vec<TopicName>,
+        feed: FeedWire,
+    },
     Processor,
-    Sink { topic: TopicName },
+    Sink {
+        /// `None` when the topic is chosen for each record.
+        topic: Option<TopicName>,
+        /// How `describe` names what chooses the topic.
+        chosen_by: String,
+    },
+}
+
+/// How a table's operator comes to know the row before an update (`enableSendingOldValues`).
+#[derive(Clone, Debug)]
+pub(crate) enum OldValues {
+    /// A table read from a topic: it needs a store.
+    Source,
+    /// An operator that always keeps its rows.
+    Stored,
+    /// An operator over these tables: it can if it keeps its rows, or else if they can.
+    Derived(Vec<usize>),
+}
+
+/// What makes a node a table.
+pub(crate) struct TableNode {
+    /// Someone downstream needs the row as it was.
+    pub(crate) sends_old: bool,
+    pub(crate) old_values: OldValues,
+    /// The store to open once someone needs the rows.
+    pub(crate) lazy_store: Option<StoreSpec>,
+    /// Number of the store that holds the rows.
+    pub(crate) store: Option<usize>,
+    /// Makes an `Rc<dyn Rows<K, V>>`.
+    pub(crate) rows: Wire,
 }
 
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) kind: NodeKind,
     pub(crate) parents: Vec<usize>,
+    /// Filled in by the build, in the order in which Kafka Streams connects them.
     pub(crate) children: Vec<usize>,
     pub(crate) stores: Vec<usize>,
     pub(crate) wire: Wire,
     /// `Formats<K, V>` of the records it sends.
     pub(crate) formats: Box<dyn Any + Send + Sync>,
-    /// For tables: someone downstream needs the row as it was.
-    pub(crate) sends_old: bool,
-    /// For tables read from a topic: the store to open once someone needs the table's rows.
-    pub(crate) lazy_store: Option<StoreSpec>,
+    pub(crate) table: Option<TableNode>,
+    /// In front of a repartition topic: null keys pass, since a left join behind it takes them. Decided by the build.
+    pub(crate) keeps_null_keys: bool,
+    pub(crate) group: usize,
+}
+
+/// What the order and the optimisations of the build need to know of a verb.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Role {
+    pub(crate) changes_key: bool,
+    pub(crate) changes_value: bool,
+    pub(crate) merges: bool,
+    /// A repartition topic; true when `merge.repartition.topics` may merge it.
+    pub(crate) repartition: Option<bool>,
+    /// A source that reads streams: sources of equal topics become one.
+    pub(crate) stream_source: bool,
+    /// A join that takes null keys (KIP-962).
+    pub(crate) relaxed_null_keys: bool,
+    /// Whether its rows are versioned, where it keeps rows.
+    pub(crate) versioned: Option<bool>,
+    /// A windowed aggregate: the time after a window's end at which it closes, for `suppress`.
+    pub(crate) grace_ms: Option<i64>,
+}
+
+/// One verb: the unit that Kafka Streams orders (`graph.GraphNode`).
+pub(crate) struct GraphNode {
+    pub(crate) role: Role,
+    pub(crate) priority: usize,
+    /// Empty below the root.
+    pub(crate) parents: Vec<usize>,
+    pub(crate) children: Vec<usize>,
+    /// Its operators, in the order in which they are written.
+    pub(crate) nodes: Vec<usize>,
+    /// Taken out by an optimisation.
+    pub(crate) removed: bool,
 }
 
 /// A store as tasks open it.
@@ -56,14 +122,32 @@ pub(crate) struct Node {
 pub(crate) struct StoreSpec {
     pub(crate) name: String,
     pub(crate) layout: Layout,
-    pub(crate) in_memory: bool,
+    /// `None` until the build decides by the application's default.
+    pub(crate) in_memory: Option<bool>,
     pub(crate) cached: bool,
     pub(crate) logged: bool,
     /// Local values are `timestamp (8) | value`; the changelog holds the plain value under that timestamp.
     pub(crate) timestamped: bool,
     pub(crate) changelog_config: TopicConfig,
+    /// The topic whose records are the store's changelog, where it is not its own.
+    pub(crate) changelog_topic: Option<String>,
     /// `Formats<K, V>` with both formats known.
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
+}
+
+impl StoreSpec {
+    /// The topic that the store is restored from.
+    pub(crate) fn changelog(&self, prefix: &str) -> String {
+        match &self.changelog_topic {
+            Some(topic) => topic.clone(),
+            None => format!("{prefix}-{}-changelog", self.name),
+        }
+    }
+
+    /// Updates go to the changelog; those of a table read from a topic that is its changelog are there already.
+    pub(crate) fn writes_changelog(&self) -> bool {
+        self.logged && self.changelog_topic.is_none()
+    }
 }
 
 pub(crate) struct Repartition {
@@ -71,14 +155,28 @@ pub(crate) struct Repartition {
     pub(crate) partitions: u32,
 }
 
+/// A name that the application gave to the next operator of a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NameId(u32);
+
 #[derive(Default)]
 pub(crate) struct Graph {
     counter: u32,
+    priorities: usize,
+    given_names: Vec<String>,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) groups: Vec<GraphNode>,
     pub(crate) stores: Vec<StoreSpec>,
     pub(crate) repartitions: Vec<Repartition>,
     /// Sets of source nodes whose topics must have equal partition counts.
     pub(crate) copartitions: Vec<Vec<usize>>,
+    /// Generated names of stores and internal topics, for the explicit-name check.
+    pub(crate) generated: Vec<String>,
+    /// The repartition of a stream that joins share, by the stream's node (`KStreamImpl.repartitionForJoin`).
+    pub(crate) join_repartitions: FxHashMap<usize, usize>,
+    /// The repartition of a named group that its aggregates share, by group.
+    pub(crate) grouped_repartitions: FxHashMap<usize, usize>,
+    pub(crate) grouped: usize,
     /// What the DSL found wrong; `build` reports the first.
     pub(crate) problems: Vec<String>,
 }
@@ -91,25 +189,105 @@ impl Graph {
         name
     }
 
+    /// Keeps a name for the next operator; a bad one is a problem (`Named.validate`).
+    pub(crate) fn give_name(&mut self, name: String) -> NameId {
+        let legal = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        if name.is_empty()
+            || name == "."
+            || name == ".."
+            || name.len() > 249
+            || !name.chars().all(legal)
+        {
+            self.problem(format!(
+                "'{name}' is no name for an operator; use 1 to 249 of the letters a-z, A-Z, 0-9, '.', '_' and '-'"
+            ));
+        }
+        self.given_names.push(name);
+        NameId(self.given_names.len() as u32 - 1)
+    }
+
+    /// A name that was given.
+    pub(crate) fn given(&self, name: NameId) -> &str {
+        &self.given_names[name.0 as usize]
+    }
+
+    /// The name of an operator: the given one, or `PREFIX` and the number that is burned either way.
+    pub(crate) fn name(&mut self, prefix: &str, given: Option<NameId>) -> String {
+        let numbered = self.number(prefix);
+        given.map_or(numbered, |given| self.given(given).to_owned())
+    }
+
+    /// As [`Graph::name`], with a suffix on a given name.
+    pub(crate) fn suffixed(&mut self, prefix: &str, given: Option<NameId>, suffix: &str) -> String {
+        let numbered = self.number(prefix);
+        given.map_or(numbered, |given| format!("{}{suffix}", self.given(given)))
+    }
+
+    /// A verb of one operator.
     pub(crate) fn add(&mut self, node: Node) -> usize {
+        self.add_as(Role::default(), node)
+    }
+
+    /// As [`Graph::add`], with what the build needs to know of it.
+    pub(crate) fn add_as(&mut self, role: Role, node: Node) -> usize {
+        let group = self.add_group(role, &node.parents.clone());
+        self.add_to(group, node)
+    }
+
+    /// A verb of several operators, below the verbs of these nodes; [`Graph::add_to`] adds its operators in the order in which
+    /// they are written.
+    pub(crate) fn add_group(&mut self, role: Role, parents: &[usize]) -> usize {
+        let group = self.groups.len();
+        let mut above: Vec<usize> = Vec::new();
+        // Each edge takes a priority, and the last one stays.
+        self.priorities += parents.len().max(1);
+        for parent in parents {
+            let parent = self.nodes[*parent].group;
+            if !above.contains(&parent) {
+                above.push(parent);
+                self.groups[parent].children.push(group);
+            }
+        }
+        self.groups.push(GraphNode {
+            role,
+            priority: self.priorities,
+            parents: above,
+            children: Vec::new(),
+            nodes: Vec::new(),
+            removed: false,
+        });
+        group
+    }
+
+    /// Puts a verb below one more.
+    pub(crate) fn add_parent(&mut self, group: usize, parent: usize) {
+        self.priorities += 1;
+        self.groups[group].priority = self.priorities;
+        let parent = self.nodes[parent].group;
+        if !self.groups[group].parents.contains(&parent) {
+            self.groups[group].parents.push(parent);
+            self.groups[parent].children.push(group);
+        }
+    }
+
+    /// An operator of a verb.
+    pub(crate) fn add_to(&mut self, group: usize, mut node: Node) -> usize {
         let index = self.nodes.len();
-        if self.nodes.iter().any(|other| other.name == node.name) {
-            self.problems
-                .push(format!("two operators are named '{}'", node.name));
+        node.group = group;
+        let mut parents = Vec::with_capacity(node.parents.len());
+        for parent in node.parents {
+            if !parents.contains(&parent) {
+                parents.push(parent);
+            }
         }
-        for parent in &node.parents {
-            self.nodes[*parent].children.push(index);
-        }
+        node.parents = parents;
+        self.groups[group].nodes.push(index);
         self.nodes.push(node);
         index
     }
 
     /// Gives a node the name that the application chose for it.
     pub(crate) fn rename(&mut self, node: usize, name: &str) {
-        if self.nodes[node].name != name && self.nodes.iter().any(|other| other.name == name) {
-            self.problems
-                .push(format!("two operators are named '{name}'"));
-        }
         self.nodes[node].name = name.into();
     }
 
@@ -124,13 +302,71 @@ impl Graph {
         self.stores.len() - 1
     }
 
-    /// The store that holds a table's rows, opened for it if it had none.
+    /// The store that holds a table's rows, opened for it if it had none; `None` for tables that are computed from others.
     pub(crate) fn materialize(&mut self, table: usize) -> Option<usize> {
-        if let Some(spec) = self.nodes[table].lazy_store.take() {
+        let spec = self.nodes[table].table.as_mut()?.lazy_store.take();
+        if let Some(spec) = spec {
             let store = self.add_store(spec);
             self.nodes[table].stores.push(store);
+            if let Some(table) = &mut self.nodes[table].table {
+                table.store = Some(store);
+            }
         }
-        self.nodes[table].stores.first().copied()
+        self.nodes[table].table.as_ref()?.store
+    }
+
+    /// The stores that reading a table's rows needs, opened where they were not (`KTableValueGetterSupplier.storeNames`).
+    pub(crate) fn row_stores(&mut self, table: usize) -> Vec<usize> {
+        if let Some(store) = self.materialize(table) {
+            return vec![store];
+        }
+        let Some(TableNode {
+            old_values: OldValues::Derived(parents),
+            ..
+        }) = &self.nodes[table].table
+        else {
+            return Vec::new();
+        };
+        let mut stores = self.nodes[table].stores.clone();
+        for parent in parents.clone() {
+            for store in self.row_stores(parent) {
+                if !stores.contains(&store) {
+                    stores.push(store);
+                }
+            }
+        }
+        stores
+    }
+
+    /// Asks the table at `node` to send the row as it was with each update; `force` opens the stores that this takes.
+    /// Answers whether it will.
+    pub(crate) fn send_old(&mut self, node: usize, force: bool) -> bool {
+        let Some(table) = &self.nodes[node].table else {
+            return false;
+        };
+        if table.sends_old {
+            return true;
+        }
+        let sends = match table.old_values.clone() {
+            OldValues::Stored => true,
+            OldValues::Source if force || table.store.is_some() => {
+                self.materialize(node);
+                true
+            }
+            OldValues::Source => false,
+            OldValues::Derived(_) if table.store.is_some() => true,
+            OldValues::Derived(parents) => {
+                let mut all = true;
+                for parent in parents {
+                    all &= self.send_old(parent, force);
+                }
+                all
+            }
+        };
+        if let Some(table) = &mut self.nodes[node].table {
+            table.sends_old = sends;
+        }
+        sends
     }
 
     /// The source nodes that feed `node` within its sub-topology.

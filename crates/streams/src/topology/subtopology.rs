@@ -36,16 +36,14 @@ pub struct StoreInfo {
 }
 
 impl StoreInfo {
-    pub(crate) fn new(application: &str, spec: &StoreSpec) -> Self {
-        let changelog = spec
-            .logged
-            .then(|| format!("{application}-{}-changelog", spec.name));
+    pub(crate) fn new(prefix: &str, spec: &StoreSpec) -> Self {
+        let changelog = spec.logged.then(|| spec.changelog(prefix));
         Self {
             name: spec.name.clone(),
             options: StoreOptions {
                 name: spec.name.clone(),
                 layout: spec.layout.clone(),
-                engine: if spec.in_memory {
+                engine: if spec.in_memory == Some(true) {
                     EngineKind::Memory
                 } else {
                     EngineKind::Disk
@@ -77,7 +75,7 @@ impl StoreInfo {
 }
 
 /// Groups nodes: connected by an edge or by a shared store; numbered by their first node.
-pub(crate) fn group(nodes: &[Node], topics: &[Option<u32>]) -> Vec<SubtopologyInfo> {
+pub(crate) fn group(nodes: &[Node], order: &[usize], topics: &[Vec<u32>]) -> Vec<SubtopologyInfo> {
     let mut group_of: Vec<usize> = (0..nodes.len()).collect();
     fn root(group_of: &mut [usize], mut node: usize) -> usize {
         while group_of[node] != node {
@@ -87,7 +85,8 @@ pub(crate) fn group(nodes: &[Node], topics: &[Option<u32>]) -> Vec<SubtopologyIn
         node
     }
     let mut owner_of_store = std::collections::BTreeMap::new();
-    for (index, node) in nodes.iter().enumerate() {
+    for index in order.iter().copied() {
+        let node = &nodes[index];
         let by_store: Vec<usize> = node
             .stores
             .iter()
@@ -95,12 +94,13 @@ pub(crate) fn group(nodes: &[Node], topics: &[Option<u32>]) -> Vec<SubtopologyIn
             .collect();
         for other in node.parents.iter().copied().chain(by_store) {
             let (a, b) = (root(&mut group_of, index), root(&mut group_of, other));
-            group_of[a.max(b)] = a.min(b);
+            group_of[a] = b;
         }
     }
     let mut roots: Vec<usize> = Vec::new();
     let mut groups: Vec<SubtopologyInfo> = Vec::new();
-    for (index, node) in nodes.iter().enumerate() {
+    for index in order.iter().copied() {
+        let node = &nodes[index];
         let first = root(&mut group_of, index);
         let id = roots
             .iter()
@@ -124,8 +124,8 @@ pub(crate) fn group(nodes: &[Node], topics: &[Option<u32>]) -> Vec<SubtopologyIn
                 .copied()
                 .collect::<Vec<_>>(),
         );
-        if let (NodeKind::Source { .. }, Some(topic)) = (&node.kind, topics[index]) {
-            group.source_topics.push(topic);
+        if let NodeKind::Source { .. } = &node.kind {
+            group.source_topics.extend(&topics[index]);
         }
     }
     groups
@@ -133,38 +133,33 @@ pub(crate) fn group(nodes: &[Node], topics: &[Option<u32>]) -> Vec<SubtopologyIn
 
 /// The part as a group's coordinator sees it (KIP-1071's topology).
 pub(crate) fn membership(topology: &Topology, part: &SubtopologyInfo) -> Subtopology {
-    let application = topology.application();
+    let prefix = topology.topic_prefix();
     let mut answer = Subtopology {
         id: part.id,
         ..Subtopology::default()
     };
     for node in &part.nodes {
         match &topology.nodes[*node].kind {
-            NodeKind::Source {
-                topic: TopicName::External(name),
-                ..
-            } => answer.source_topics.push(name.clone()),
-            NodeKind::Source { topic, .. } => {
-                let partitions = topology
-                    .repartitions
-                    .iter()
-                    .find(|known| known.topic == *topic)
-                    .map_or(0, |known| known.partitions);
-                answer.repartition_sources.push(InternalTopic {
-                    name: topic.full(application),
-                    partitions,
-                    config: repartition_config(),
-                });
+            NodeKind::Source { topics, .. } => {
+                for topic in topics {
+                    source(topology, topic, &mut answer);
+                }
             }
             NodeKind::Sink {
-                topic: topic @ TopicName::Internal(_),
-            } => answer.repartition_sinks.push(topic.full(application)),
+                topic: Some(topic @ TopicName::Internal(_)),
+                ..
+            } => {
+                let full = topic.full(prefix);
+                if !answer.repartition_sinks.contains(&full) {
+                    answer.repartition_sinks.push(full);
+                }
+            }
             _ => {}
         }
     }
     for store in &part.stores {
         let spec = &topology.stores[*store];
-        if spec.logged {
+        if spec.writes_changelog() {
             answer.changelogs.push(InternalTopic {
                 name: topology.changelog(*store),
                 partitions: 0,
@@ -195,12 +190,30 @@ fn copartition_groups(topology: &Topology, part: &SubtopologyInfo) -> Vec<Vec<St
         joined.dedup();
         groups.push(joined);
     }
-    let name =
-        |source: usize| topology.source_topics[topology.source_topic(source) as usize].to_string();
+    let names = |source: usize| {
+        let topics = topology.topics_of(source).iter();
+        topics.map(|topic| topology.source_topics[*topic as usize].to_string())
+    };
     groups
         .into_iter()
-        .map(|group| group.into_iter().map(name).collect())
+        .map(|group| group.into_iter().flat_map(names).collect())
         .collect()
+}
+
+/// Adds a topic that the part reads.
+fn source(topology: &Topology, topic: &TopicName, answer: &mut Subtopology) {
+    if let TopicName::External(name) = topic {
+        return answer.source_topics.push(name.clone());
+    }
+    let repartition = topology
+        .repartitions
+        .iter()
+        .find(|known| known.topic == *topic);
+    answer.repartition_sources.push(InternalTopic {
+        name: topic.full(topology.topic_prefix()),
+        partitions: repartition.map_or(0, |known| known.partitions),
+        config: repartition_config(),
+    });
 }
 
 fn repartition_config() -> TopicConfig {

@@ -59,6 +59,10 @@ impl Output for Written {
         Ok(())
     }
 
+    fn partitions_of(&mut self, _: &str) -> headwater_streams::Result<u32> {
+        Ok(1)
+    }
+
     fn partitions(&mut self, _: u32) -> Result<u32> {
         Ok(4)
     }

@@ -1,0 +1,115 @@
+//! What an application sets for its whole topology before it builds it; by Kafka Streams' names where it has them.
+//! Not the runtime's configuration. Invariant: settings change names, topics and policies, never the order of records.
+
+use crate::{Error, Result};
+
+/// What happens when a closure or processor of the application fails or panics (`processing.exception.handler`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// The application stops with an error that names operator and record; what it did since its last commit is undone.
+    #[default]
+    Fail,
+    /// The operator passes the record over; failures are counted.
+    Skip,
+    /// As `Skip`, and the raw source record goes to this topic with `__streams.errors.*` headers (KIP-1034).
+    DeadLetter(String),
+}
+
+/// Whose semantics hold where Kafka Streams 4.3 is wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Semantics {
+    /// Ours; see `docs/better-than-kafka-streams.md`.
+    #[default]
+    Headwater,
+    /// Kafka Streams' own, faults included: for comparing with it in tests, never for use.
+    Java,
+}
+
+/// Settings of a topology.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopologySettings {
+    /// Closures and processors that fail.
+    pub on_error: OnError,
+    /// Repartition topics below one change of key become one (`merge.repartition.topics`).
+    pub merge_repartition_topics: bool,
+    /// Tables read from a topic use it as their changelog (`reuse.ktable.source.topics`).
+    pub reuse_source_topics: bool,
+    /// An inner join of a stream with itself keeps one window store (`single.store.self.join`).
+    pub single_store_self_join: bool,
+    /// Stores of the DSL are in memory unless they say otherwise (`dsl.store.suppliers.class`).
+    pub stores_in_memory: bool,
+    /// Stores of the DSL keep record headers (`dsl.store.format=HEADERS`, KIP-1285).
+    pub stores_with_headers: bool,
+    /// `build` refuses generated names of stores and internal topics (`ensure.explicit.internal.resource.naming`, KIP-1111).
+    pub explicit_names: bool,
+    /// In place of the application's name in the names of internal topics (`__internal.override.topic.prefix__`).
+    pub topic_prefix: Option<String>,
+    /// Undecodable records of sources that say nothing themselves (`deserialization.exception.handler`).
+    pub bad_data: crate::BadData,
+    /// Whose semantics hold.
+    pub semantics: Semantics,
+}
+
+impl TopologySettings {
+    /// Sets one by Kafka's name. `Ok(false)` when the name is none of a topology's.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<bool> {
+        match name {
+            "topology.optimization" => self.optimize(value)?,
+            "dsl.store.suppliers.class" | "default.dsl.store" => {
+                self.stores_in_memory = value.ends_with("InMemoryDslStoreSuppliers")
+                    || value.eq_ignore_ascii_case("in_memory");
+            }
+            "dsl.store.format" => {
+                self.stores_with_headers = value.eq_ignore_ascii_case("headers");
+            }
+            "ensure.explicit.internal.resource.naming" => {
+                self.explicit_names = value.eq_ignore_ascii_case("true");
+            }
+            "__internal.override.topic.prefix__" => self.topic_prefix = Some(value.to_owned()),
+            "deserialization.exception.handler" => {
+                self.bad_data = if value.ends_with("LogAndContinueExceptionHandler") {
+                    crate::BadData::Skip
+                } else {
+                    crate::BadData::Fail
+                };
+            }
+            "processing.exception.handler" => {
+                self.on_error = if value.ends_with("LogAndContinueProcessingExceptionHandler") {
+                    OnError::Skip
+                } else {
+                    OnError::Fail
+                };
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn optimize(&mut self, value: &str) -> Result<()> {
+        for rule in value
+            .split(',')
+            .map(str::trim)
+            .filter(|rule| !rule.is_empty())
+        {
+            let all = rule == "all";
+            let known = all
+                || matches!(
+                    rule,
+                    "none"
+                        | "merge.repartition.topics"
+                        | "reuse.ktable.source.topics"
+                        | "single.store.self.join"
+                );
+            if !known {
+                return Err(Error::Topology(format!(
+                    "topology.optimization: no rule '{rule}'; there are all, none, merge.repartition.topics, \
+                     reuse.ktable.source.topics and single.store.self.join"
+                )));
+            }
+            self.merge_repartition_topics |= all || rule == "merge.repartition.topics";
+            self.reuse_source_topics |= all || rule == "reuse.ktable.source.topics";
+            self.single_store_self_join |= all || rule == "single.store.self.join";
+        }
+        Ok(())
+    }
+}
