@@ -225,9 +225,9 @@ fn check(
     }
     let reads = |index: &usize| matches!(graph.nodes[*index].kind, NodeKind::Source { .. });
     if !order.iter().any(reads) {
-        return Err(refused(
-            "it reads no topic; begin with App::stream or App::table",
-        ));
+        return Err(Error::Topology(format!(
+            "application '{application}' reads no topic; begin with App::stream or App::table"
+        )));
     }
     Ok(())
 }
