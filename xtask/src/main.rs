@@ -12,6 +12,7 @@ mod ci;
 mod graph;
 mod guard;
 mod kafka;
+mod oracle;
 mod process;
 mod tidy;
 
@@ -27,6 +28,7 @@ cargo xtask COMMAND
   nightly [NAME..]       the long campaigns, all of them or those named
   bench [JOB] [ARGS]     one benchmark job, or the list of them
   guard [--bless]        instructions of the hot paths against bench/instructions.json
+  oracle [CASE.json..]   cases of topologies against the results of Kafka Streams; all of the corpus without arguments
   kafka up|down|cli      a local Apache Kafka broker and its tools; `cargo xtask kafka` says more";
 
 fn main() -> ExitCode {
@@ -51,6 +53,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "nightly" => campaign::run(rest),
         "bench" => bench(rest),
         "guard" => guard::run(rest),
+        "oracle" => oracle::run(rest),
         "kafka" => kafka::run(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

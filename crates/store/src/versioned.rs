@@ -259,6 +259,14 @@ fn history_key(key: &[u8], to: i64, from: i64) -> Vec<u8> {
     bytes
 }
 
+/// The key whose latest or earlier version is stored under `bytes`; `None` when they are neither.
+pub fn key_of(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes.strip_prefix(&[LATEST]) {
+        Some(key) => Some(key),
+        None => parse_history(bytes).map(|(key, ..)| key),
+    }
+}
+
 /// True for the key of a latest row.
 pub(crate) fn is_latest(bytes: &[u8]) -> bool {
     bytes.first() == Some(&LATEST)

@@ -2,6 +2,10 @@
 //! Not a runtime: one partition per topic, a commit after each record, no log.
 //! Invariant: nothing waits and nothing is random; records of all topics are taken by timestamp, then in the order they came.
 
+mod contents;
+
+pub use contents::{StoreContents, StoreRow};
+
 use crate::format::{Data, Formats};
 use crate::task::{Output, Route, Task};
 use crate::{Error, Headers, Result, Topology};
@@ -172,6 +176,14 @@ impl TestDriver {
             }
         }
         Ok(entries)
+    }
+
+    /// What store `name` holds, taken apart by its layout; `None` when no operator uses it.
+    pub fn contents(&mut self, name: &str) -> Result<Option<StoreContents>> {
+        let number = self.store_number(name)?;
+        let mut stores = self.tasks.iter_mut().flat_map(Task::stores);
+        let found = stores.find(|(found, _)| *found == number);
+        found.map(|(_, store)| StoreContents::of(store)).transpose()
     }
 
     /// As [`TestDriver::read_raw`], decoded with the types' default formats: key, value, timestamp.

@@ -13,7 +13,7 @@ mod task;
 mod topology;
 mod window;
 
-pub use driver::{TestDriver, TestRecord};
+pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
     App, BadData, Branches, JoinTable, KGroupedStream, KStream, KTable, KWindowedStream,
     Repartitioned, Store, StoreHandle, StoreSet, TimestampArgs, Topic, WithNulls,

@@ -122,6 +122,20 @@ impl Topology {
         self.subtopologies.get(id as usize)
     }
 
+    /// The topics with a fixed name that sinks of sub-topology `id` write, in the order of the sinks.
+    pub fn sink_topics(&self, id: u32) -> Vec<String> {
+        let part = self.subtopology(id);
+        let nodes = part.into_iter().flat_map(|part| &part.nodes);
+        let names = nodes.filter_map(|node| match &self.nodes[*node].kind {
+            NodeKind::Sink { topic, .. } => {
+                let topic = topic.as_ref();
+                topic.map(|topic| topic.full(self.topic_prefix()))
+            }
+            NodeKind::Source { .. } | NodeKind::Processor => None,
+        });
+        names.collect()
+    }
+
     /// The stores; their place is their number.
     pub fn stores(&self) -> impl Iterator<Item = StoreInfo> + '_ {
         self.stores

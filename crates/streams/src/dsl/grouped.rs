@@ -87,11 +87,19 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
 
     /// Counts the records of each key.
     pub fn count(self, store: impl Into<Store<K, u64>>) -> KTable<'a, K, u64> {
-        let store = store.into();
+        self.count_as(|count| count.unwrap_or(0) + 1, store.into())
+    }
+
+    /// As `count`, in a type of the caller's; `next` gives the count after one more record.
+    #[doc(hidden)]
+    pub fn count_as<C: Clone + 'static>(
+        self,
+        next: impl Fn(Option<C>) -> C + Send + Sync + 'static,
+        store: Store<K, C>,
+    ) -> KTable<'a, K, C> {
         self.burn_for_count(&store);
-        self.build("KSTREAM-AGGREGATE-", store, |_, _, count: Option<u64>| {
-            Some(count.unwrap_or(0) + 1)
-        })
+        let apply = move |_: &K, _: V, count: Option<C>| Some(next(count));
+        self.build("KSTREAM-AGGREGATE-", store, apply)
     }
 
     /// Combines the values of each key; the first stands as it is.

@@ -17,11 +17,18 @@ use std::{cell::Cell, marker::PhantomData, sync::Arc};
 const SEGMENT_INTERVAL_MS_MIN: i64 = 60_000;
 
 /// A grouped and windowed stream.
-#[derive(Clone, Copy)]
 pub struct KWindowedStream<'a, K, V> {
     pub(crate) grouped: KGroupedStream<'a, K, V>,
     pub(crate) windows: TimeWindows,
 }
+
+impl<K, V> Clone for KWindowedStream<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for KWindowedStream<'_, K, V> {}
 
 impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
     /// Names the next operator, the aggregation itself (`Named`).
@@ -37,11 +44,20 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
 
     /// Counts the records of each key and window.
     pub fn count(self, store: impl Into<Store<K, u64>>) -> KTable<'a, Windowed<K>, u64> {
-        let store = store.into();
+        self.count_as(|count| count.unwrap_or(0) + 1, store.into())
+    }
+
+    /// As `count`, in a type of the caller's; `next` gives the count after one more record.
+    #[doc(hidden)]
+    pub fn count_as<C: Clone + 'static>(
+        self,
+        next: impl Fn(Option<C>) -> C + Send + Sync + 'static,
+        store: Store<K, C>,
+    ) -> KTable<'a, Windowed<K>, C> {
         self.grouped.burn_for_count(&store);
         // A tombstone counts too, as in Kafka Streams.
-        self.build("KSTREAM-AGGREGATE-", store, true, |_, _, _, count| {
-            Some(count.unwrap_or(0) + 1)
+        self.build("KSTREAM-AGGREGATE-", store, true, move |_, _, _, count| {
+            Some(next(count))
         })
     }
 

@@ -464,7 +464,7 @@ fn open_stores(
         opened[number] = Some(StateStore {
             name: spec.name.as_str().into(),
             bytes,
-            logged: spec.logged,
+            logged: spec.writes_changelog(),
             timestamped: spec.timestamped,
             cache: spec.cached.then(|| cache.add_store()),
             caches_reads: matches!(spec.layout, Layout::KeyValue),

@@ -1,0 +1,129 @@
+//! Turns the nodes of a case into operators: one file per family, each with the arms of its own ops.
+//! Not the operators. Invariant: a family that does not know a node leaves it to the next; what none knows is unsupported.
+
+mod cogroup;
+mod foreign_key;
+mod global;
+mod group;
+mod handle;
+mod low_level;
+mod process;
+mod repartition;
+mod sink;
+mod source;
+mod split;
+mod stateless;
+mod stream_join;
+mod suppress;
+mod table;
+mod table_join;
+mod window;
+
+use crate::case::Spec;
+use crate::store::StoreRef;
+use crate::value::{Key, Ty, Val};
+use crate::{Case, Refusal};
+pub(crate) use handle::Handle;
+use handle::{by_type, on_stream, on_table};
+use headwater::KStream;
+use headwater::streams::App;
+use std::collections::BTreeMap;
+
+/// A named result of a node: what the DSL gave for it, with its static types.
+#[derive(Clone)]
+pub(crate) struct Node<'a> {
+    pub(crate) handle: Handle<'a>,
+    pub(crate) key: Ty,
+    pub(crate) value: Ty,
+}
+
+/// The DSL while a case is carried out on it.
+pub(crate) struct Graph<'a> {
+    pub(crate) app: &'a App,
+    /// By id.
+    nodes: BTreeMap<String, Node<'a>>,
+    /// Of `add_store`, by name.
+    pub(crate) stores: BTreeMap<String, StoreRef>,
+}
+
+/// A family's arms: true when the node is one of its own.
+type Family = for<'a> fn(&mut Graph<'a>, &Spec) -> Result<bool, Refusal>;
+
+const FAMILIES: &[Family] = &[
+    source::add,
+    global::add,
+    stateless::add,
+    split::add,
+    repartition::add,
+    sink::add,
+    table::add,
+    group::add,
+    window::add,
+    cogroup::add,
+    suppress::add,
+    stream_join::add,
+    table_join::add,
+    foreign_key::add,
+    process::add,
+    low_level::add,
+];
+
+/// Carries out the nodes of a case, in order.
+pub(crate) fn build(app: &App, case: &Case) -> Result<(), Refusal> {
+    let (nodes, stores) = (BTreeMap::new(), BTreeMap::new());
+    let mut graph = Graph { app, nodes, stores };
+    for node in &case.nodes {
+        graph.add(node)?;
+    }
+    Ok(())
+}
+
+impl<'a> Graph<'a> {
+    fn add(&mut self, node: &Spec) -> Result<(), Refusal> {
+        for add in FAMILIES {
+            if add(self, node)? {
+                return Ok(());
+            }
+        }
+        Err(Refusal::Unsupported(node.op().into()))
+    }
+
+    /// The result that field `field` of `node` refers to.
+    pub(crate) fn input(&self, node: &Spec, field: &str) -> Result<Node<'a>, Refusal> {
+        let id = node.required(field)?;
+        let found = self.nodes.get(id).cloned();
+        found.ok_or_else(|| Refusal::Case(format!("no node with id {id}")))
+    }
+
+    /// Keeps the result of `node` for later ones.
+    pub(crate) fn put(&mut self, node: &Spec, handle: Handle<'a>, key: Ty, value: Ty) {
+        if let Some(id) = node.text("id") {
+            self.nodes.insert(id.into(), Node { handle, key, value });
+        }
+    }
+}
+
+/// Names the operator that is made next from `handle`, where the node has a name.
+macro_rules! named {
+    ($handle:expr, $node:expr) => {
+        match $node.text("name") {
+            Some(name) => $handle.named(name),
+            None => $handle,
+        }
+    };
+}
+use named;
+
+/// The stream with the formats of its static types, which Java's calls are given as serdes.
+pub(crate) fn typed<'a, K: Key>(
+    stream: KStream<'a, K, Val>,
+    key: Ty,
+    value: Ty,
+) -> KStream<'a, K, Val> {
+    stream.keys(K::keys(key)).values(value.values())
+}
+
+/// An option of a node that the DSL does not take.
+pub(crate) fn unsupported(node: &Spec, what: &str) -> Refusal {
+    Refusal::Unsupported(format!("{} {what}", node.op()))
+}

@@ -1,0 +1,51 @@
+//! Joins with tables on the right: of streams, of tables, and of streams with global tables.
+//! Invariant: the joiner sees null where Java's does.
+
+use super::{Graph, Handle, Node, named, typed, unsupported};
+use crate::Refusal;
+use crate::case::Spec;
+use crate::combine::Joiner;
+use crate::value::{Key, Val, present};
+use headwater::{KStream, KTable};
+
+pub(super) fn add(graph: &mut Graph<'_>, node: &Spec) -> Result<bool, Refusal> {
+    if node.op() != "stream_table_join" {
+        return Ok(false);
+    }
+    let left = graph.input(node, "left")?;
+    let right = graph.input(node, "right")?;
+    match (left.handle.clone(), right.handle.clone()) {
+        (Handle::Stream(stream), Handle::Table(table)) => {
+            stream_table_join(graph, node, (&left, stream), (&right, table))?;
+        }
+        (Handle::WindowedStream(stream), Handle::WindowedTable(table)) => {
+            stream_table_join(graph, node, (&left, stream), (&right, table))?;
+        }
+        _ => return Err(unsupported(node, "of these keys")),
+    }
+    Ok(true)
+}
+
+fn stream_table_join<'a, K: Key>(
+    graph: &mut Graph<'a>,
+    node: &Spec,
+    (left, stream): (&Node<'a>, KStream<'a, K, Val>),
+    (right, table): (&Node<'a>, KTable<'a, K, Val>),
+) -> Result<(), Refusal> {
+    if node.has("grace_ms") {
+        return Err(unsupported(node, "with grace_ms"));
+    }
+    let joiner = Joiner::of(node, left.value, right.value)?;
+    let ty = joiner.ty;
+    let join = move |key: &K, value: Option<&Val>, row: Option<&Val>| {
+        let (value, row) = (value.unwrap_or(&Val::Null), row.unwrap_or(&Val::Null));
+        present(joiner.call(&key.val(), value, row))
+    };
+    let stream = named!(typed(stream, left.key, left.value), node).with_nulls();
+    let joined = match node.text("type") {
+        Some("left") => stream.left_join(table, join),
+        _ => stream.join(table, join),
+    };
+    graph.put(node, K::stream(typed(joined, left.key, ty)), left.key, ty);
+    Ok(())
+}

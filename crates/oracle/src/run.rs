@@ -1,0 +1,100 @@
+//! Runs a case on `TestDriver`: builds the topology, feeds the inputs, collects what happened. Not the driver.
+//! Invariant: a result is what Headwater did; a panic that is not turned into an error by Headwater is never one.
+
+use crate::case::Input;
+use crate::{Case, Refusal, node, result};
+use headwater::TestDriver;
+use headwater::streams::App;
+use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The judge's name for every application, unless a case gives another.
+const APPLICATION: &str = "oracle";
+
+/// Runs a case to its result.
+pub fn run(case: &Case) -> Result<Value, Refusal> {
+    catch_unwind(AssertUnwindSafe(|| run_unguarded(case))).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().cloned();
+        let message = message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
+        let message: String = message.unwrap_or_default();
+        Err(Refusal::Broken(format!("panicked: {message}")))
+    })
+}
+
+fn run_unguarded(case: &Case) -> Result<Value, Refusal> {
+    let mut out = result::empty(&case.name);
+    let application = case.config.get("application.id");
+    let app = App::new(application.map_or(APPLICATION, String::as_str));
+    for (name, value) in &case.config {
+        // Names that are no topology's are the runtime's, or the driver's.
+        if let Err(error) = set(&app, name, value) {
+            out["error"] = result::error("build", None, &error);
+            return Ok(out);
+        }
+    }
+    node::build(&app, case)?;
+    let topology = match app.build() {
+        Ok(topology) => topology,
+        Err(error) => {
+            out["error"] = result::error("build", None, &error);
+            return Ok(out);
+        }
+    };
+    out["description"] = topology.describe().into();
+    let internal_topics = result::internal_topics(&topology);
+    let subtopologies = result::subtopologies(&topology);
+    let driver = match cache_bytes(case)? {
+        Some(bytes) => TestDriver::with_cache(topology, bytes),
+        None => TestDriver::new(topology),
+    };
+    let mut driver = match driver {
+        Ok(driver) => driver,
+        Err(error) => {
+            out["error"] = result::error("start", None, &error);
+            return Ok(out);
+        }
+    };
+    out["internal_topics"] = internal_topics;
+    out["subtopologies"] = subtopologies;
+    feed(case, &mut driver, &mut out);
+    if out["error"].is_null() {
+        let stores = result::stores(&mut driver);
+        out["stores"] = stores.map_err(|error| Refusal::Broken(format!("stores: {error}")))?;
+    }
+    Ok(out)
+}
+
+/// Feeds the inputs up to the first that fails.
+fn feed(case: &Case, driver: &mut TestDriver, out: &mut Value) {
+    let mut records = Vec::new();
+    for (step, input) in case.input.iter().enumerate() {
+        let done = match input {
+            Input::AdvanceWallClock(ms) => driver.advance_wall_clock(*ms),
+            Input::Record { topic, record } => driver.pipe_raw(topic, record.clone()),
+        };
+        let produced = driver.read_all();
+        records.extend(
+            produced
+                .iter()
+                .map(|(topic, record)| result::record(step, topic, record)),
+        );
+        if let Err(error) = done {
+            out["error"] = result::error("input", Some(step), &error);
+            break;
+        }
+    }
+    out["records"] = records.into();
+}
+
+fn set(app: &App, name: &str, value: &str) -> headwater::streams::Result<()> {
+    match name {
+        "application.id" | "statestore.cache.max.bytes" | "processing.guarantee" => Ok(()),
+        _ => app.set(name, value),
+    }
+}
+
+fn cache_bytes(case: &Case) -> Result<Option<usize>, Refusal> {
+    let bytes = case.config.get("statestore.cache.max.bytes");
+    let parsed = bytes.map(|bytes| bytes.parse()).transpose();
+    parsed.map_err(|_| Refusal::Case("statestore.cache.max.bytes is no number".into()))
+}
