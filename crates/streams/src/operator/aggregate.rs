@@ -40,6 +40,7 @@ where
         let new = (self.apply)(&record.key, value, old);
         let cause = Cause {
             timestamp,
+            record_timestamp: record.timestamp,
             headers: &record.headers,
             position: record.position,
         };
@@ -91,11 +92,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V>
         } else {
             None
         };
-        let cause = Cause {
-            timestamp: record.timestamp,
-            headers: &record.headers,
-            position: record.position,
-        };
+        let cause = Cause::at(record.timestamp, &record.headers, record.position);
         rows.put(ctx, &key_bytes, || record.key, new, old, cause)?;
         self.key_bytes.give(key_bytes);
         Ok(())

@@ -10,9 +10,24 @@ use std::{rc::Rc, sync::Arc};
 
 /// The context of an update: when, and from which record.
 pub(crate) struct Cause<'a> {
+    /// The time of the row.
     pub(crate) timestamp: i64,
+    /// The time of the record itself, under which a deletion is logged: there is no row to say when.
+    pub(crate) record_timestamp: i64,
     pub(crate) headers: &'a Headers,
     pub(crate) position: Position,
+}
+
+impl<'a> Cause<'a> {
+    /// The row is as old as the record.
+    pub(crate) fn at(timestamp: i64, headers: &'a Headers, position: Position) -> Self {
+        Self {
+            timestamp,
+            record_timestamp: timestamp,
+            headers,
+            position,
+        }
+    }
 }
 
 pub(crate) struct Materialized<K, V> {
@@ -114,14 +129,19 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             &mut local,
         )?;
         let bytes = present.then_some(local.as_slice());
+        let written = if present {
+            timestamp
+        } else {
+            cause.record_timestamp
+        };
         let slot = ctx.state.store(self.store).cache.filter(|_| self.cached);
         if let Some(slot) = slot {
-            let entry = ctx.entry(self.store, timestamp, cause.headers, cause.position);
+            let entry = ctx.entry(self.store, written, cause.headers, cause.position);
             ctx.cache_put(self.store, slot, key_bytes, bytes, &entry)?;
             self.local.give(local);
             return Ok(());
         }
-        ctx.write(self.store, key_bytes, bytes, timestamp)?;
+        ctx.write(self.store, key_bytes, bytes, written)?;
         self.local.give(local);
         if self.outputs.is_empty() {
             return Ok(());

@@ -68,6 +68,7 @@ where
             let new = (self.apply)(&record.key, &mut record.value, last, old);
             let cause = Cause {
                 timestamp,
+                record_timestamp: record.timestamp,
                 headers: &record.headers,
                 position: record.position,
             };
