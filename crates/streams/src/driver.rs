@@ -1,8 +1,9 @@
 //! `TestDriver`: runs a topology in memory, record by record, as Kafka Streams' `TopologyTestDriver` does.
-//! Not a runtime: one partition per topic, a commit after each record, no log.
-//! Invariant: nothing waits and nothing is random; records of all topics are taken by timestamp, then in the order they came.
+//! Not a runtime: one task for all sub-topologies, one partition per topic, a commit after each record, no log.
+//! Invariant: nothing waits and nothing is random; which of the waiting records goes first is what Kafka Streams' driver takes.
 
 mod contents;
+mod turns;
 
 pub use contents::{StoreContents, StoreRow};
 
@@ -10,12 +11,13 @@ use crate::format::{Data, Formats};
 use crate::task::{Output, Route, Task};
 use crate::{Error, Headers, Result, Topology};
 use headwater_log::batch::BatchBuilder;
-use headwater_log::{AppendRecord, Chunk, HeadersRef, Slot, TaskId, TopicPartition};
+use headwater_log::{AppendRecord, Chunk, HeadersRef, Slot, TopicPartition};
 use headwater_store::{Budget, Direction, EngineKind, KeyRange, RecordCache, Store};
 use headwater_world::World;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use turns::Turns;
 
 /// A record in bytes, as a topic holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +35,9 @@ pub struct TestRecord {
 /// Drives a topology in a test.
 pub struct TestDriver {
     topology: Arc<Topology>,
-    tasks: Vec<Task>,
-    /// Numbers of the tasks for which records wait; with equal timestamps they take turns.
-    turns: VecDeque<usize>,
+    /// One for all sub-topologies.
+    task: Task,
+    turns: Turns,
     cache: RecordCache,
     output: Recorder,
     offsets: BTreeMap<String, i64>,
@@ -58,37 +60,19 @@ impl TestDriver {
         let budget = Budget::new(64 << 20, 1 << 20);
         let mut cache = RecordCache::new(cache_bytes_max);
         let mut output = Recorder::new(&topology);
-        let mut tasks = Vec::new();
-        for part in topology.subtopologies() {
-            let mut stores = Vec::new();
-            for number in &part.stores {
-                let mut options = topology
-                    .store(*number)
-                    .map(|store| store.options)
-                    .expect("a part names its stores");
-                options.engine = EngineKind::Memory;
-                stores.push((*number, Store::open(options, None, &budget, &world)?));
-            }
-            let id = TaskId {
-                subtopology: part.id,
-                partition: 0,
-            };
-            tasks.push(Task::new(
-                &topology,
-                id,
-                stores,
-                &[],
-                &mut |_| 0,
-                &mut cache,
-            )?);
+        let mut stores = Vec::new();
+        for number in &topology.whole().stores {
+            let info = topology.store(*number);
+            let mut options = info.expect("a part names its stores").options;
+            options.engine = EngineKind::Memory;
+            stores.push((*number, Store::open(options, None, &budget, &world)?));
         }
-        for task in &mut tasks {
-            task.open(&mut cache, &mut output, 0)?;
-        }
+        let mut task = Task::whole(&topology, stores, &mut cache);
+        task.open(&mut cache, &mut output, 0)?;
         Ok(Self {
             topology,
-            tasks,
-            turns: VecDeque::new(),
+            task,
+            turns: Turns::default(),
             cache,
             output,
             offsets: BTreeMap::new(),
@@ -142,9 +126,7 @@ impl TestDriver {
     /// Moves the wall clock on by `ms`, and runs what is due.
     pub fn advance_wall_clock(&mut self, ms: i64) -> Result<()> {
         self.now_ms += ms;
-        for task in 0..self.tasks.len() {
-            self.punctuate_and_commit(task)?;
-        }
+        self.punctuate_and_commit()?;
         self.settle()
     }
 
@@ -167,13 +149,11 @@ impl TestDriver {
     pub fn entries_raw(&mut self, name: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let number = self.store_number(name)?;
         let mut entries = Vec::new();
-        for task in &mut self.tasks {
-            for (_, store) in task.stores().filter(|(found, _)| *found == number) {
-                store.scan(KeyRange::ALL, Direction::Forward, &mut |key, value| {
-                    entries.push((key.to_vec(), value.to_vec()));
-                    ControlFlow::Continue(())
-                })?;
-            }
+        for (_, store) in self.task.stores().filter(|(found, _)| *found == number) {
+            store.scan(KeyRange::ALL, Direction::Forward, &mut |key, value| {
+                entries.push((key.to_vec(), value.to_vec()));
+                ControlFlow::Continue(())
+            })?;
         }
         Ok(entries)
     }
@@ -181,8 +161,7 @@ impl TestDriver {
     /// What store `name` holds, taken apart by its layout; `None` when no operator uses it.
     pub fn contents(&mut self, name: &str) -> Result<Option<StoreContents>> {
         let number = self.store_number(name)?;
-        let mut stores = self.tasks.iter_mut().flat_map(Task::stores);
-        let found = stores.find(|(found, _)| *found == number);
+        let found = self.task.stores().find(|(found, _)| *found == number);
         found.map(|(_, store)| StoreContents::of(store)).transpose()
     }
 
@@ -230,30 +209,26 @@ impl TestDriver {
             .encode(name, &mut Headers::default(), key, &mut bytes)
             .map_err(|error| Error::format(name, &error))?;
         let mut value = Vec::new();
-        for task in &mut self.tasks {
-            for (_, store) in task.stores().filter(|(found, _)| *found == number) {
-                if store.get(&bytes, &mut value)? {
-                    let plain = if spec.timestamped {
-                        &value[8..]
-                    } else {
-                        &value[..]
-                    };
-                    let value = value_format
-                        .decode(name, HeadersRef::NONE, plain)
-                        .map_err(|error| Error::format(name, &error))?;
-                    return Ok(Some(value));
-                }
+        for (_, store) in self.task.stores().filter(|(found, _)| *found == number) {
+            if store.get(&bytes, &mut value)? {
+                let plain = if spec.timestamped {
+                    &value[8..]
+                } else {
+                    &value[..]
+                };
+                let value = value_format
+                    .decode(name, HeadersRef::NONE, plain)
+                    .map_err(|error| Error::format(name, &error))?;
+                return Ok(Some(value));
             }
         }
         Ok(None)
     }
 
-    /// Records that operators or policies passed over, in all tasks.
+    /// Records that operators or policies passed over.
     pub fn dropped(&self) -> u64 {
-        self.tasks
-            .iter()
-            .map(|task| task.counters().dropped + task.counters().bad)
-            .sum()
+        let counters = self.task.counters();
+        counters.dropped + counters.bad
     }
 
     fn feed(&mut self, topic: &str, record: &TestRecord) -> Result<()> {
@@ -269,27 +244,33 @@ impl TestDriver {
         let mut bytes = batch.finish();
         headwater_log::batch::set_base_offset(&mut bytes, *offset);
         *offset += 1;
-        for (task_number, task) in self.tasks.iter_mut().enumerate() {
-            let inputs: Vec<_> = task.inputs().map(|input| input.partition).collect();
-            for (number, input) in inputs.iter().enumerate() {
-                if *input == partition {
-                    let chunk = Chunk {
-                        partition: partition.clone(),
-                        slot: Slot(0),
-                        position: *offset - 1,
-                        next_offset: *offset,
-                        end_offset: *offset,
-                        bytes: bytes.clone(),
-                        aborted: Vec::new(),
-                    };
-                    task.add_chunk(number, chunk);
-                    if !self.turns.contains(&task_number) {
-                        self.turns.push_back(task_number);
-                    }
-                } else {
-                    task.set_end(number, Some(0));
-                }
-            }
+        let Some(input) = self
+            .task
+            .inputs()
+            .position(|input| input.partition == partition)
+        else {
+            return Ok(());
+        };
+        let waited = self.task.next_timestamp(input)?.is_some();
+        let chunk = Chunk {
+            partition,
+            slot: Slot(0),
+            position: *offset - 1,
+            next_offset: *offset,
+            end_offset: *offset,
+            bytes,
+            aborted: Vec::new(),
+        };
+        self.task.add_chunk(input, chunk);
+        if !waited {
+            self.offer(input)?;
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, input: usize) -> Result<()> {
+        if let Some(timestamp) = self.task.next_timestamp(input)? {
+            self.turns.offer(timestamp, input);
         }
         Ok(())
     }
@@ -303,34 +284,25 @@ impl TestDriver {
             .ok_or_else(missing)
     }
 
-    /// Processes record by record until none waits, as Kafka Streams' driver does: the record with the lowest timestamp
-    /// of all tasks, what it makes due, a commit, and only then what it wrote for other sources.
+    /// Processes record by record until none waits, as Kafka Streams' driver does: a record, the punctuations it makes due, a
+    /// commit, and only then what was written for other sources.
     fn settle(&mut self) -> Result<()> {
         loop {
             while let Some((topic, record)) = self.output.internal.pop_front() {
                 self.feed(&topic, &record)?;
             }
-            let mut next: Option<(i64, usize)> = None;
-            for (place, number) in self.turns.iter().enumerate() {
-                if let Some(timestamp) = self.tasks[*number].next_timestamp()?
-                    && next.is_none_or(|(lowest, _)| timestamp < lowest)
-                {
-                    next = Some((timestamp, place));
-                }
-            }
-            let Some(number) = next.and_then(|(_, place)| self.turns.remove(place)) else {
+            let Some(input) = self.turns.poll() else {
                 return Ok(());
             };
-            self.tasks[number].process(&mut self.cache, &mut self.output, self.now_ms, 1)?;
-            if self.tasks[number].next_timestamp()?.is_some() {
-                self.turns.push_back(number);
-            }
-            self.punctuate_and_commit(number)?;
+            let (cache, output) = (&mut self.cache, &mut self.output);
+            self.task.process_input(input, cache, output, self.now_ms)?;
+            self.offer(input)?;
+            self.punctuate_and_commit()?;
         }
     }
 
-    fn punctuate_and_commit(&mut self, task: usize) -> Result<()> {
-        let task = &mut self.tasks[task];
+    fn punctuate_and_commit(&mut self) -> Result<()> {
+        let task = &mut self.task;
         task.punctuate(&mut self.cache, &mut self.output, self.now_ms)?;
         task.flush(&mut self.cache, &mut self.output)?;
         task.seal()?;

@@ -33,6 +33,8 @@ pub struct Topology {
     /// Source nodes: the numbers of their topics; sinks: the number of theirs.
     node_topics: Vec<Vec<u32>>,
     subtopologies: Vec<SubtopologyInfo>,
+    /// All sub-topologies as if they were one.
+    whole: SubtopologyInfo,
 }
 
 impl Topology {
@@ -82,7 +84,8 @@ impl Topology {
                 }
             }
         }
-        let subtopologies = subtopology::group(&graph.nodes, &order, &node_topics);
+        let subtopologies = subtopology::group(&graph, &order, &node_topics);
+        let whole = subtopology::whole(&graph, &order, &node_topics);
         Ok(Self {
             application,
             settings,
@@ -94,6 +97,7 @@ impl Topology {
             output_topics,
             node_topics,
             subtopologies,
+            whole,
         })
     }
 
@@ -120,6 +124,11 @@ impl Topology {
     /// One connected part.
     pub fn subtopology(&self, id: u32) -> Option<&SubtopologyInfo> {
         self.subtopologies.get(id as usize)
+    }
+
+    /// All of it as one part, as the test driver runs it; its number is 0.
+    pub(crate) fn whole(&self) -> &SubtopologyInfo {
+        &self.whole
     }
 
     /// The topics with a fixed name that sinks of sub-topology `id` write, in the order of the sinks.

@@ -6,7 +6,7 @@ use super::{
     Context, Counters, Dirty, Feed, InputState, Output, Punctuate, PunctuationKind, StateStore,
     TaskState, Wiring, dead_letter, input::Input, metadata,
 };
-use crate::{Error, Result, Topology};
+use crate::{Error, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
 use headwater_store::{Layout, RecordCache};
 use std::{rc::Rc, sync::Arc};
@@ -26,6 +26,8 @@ pub struct Task {
     inputs: Vec<Input>,
     feeds: Vec<Rc<dyn Feed>>,
     processors: Vec<Rc<dyn Punctuate>>,
+    /// Numbers of its stores, in the order in which their caches are flushed.
+    stores: Vec<usize>,
     state: TaskState,
     opened: bool,
 }
@@ -47,11 +49,53 @@ impl Task {
                 id.subtopology
             ))
         })?;
+        Ok(Self::wire(
+            topology,
+            subtopology,
+            id,
+            stores,
+            committed,
+            start,
+            cache,
+        ))
+    }
+
+    /// Wires all sub-topologies as one task, which reads from the start. They share stream time and one queue of inputs, as in
+    /// Kafka Streams' `TopologyTestDriver`.
+    pub(crate) fn whole(
+        topology: &Arc<Topology>,
+        stores: Vec<(usize, headwater_store::Store)>,
+        cache: &mut RecordCache,
+    ) -> Self {
+        let id = TaskId {
+            subtopology: 0,
+            partition: 0,
+        };
+        Self::wire(
+            topology,
+            topology.whole(),
+            id,
+            stores,
+            &[],
+            &mut |_| 0,
+            cache,
+        )
+    }
+
+    fn wire(
+        topology: &Arc<Topology>,
+        part: &SubtopologyInfo,
+        id: TaskId,
+        stores: Vec<(usize, headwater_store::Store)>,
+        committed: &[(TopicPartition, CommittedOffset)],
+        start: &mut dyn FnMut(&TopicPartition) -> Offset,
+        cache: &mut RecordCache,
+    ) -> Self {
         let mut wiring = Wiring::new(topology);
         let mut inputs = Vec::new();
         let mut feeds = Vec::new();
         let mut marks = Vec::new();
-        for (topic, feed) in wiring.feeds(&subtopology.nodes) {
+        for (topic, feed) in wiring.feeds(&part.nodes) {
             let name = &topology.source_topics[topic as usize];
             let partition = TopicPartition::new(name.clone(), id.partition);
             let (position, time) = match committed
@@ -89,14 +133,15 @@ impl Task {
             failures: Vec::new(),
             dirty: Dirty::default(),
         };
-        Ok(Self {
+        Self {
             topology: topology.clone(),
             inputs,
             feeds,
             processors: wiring.processors,
+            stores: part.stores.clone(),
             state,
             opened: false,
-        })
+        }
     }
 
     /// The task's id.
@@ -259,13 +304,21 @@ impl Task {
         Ok(true)
     }
 
-    /// The event time of the record that [`Task::process`] takes next; `None` when nothing waits.
-    pub(crate) fn next_timestamp(&mut self) -> Result<Option<i64>> {
-        let mut next = None;
-        for (input, feed) in self.inputs.iter_mut().zip(&self.feeds) {
-            next = next.into_iter().chain(head_time(input, &**feed)?).min();
-        }
-        Ok(next)
+    /// The event time of the next record of input number `input`; `None` when nothing waits there.
+    pub(crate) fn next_timestamp(&mut self, input: usize) -> Result<Option<i64>> {
+        head_time(&mut self.inputs[input], &*self.feeds[input])
+    }
+
+    /// Processes the next record of input number `input`, whatever waits elsewhere.
+    pub(crate) fn process_input(
+        &mut self,
+        input: usize,
+        cache: &mut RecordCache,
+        output: &mut dyn Output,
+        now_ms: i64,
+    ) -> Result<()> {
+        self.state.now_ms = now_ms;
+        self.process_one(input, cache, output).map(drop)
     }
 
     /// Runs the punctuations that are due; answers how many.
@@ -317,15 +370,11 @@ impl Task {
             cache,
             output,
         };
-        let stores = self
-            .topology
-            .subtopology(ctx.state.id.subtopology)
-            .map_or(&[][..], |part| &part.stores);
         loop {
             // In the order of the operators, so that each store is flushed once as a rule; a flush fills caches downstream,
             // so again until all are clean.
             let mut any = false;
-            for store in stores {
+            for store in &self.stores {
                 if let Some(slot) = ctx.state.stores[*store]
                     .as_ref()
                     .and_then(|state| state.cache)

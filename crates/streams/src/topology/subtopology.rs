@@ -1,7 +1,8 @@
 //! Sub-topologies: the connected parts of a topology, numbered as Kafka Streams numbers them, and what their tasks need.
 //! Not the assignment of tasks. Invariant: nodes that share a store are in one part.
 
-use super::{Node, NodeKind, StoreSpec, TopicName, Topology};
+use super::java_order::in_hash_order;
+use super::{Graph, NodeKind, StoreSpec, TopicName, Topology};
 use headwater_log::{InternalTopic, Subtopology, TopicConfig};
 use headwater_store::{EngineKind, Layout, StoreOptions};
 
@@ -75,7 +76,8 @@ impl StoreInfo {
 }
 
 /// Groups nodes: connected by an edge or by a shared store; numbered by their first node.
-pub(crate) fn group(nodes: &[Node], order: &[usize], topics: &[Vec<u32>]) -> Vec<SubtopologyInfo> {
+pub(crate) fn group(graph: &Graph, order: &[usize], topics: &[Vec<u32>]) -> Vec<SubtopologyInfo> {
+    let nodes = &graph.nodes;
     let mut group_of: Vec<usize> = (0..nodes.len()).collect();
     fn root(group_of: &mut [usize], mut node: usize) -> usize {
         while group_of[node] != node {
@@ -100,35 +102,54 @@ pub(crate) fn group(nodes: &[Node], order: &[usize], topics: &[Vec<u32>]) -> Vec
     let mut roots: Vec<usize> = Vec::new();
     let mut groups: Vec<SubtopologyInfo> = Vec::new();
     for index in order.iter().copied() {
-        let node = &nodes[index];
         let first = root(&mut group_of, index);
         let id = roots
             .iter()
             .position(|known| *known == first)
             .unwrap_or_else(|| {
                 roots.push(first);
-                groups.push(SubtopologyInfo {
-                    id: groups.len() as u32,
-                    source_topics: vec![],
-                    stores: vec![],
-                    nodes: vec![],
-                });
+                groups.push(SubtopologyInfo::empty(groups.len() as u32));
                 roots.len() - 1
             });
-        let group = &mut groups[id];
-        group.nodes.push(index);
-        group.stores.extend(
-            node.stores
-                .iter()
-                .filter(|store| !group.stores.contains(store))
-                .copied()
-                .collect::<Vec<_>>(),
-        );
-        if let NodeKind::Source { .. } = &node.kind {
-            group.source_topics.extend(&topics[index]);
-        }
+        groups[id].add(graph, index, &topics[index]);
     }
     groups
+}
+
+/// All nodes as one part.
+pub(crate) fn whole(graph: &Graph, order: &[usize], topics: &[Vec<u32>]) -> SubtopologyInfo {
+    let mut whole = SubtopologyInfo::empty(0);
+    for index in order.iter().copied() {
+        whole.add(graph, index, &topics[index]);
+    }
+    whole
+}
+
+impl SubtopologyInfo {
+    fn empty(id: u32) -> Self {
+        Self {
+            id,
+            source_topics: vec![],
+            stores: vec![],
+            nodes: vec![],
+        }
+    }
+
+    /// The next node in writing order. Its own stores are registered in the order of Java's hash sets, which is the order in
+    /// which their caches are flushed.
+    fn add(&mut self, graph: &Graph, index: usize, topics: &[u32]) {
+        self.nodes.push(index);
+        let node = &graph.nodes[index];
+        let name = |store: &usize| graph.stores[*store].name.as_str();
+        for store in in_hash_order(node.stores.clone(), name) {
+            if !self.stores.contains(&store) {
+                self.stores.push(store);
+            }
+        }
+        if let NodeKind::Source { .. } = &node.kind {
+            self.source_topics.extend(topics);
+        }
+    }
 }
 
 /// The part as a group's coordinator sees it (KIP-1071's topology).
