@@ -20,6 +20,27 @@ const CAMPAIGNS: &[Campaign] = &[
         arguments: &["test", "--workspace", "--release", "--", "--ignored"],
     },
     Campaign {
+        name: "oracle-fuzz",
+        purpose: "5,000 random topologies of 50 seeds before Kafka Streams and us",
+        arguments: &[
+            "run",
+            "-p",
+            "headwater-oracle",
+            "--release",
+            "--bin",
+            "fuzz",
+            "--",
+            "run",
+            "--seed",
+            "1000",
+            "--seeds",
+            "50",
+            "--cases",
+            "100",
+            "--table",
+        ],
+    },
+    Campaign {
         name: "purchases-kills",
         purpose: "the main job killed 200 times; prints kills by phase and what restores cost",
         arguments: &[

@@ -29,6 +29,7 @@ cargo xtask COMMAND
   bench [JOB] [ARGS]     one benchmark job, or the list of them
   guard [--bless]        instructions of the hot paths against bench/instructions.json
   oracle [CASE.json..]   cases of topologies against the results of Kafka Streams; all of the corpus without arguments
+  oracle fuzz|record     random cases before Kafka Streams and us; `cargo xtask oracle help` says more
   kafka up|down|cli      a local Apache Kafka broker and its tools; `cargo xtask kafka` says more";
 
 fn main() -> ExitCode {

@@ -1,15 +1,35 @@
-//! `cargo xtask oracle`: cases of topologies on Headwater against the results that Kafka Streams gave for them.
-//! Not the judge, and no Java: results lie beside the cases. Invariant: a case without an equal result fails the command.
+//! `cargo xtask oracle`: our interpreter of the judge's cases, on the corpus or on random cases. The programs are in
+//! `crates/oracle`; this only builds and starts them.
+//! Invariant: the corpus needs no Java; random cases need the judge, and are skipped loudly where it is not.
 
 use crate::process;
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-/// Runs the corpus, or the case files given.
+const USAGE: &str = "\
+cargo xtask oracle [CASE.json..]                       the corpus or these cases: equal, different, unsupported
+cargo xtask oracle fuzz [--seed N] [--cases M] [..]    random cases before Kafka Streams and us
+cargo xtask oracle record [--seed N] [--cases M]       has Kafka Streams record random cases for CI";
+
+/// `cargo xtask oracle [COMMAND]`.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let mut command = process::cargo(&["run", "--release", "--package", "headwater-oracle", "--"]);
-    command.arg("--check");
-    if arguments.is_empty() {
-        command.args(["--dir", "crates/oracle/cases"]);
-    }
-    process::run(command.args(arguments))
+    let Some((command, rest)) = arguments.split_first() else {
+        return check(&["--dir", "crates/oracle/cases"].map(str::to_owned));
+    };
+    let command = match command.as_str() {
+        "fuzz" => "run",
+        "record" => "record",
+        file if file.ends_with(".json") => return check(arguments),
+        other => bail!("oracle has no command `{other}`\n\n{USAGE}"),
+    };
+    let mut program = program("fuzz");
+    process::run(program.arg(command).args(rest))
+}
+
+fn check(files: &[String]) -> Result<()> {
+    process::run(program("headwater-oracle").arg("--check").args(files))
+}
+
+fn program(name: &str) -> std::process::Command {
+    let package = "headwater-oracle";
+    process::cargo(&["run", "--release", "-q", "-p", package, "--bin", name, "--"])
 }

@@ -6,6 +6,7 @@ mod case;
 mod combine;
 mod difference;
 mod function;
+pub mod fuzz;
 mod node;
 mod processor;
 mod result;
