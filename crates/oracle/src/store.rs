@@ -32,6 +32,10 @@ pub(crate) fn materialized<K: Key>(
     store = match (spec.text("kind"), family) {
         (None, _) => store,
         (Some("in_memory"), _) => store.in_memory(),
+        (Some("versioned"), Family::KeyValue) => {
+            let history_ms = spec.required_long("history_ms")?.unsigned_abs();
+            store.versioned(std::time::Duration::from_millis(history_ms))
+        }
         (Some(kind), _) => {
             return Err(Refusal::Unsupported(format!("store kind {kind}")));
         }

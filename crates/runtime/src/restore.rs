@@ -5,7 +5,7 @@ use crate::task_slot::{Stage, TaskSlot};
 use crate::worker::{SlotUse, Worker};
 use crate::{Error, RestoreProgress, Result};
 use headwater_log::{Chunk, ChunkCursor, Offset, Slot, TaskId, TopicPartition};
-use headwater_store::{Attach, CheckpointSource, Store};
+use headwater_store::{Attach, CheckpointSource, Layout, Store, versioned};
 use headwater_streams::{StoreInfo, Task};
 use std::collections::BTreeMap;
 
@@ -49,6 +49,9 @@ impl StoreRestore {
 
     /// Applies a chunk of the changelog.
     fn apply(&mut self, chunk: Chunk) -> Result<Chunk> {
+        if matches!(self.info.options.layout, Layout::Versioned { .. }) {
+            return self.apply_versions(chunk);
+        }
         let next = chunk.next_offset;
         let mut cursor = ChunkCursor::new(chunk);
         let mut buffer = Vec::new();
@@ -61,6 +64,20 @@ impl StoreRestore {
         }
         self.position = next;
         self.store.set_position(next);
+        Ok(cursor.into_chunk())
+    }
+
+    /// As [`StoreRestore::apply`], for a store that keeps versions: each record is put where it belongs in time.
+    fn apply_versions(&mut self, chunk: Chunk) -> Result<Chunk> {
+        let next = chunk.next_offset;
+        let mut cursor = ChunkCursor::new(chunk);
+        while let Some(record) = cursor.next_record()? {
+            let Some(key) = record.key else { continue };
+            versioned::put(&mut self.store, key, record.value, record.timestamp)?;
+        }
+        self.store.seal();
+        self.store.commit(Some(next))?;
+        self.position = next;
         Ok(cursor.into_chunk())
     }
 }

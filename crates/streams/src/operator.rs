@@ -7,6 +7,7 @@ mod materialized;
 mod process;
 mod sink;
 mod source;
+mod versioned;
 mod window_aggregate;
 
 pub use process::{Processor, ProcessorContext, StoreView};
@@ -17,6 +18,7 @@ pub(crate) use materialized::{Materialized, StoredRows};
 pub(crate) use process::ProcessorNode;
 pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};
 pub(crate) use source::Source;
+pub(crate) use versioned::VersionedRows;
 pub(crate) use window_aggregate::WindowAggregate;
 
 use crate::format::FormatOf;

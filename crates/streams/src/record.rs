@@ -87,6 +87,19 @@ pub struct Change<V> {
     pub new: Option<V>,
     /// The row before it, if there was one and it is tracked.
     pub old: Option<V>,
+    /// False only for an update of a versioned table that is older than the row of its key: it changes what was, not what is.
+    pub is_latest: bool,
+}
+
+impl<V> Change<V> {
+    /// An update of the row as it is.
+    pub fn latest(new: Option<V>, old: Option<V>) -> Self {
+        Self {
+            new,
+            old,
+            is_latest: true,
+        }
+    }
 }
 
 /// Headers, encoded as in a batch; one pointer wide, free when empty.

@@ -7,6 +7,7 @@ mod java_order;
 mod order;
 mod settings;
 mod subtopology;
+mod versioned;
 
 pub use settings::{OnError, Semantics, TopologySettings};
 pub use subtopology::{StoreInfo, SubtopologyInfo};
@@ -45,6 +46,7 @@ impl Topology {
     ) -> Result<Self> {
         order::merge_sources(&mut graph);
         order::relax_null_keys(&mut graph);
+        versioned::mark(&mut graph);
         let order = order::written(&graph);
         order::connect(&mut graph, &order);
         check(&application, &settings, &graph, &order)?;

@@ -217,6 +217,7 @@ pub(crate) fn processor<K: 'static, V: 'static>(
         formats: Box::new(formats),
         table: None,
         keeps_null_keys: false,
+        reads_versions: false,
         group: 0,
     }
 }
@@ -268,6 +269,28 @@ pub(crate) fn store_formats<K: 'static, V: 'static>(
     )
 }
 
+/// The layout of a store that keeps versions in place of plain rows, where it does.
+fn versioned_layout<K, V>(
+    app: &App,
+    operator: &str,
+    store: &Store<K, V>,
+    layout: Layout,
+) -> Layout {
+    let Some(history) = store.history else {
+        return layout;
+    };
+    if !matches!(layout, Layout::KeyValue) {
+        let name = store.name.as_deref().unwrap_or_default();
+        app.graph.borrow_mut().problem(format!(
+            "{operator}: store '{name}' keeps windows and cannot keep versions too; leave out Store::versioned"
+        ));
+        return layout;
+    }
+    Layout::Versioned {
+        history_retention_ms: i64::try_from(history.as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
 /// The store of `operator` as tasks open it. Missing formats and names are problems that `build` reports.
 pub(crate) fn store_spec<K: 'static, V: 'static>(
     app: &App,
@@ -275,6 +298,8 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
     store: Store<K, V>,
     layout: Layout,
 ) -> StoreSpec {
+    let is_versioned = store.is_versioned();
+    let layout = versioned_layout(app, operator, &store, layout);
     let name = store.name.unwrap_or_default();
     if store.key.is_none() || store.value.is_none() {
         let which = if store.key.is_none() {
@@ -290,9 +315,9 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
         name,
         layout,
         in_memory: store.in_memory.then_some(true),
-        cached: store.cached,
+        cached: store.cached && !is_versioned,
         logged: store.logged,
-        timestamped: true,
+        timestamped: !is_versioned,
         changelog_config: store.changelog_config,
         changelog_topic: None,
         formats: Arc::new(Formats {

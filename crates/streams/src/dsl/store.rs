@@ -14,6 +14,8 @@ pub struct Store<K, V> {
     pub(crate) cached: bool,
     pub(crate) logged: bool,
     pub(crate) retention: Option<Duration>,
+    /// Keeps versions for so long.
+    pub(crate) history: Option<Duration>,
     pub(crate) changelog_config: TopicConfig,
     /// Given as `()`: the verb's form without a store in Kafka Streams, which numbers its names differently.
     pub(crate) all_defaults: bool,
@@ -38,6 +40,7 @@ impl<K, V> Store<K, V> {
             cached: true,
             logged: true,
             retention: None,
+            history: None,
             changelog_config: TopicConfig::new(),
             all_defaults: false,
         }
@@ -85,9 +88,18 @@ impl<K, V> Store<K, V> {
         self
     }
 
+    /// Keeps the versions of each row for `history` (`Stores.persistentVersionedKeyValueStore`, KIP-889): a row may be asked for as
+    /// it was, and an update that comes late goes where it belongs. Such a store has no record cache.
+    ///
+    /// Of tables and aggregates without windows; joins look rows up as of the time of the stream's record.
+    pub fn versioned(mut self, history: Duration) -> Self {
+        self.history = Some(history);
+        self
+    }
+
     /// True for a store of versions.
     pub(crate) fn is_versioned(&self) -> bool {
-        false
+        self.history.is_some()
     }
 
     /// Fills in formats that were not given.

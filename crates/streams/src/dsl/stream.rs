@@ -375,6 +375,7 @@ pub(crate) const CHANGES_KEY: Role = Role {
     stream_source: false,
     relaxed_null_keys: false,
     versioned: None,
+    suppresses: false,
     grace_ms: None,
 };
 

@@ -6,7 +6,7 @@ use super::repartition::through_repartition;
 use super::{KStream, Store};
 use crate::Change;
 use crate::format::{FormatOf, Formats};
-use crate::operator::{Materialized, StoredRows, TableSource};
+use crate::operator::{Materialized, StoredRows, TableSource, VersionedRows};
 use crate::task::{Rows, Scratch, Wire, boxed};
 use crate::topology::{Graph, NameId, Node, OldValues, Role, StoreSpec, TableNode};
 use headwater_store::Layout;
@@ -103,7 +103,12 @@ pub(crate) fn stored_rows<K: Clone + 'static, V: Clone + 'static>() -> Wire {
             .and_then(|table| table.store)
             .expect("who reads a table's rows has asked for their store");
         let (key, value) = store_formats::<K, V>(wiring, store);
-        boxed_rows(StoredRows::new(wiring, store, key, value))
+        let layout = &wiring.topology.stores[store].layout;
+        if matches!(layout, Layout::Versioned { .. }) {
+            boxed_rows(VersionedRows::new(wiring, store, key, value))
+        } else {
+            boxed_rows(StoredRows::new(wiring, store, key, value))
+        }
     })
 }
 

@@ -219,6 +219,7 @@ fn rekeyed<K, K2, A>(store: Store<K, A>) -> Store<K2, A> {
         cached: store.cached,
         logged: store.logged,
         retention: store.retention,
+        history: store.history,
         changelog_config: store.changelog_config,
         all_defaults: store.all_defaults,
     }

@@ -70,7 +70,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V>
             }
             let (timestamp, headers, position) =
                 (record.timestamp, record.headers, record.position);
-            let value = Some(Change { new, old: None });
+            let value = Some(Change::latest(new, None));
             return self.outputs.send(
                 ctx,
                 Record {

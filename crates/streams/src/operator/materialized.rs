@@ -6,6 +6,7 @@ use crate::format::FormatOf;
 use crate::task::{Context, Flush, Outputs, Row, Rows, Scratch, StateStore, Update, Wiring};
 use crate::{Change, Error, Headers, Position, Record, Result};
 use headwater_log::HeadersRef;
+use headwater_store::{Layout, versioned};
 use std::{rc::Rc, sync::Arc};
 
 /// The context of an update: when, and from which record.
@@ -34,6 +35,8 @@ pub(crate) struct Materialized<K, V> {
     store: usize,
     topic: Arc<str>,
     cached: bool,
+    /// Its store keeps versions.
+    versioned: bool,
     sends_old: bool,
     value: FormatOf<V>,
     outputs: Outputs<K, Change<V>>,
@@ -65,10 +68,12 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             };
             wiring.flushers[store] = Some(Rc::new(flusher));
         }
+        let layout = &wiring.topology.stores[store].layout;
         Self {
             store,
             topic,
             cached,
+            versioned: matches!(layout, Layout::Versioned { .. }),
             sends_old,
             value,
             outputs,
@@ -100,6 +105,11 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     /// The row under `key` and its timestamp.
     #[inline]
     pub(crate) fn get(&self, ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<(V, i64)>> {
+        if self.versioned {
+            let version = versioned::get(&ctx.state.store(self.store).bytes, key)?;
+            let row = version.map(|version| decode_version(&self.value, &self.topic, &version));
+            return row.transpose();
+        }
         let mut local = self.local.take();
         let mut row = None;
         if ctx.get(self.store, key, &mut local)? {
@@ -107,6 +117,30 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         }
         self.local.give(local);
         Ok(row)
+    }
+
+    /// Writes `local`, the row valid from `timestamp` on, past the record cache; its changelog record is of `written`. Answers
+    /// whether it is the latest of its key; `None` when the store no longer takes it, which is nothing that happened.
+    fn write(
+        &self,
+        ctx: &mut Context<'_>,
+        key: &[u8],
+        local: Option<&[u8]>,
+        timestamp: i64,
+        written: i64,
+    ) -> Result<Option<bool>> {
+        if !self.versioned {
+            ctx.write(self.store, key, local, written)?;
+            return Ok(Some(true));
+        }
+        let plain = local.map(|local| &local[8..]);
+        Ok(
+            match ctx.write_version(self.store, key, plain, timestamp)? {
+                versioned::Put::Latest => Some(true),
+                versioned::Put::Until(_) => Some(false),
+                versioned::Put::Expired => None,
+            },
+        )
     }
 
     /// Sets or deletes the row. `old` is the row before, where [`Materialized::needs_old`].
@@ -141,14 +175,18 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             self.local.give(local);
             return Ok(());
         }
-        ctx.write(self.store, key_bytes, bytes, written)?;
+        let is_latest = self.write(ctx, key_bytes, bytes, timestamp, written);
         self.local.give(local);
+        let Some(is_latest) = is_latest? else {
+            return Ok(());
+        };
         if self.outputs.is_empty() {
             return Ok(());
         }
         let change = Change {
             new: new.filter(|_| present),
             old: old.filter(|_| self.sends_old),
+            is_latest,
         };
         let mut record = Record::new(key(), Some(change), timestamp);
         record.headers = cause.headers.clone();
@@ -195,6 +233,17 @@ pub(crate) fn decode_row<V>(format: &FormatOf<V>, topic: &str, local: &[u8]) -> 
     Ok((row, i64::from_be_bytes(*timestamp)))
 }
 
+/// A row and its timestamp from one of its versions.
+pub(crate) fn decode_version<V>(
+    format: &FormatOf<V>,
+    topic: &str,
+    version: &versioned::Version,
+) -> Result<(V, i64)> {
+    let row = format.decode(topic, HeadersRef::NONE, &version.value);
+    let row = row.map_err(|error| Error::format(topic, &error))?;
+    Ok((row, version.valid_from_ms))
+}
+
 struct Flusher<K, V> {
     store: usize,
     topic: Arc<str>,
@@ -239,10 +288,7 @@ impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
             Some(local) => Some(decode_row(&self.value, &self.topic, local)?.0),
             None => None,
         };
-        let value = Some(Change {
-            new,
-            old: old.filter(|_| self.sends_old),
-        });
+        let value = Some(Change::latest(new, old.filter(|_| self.sends_old)));
         let headers = Headers::unpack(headers);
         self.outputs.send(
             ctx,

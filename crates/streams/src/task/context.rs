@@ -4,7 +4,7 @@
 use super::{Dirty, Output, TaskState};
 use crate::{Headers, Position, Result};
 use headwater_log::{AppendRecord, HeadersRef};
-use headwater_store::{Entry, RecordCache};
+use headwater_store::{Entry, RecordCache, versioned};
 
 pub(crate) struct Context<'a> {
     pub(crate) state: &'a mut TaskState,
@@ -71,6 +71,30 @@ impl Context<'_> {
                 .changelog(store, self.state.id.partition, &record)?;
         }
         Ok(())
+    }
+
+    /// As [`Context::write`], for a store of versions: `value` is valid from `timestamp` on. The changelog gets it even where the
+    /// store does not, as in Java (`ChangeLoggingVersionedKeyValueBytesStore`).
+    pub(crate) fn write_version(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp: i64,
+    ) -> Result<versioned::Put> {
+        let state = self.state.store(store);
+        let put = versioned::put(&mut state.bytes, key, value, timestamp)?;
+        if state.logged {
+            let record = AppendRecord {
+                timestamp,
+                key: Some(key),
+                value,
+                headers: HeadersRef::NONE,
+            };
+            self.output
+                .changelog(store, self.state.id.partition, &record)?;
+        }
+        Ok(put)
     }
 
     /// Puts an update into the record cache; evicts, which flushes, while the cache is over its budget.

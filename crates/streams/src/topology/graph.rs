@@ -83,6 +83,8 @@ pub(crate) struct Node {
     pub(crate) table: Option<TableNode>,
     /// In front of a repartition topic: null keys pass, since a left join behind it takes them. Decided by the build.
     pub(crate) keeps_null_keys: bool,
+    /// The table above keeps versions: an operator over tables passes over updates that are not the latest. Decided by the build.
+    pub(crate) reads_versions: bool,
     pub(crate) group: usize,
 }
 
@@ -100,6 +102,8 @@ pub(crate) struct Role {
     pub(crate) relaxed_null_keys: bool,
     /// Whether its rows are versioned, where it keeps rows.
     pub(crate) versioned: Option<bool>,
+    /// Holds a table's updates back.
+    pub(crate) suppresses: bool,
     /// A windowed aggregate: the time after a window's end at which it closes, for `suppress`.
     pub(crate) grace_ms: Option<i64>,
 }
