@@ -6,6 +6,7 @@
 )]
 
 mod count;
+mod engine;
 mod generate;
 mod hot;
 mod image;
@@ -32,6 +33,8 @@ enum Job {
     MemoryImage(image::Options),
     /// Restores a store on disk from its changelog.
     Restore(restore::Options),
+    /// A task alone: decode, four operators, a count in a store in memory, encode. No log and no worker.
+    Engine(engine::Options),
     /// Repeats one hot path without clock, disk or threads, for `cargo xtask guard` to count its instructions.
     Hot(hot::Options),
 }
@@ -41,6 +44,7 @@ fn main() -> Result<()> {
         Job::Count(options) => count::run(&options),
         Job::MemoryImage(options) => image::run(&options),
         Job::Restore(options) => restore::run(&options),
+        Job::Engine(options) => engine::run(&options),
         Job::Hot(options) => hot::run(&options),
     }
 }

@@ -5,6 +5,7 @@ mod describe;
 mod graph;
 mod java_order;
 mod order;
+mod repartition;
 mod settings;
 mod subtopology;
 mod versioned;
@@ -45,6 +46,9 @@ impl Topology {
         mut graph: Graph,
     ) -> Result<Self> {
         order::merge_sources(&mut graph);
+        if settings.merge_repartition_topics {
+            repartition::merge(&mut graph, settings.semantics);
+        }
         order::relax_null_keys(&mut graph);
         versioned::mark(&mut graph);
         let order = order::written(&graph);

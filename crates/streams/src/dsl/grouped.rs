@@ -240,6 +240,10 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
             .copied();
         if let Some(node) = shared.filter(|_| named) {
             super::repartition::burn(app);
+            let mut graph = app.graph.borrow_mut();
+            let group = graph.nodes[node].group;
+            graph.add_parent(group, self.stream.node);
+            drop(graph);
             return KStream::at(app, node, false);
         }
         let source = through_repartition(self.stream, &base, formats, 0, named || explicit);
