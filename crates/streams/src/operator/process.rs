@@ -9,7 +9,7 @@ use crate::task::{
     panic_message,
 };
 use crate::topology::OnError;
-use crate::{Error, Headers, Position, Record, Result};
+use crate::{Error, Headers, Record, Result};
 use headwater_log::{HeadersRef, TaskId};
 use headwater_store::{Direction, KeyRange};
 use std::cell::{Cell, RefCell};
@@ -360,7 +360,7 @@ impl<P: Processor> Punctuate for ProcessorNode<P> {
             Ok(Err(error)) => error,
             Err(panic) => Error::failed(panic_message(&*panic)),
         };
-        fail(ctx, &self.on_error, &self.name, error, time, Position::NONE)
+        fail(ctx, &self.on_error, &self.name, error, time)
     }
 
     fn close(&self, ctx: &mut Context<'_>) -> Result<()> {

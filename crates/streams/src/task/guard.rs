@@ -1,6 +1,6 @@
 //! The guard around each operator: what happens when a closure of the application fails or panics.
 //! Not the policy for undecodable records: a source has its own. Invariant: a failure is dealt with at the innermost operator
-//! that had it; those above go on as if it had passed the record over, or stop with an error that names it.
+//! that had it; those above go on as if it had passed the record over, or the task stops with an error that names it.
 
 use super::{Context, Receive};
 use crate::topology::{OnError, Topology};
@@ -18,16 +18,21 @@ pub(crate) struct Failure {
 
 pub(crate) struct Guarded<R> {
     operator: R,
+    node: usize,
     name: Arc<str>,
     on_error: OnError,
+    /// Failures end here. Otherwise the task catches them, once for many records, and asks where they happened.
+    catches: bool,
 }
 
 impl<R> Guarded<R> {
     pub(crate) fn new(topology: &Topology, node: usize, operator: R) -> Self {
         Self {
             operator,
+            node,
             name: topology.nodes[node].name.as_str().into(),
             on_error: topology.settings.on_error.clone(),
+            catches: topology.settings.on_error != OnError::Fail,
         }
     }
 }
@@ -35,32 +40,32 @@ impl<R> Guarded<R> {
 impl<K, V, R: Receive<K, V>> Receive<K, V> for Guarded<R> {
     #[inline]
     fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        let timestamp = record.timestamp;
-        let position = record.position;
-        // What an unwound operator leaves behind: buffers taken and not given back, and writes that an abort or the
-        // record's own policy accounts for.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.operator.receive(ctx, record)));
-        match outcome {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => self.failed(ctx, error, timestamp, position),
-            Err(panic) => {
-                let error = Error::failed(panic_message(&*panic));
-                self.failed(ctx, error, timestamp, position)
-            }
+        if self.catches {
+            return self.catch(ctx, record);
         }
+        // Set back only when all went well: what remains is the operator that failed.
+        let above = std::mem::replace(&mut ctx.state.at, self.node);
+        self.operator.receive(ctx, record)?;
+        ctx.state.at = above;
+        Ok(())
     }
 }
 
 impl<R> Guarded<R> {
-    #[cold]
-    fn failed(
-        &self,
-        ctx: &mut Context<'_>,
-        error: Error,
-        timestamp: i64,
-        position: crate::Position,
-    ) -> Result<()> {
-        fail(ctx, &self.on_error, &self.name, error, timestamp, position)
+    #[inline(never)]
+    fn catch<K, V>(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()>
+    where
+        R: Receive<K, V>,
+    {
+        let timestamp = record.timestamp;
+        // What an unwound operator leaves behind: buffers taken and not given back, and writes that the policy accounts for.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.operator.receive(ctx, record)));
+        let error = match outcome {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(panic) => Error::failed(panic_message(&*panic)),
+        };
+        fail(ctx, &self.on_error, &self.name, error, timestamp)
     }
 }
 
@@ -72,38 +77,30 @@ pub(crate) fn fail(
     name: &Arc<str>,
     error: Error,
     timestamp: i64,
-    position: crate::Position,
 ) -> Result<()> {
     // Only failures of the application are subject to its policy, and each only once.
     let Error::Processor { node, reason } = &error else {
         return Err(error);
     };
-    if !node.is_empty() {
-        return Err(error);
+    if !node.is_empty() || *on_error == OnError::Fail {
+        return Err(error.in_node(name, String::new));
     }
-    match on_error {
-        OnError::Fail => Err(error.in_node(name, || {
-            let topic = ctx.state.topics.get(position.topic as usize);
-            topic.map_or_else(String::new, |topic| {
-                let (partition, offset) = (position.partition, position.offset);
-                format!(" at {topic}-{partition} offset {offset}")
-            })
-        })),
-        OnError::Skip => {
-            ctx.state.counters.failed += 1;
-            Ok(())
-        }
-        OnError::DeadLetter(_) => {
-            ctx.state.counters.failed += 1;
-            let (node, reason) = (name.clone(), reason.clone());
-            ctx.state.failures.push(Failure {
-                node,
-                reason,
-                timestamp,
-            });
-            Ok(())
-        }
+    ctx.state.counters.failed += 1;
+    if let OnError::DeadLetter(_) = on_error {
+        let (node, reason) = (name.clone(), reason.clone());
+        ctx.state.failures.push(Failure {
+            node,
+            reason,
+            timestamp,
+        });
     }
+    Ok(())
+}
+
+/// Runs one of a task's steps; a panic becomes an error.
+pub(crate) fn caught<T>(step: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(step))
+        .unwrap_or_else(|panic| Err(Error::failed(panic_message(&*panic))))
 }
 
 /// What a panic said.

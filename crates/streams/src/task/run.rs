@@ -4,7 +4,7 @@
 
 use super::{
     Context, Counters, Dirty, Feed, InputState, Output, Punctuate, PunctuationKind, StateStore,
-    TaskState, Wiring, dead_letter, input::Input, metadata,
+    TaskState, Wiring, dead_letter, guard::caught, input::Input, metadata,
 };
 use crate::{Error, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
@@ -127,6 +127,7 @@ impl Task {
             stream_time,
             now_ms: 0,
             counters: Counters::default(),
+            at: usize::MAX,
             schedules: Vec::new(),
             commit_requested: false,
             topics: topology.source_topics.clone(),
@@ -216,7 +217,7 @@ impl Task {
             output,
         };
         for (number, processor) in self.processors.iter().enumerate() {
-            processor.open(&mut ctx, number)?;
+            caught(|| processor.open(&mut ctx, number))?;
         }
         self.opened = true;
         Ok(())
@@ -232,16 +233,39 @@ impl Task {
     ) -> Result<Progress> {
         self.state.now_ms = now_ms;
         let mut progress = Progress::default();
-        while progress.records < records_max {
-            let Some(input) = self.choose(&mut progress)? else {
-                break;
-            };
-            if !self.process_one(input, cache, output)? {
-                break;
+        let mut last = None;
+        let processed = caught(|| {
+            while progress.records < records_max {
+                let Some(input) = self.choose(&mut progress)? else {
+                    break;
+                };
+                last = Some(input);
+                if !self.process_one(input, cache, output)? {
+                    break;
+                }
+                progress.records += 1;
             }
-            progress.records += 1;
+            Ok(())
+        });
+        match processed {
+            Ok(()) => Ok(progress),
+            Err(error) => Err(self.blame(error, last)),
         }
-        Ok(progress)
+    }
+
+    /// Names the operator that failed, and the record of input number `input` that it failed on.
+    #[cold]
+    fn blame(&self, error: Error, input: Option<usize>) -> Error {
+        let nodes = &self.topology.nodes;
+        let name = nodes
+            .get(self.state.at)
+            .map_or("a source", |node| &node.name);
+        error.in_node(name, || {
+            input.map_or_else(String::new, |input| {
+                let input = &self.inputs[input];
+                format!(" at {} offset {}", input.partition, input.position - 1)
+            })
+        })
     }
 
     /// The input whose next record has the lowest timestamp; none while some input awaits data.
@@ -365,6 +389,11 @@ impl Task {
 
     /// Sends what the record cache holds for this task downstream; before a commit.
     pub fn flush(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<()> {
+        self.state.at = usize::MAX;
+        caught(|| self.flush_stores(cache, output)).map_err(|error| self.blame(error, None))
+    }
+
+    fn flush_stores(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<()> {
         let mut ctx = Context {
             state: &mut self.state,
             cache,

@@ -62,6 +62,8 @@ pub(crate) struct TaskState {
     /// The wall clock as of this step, ms since the epoch.
     pub(crate) now_ms: i64,
     pub(crate) counters: Counters,
+    /// The operator at work, or the one that failed last; meaningless between records.
+    pub(crate) at: usize,
     pub(crate) schedules: Vec<Schedule>,
     pub(crate) commit_requested: bool,
     /// Names of the topology's source topics, by number.
