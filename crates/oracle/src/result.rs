@@ -32,8 +32,10 @@ pub(crate) fn record(step: usize, topic: &str, record: &TestRecord) -> Value {
         .iter()
         .map(|found| header(found.key, found.value))
         .collect();
+    // Negative where Java leaves the timestamp to the producer.
+    let timestamp = (record.timestamp >= 0).then_some(record.timestamp);
     json!({
-        "step": step, "topic": topic, "ts": record.timestamp, "headers": headers,
+        "step": step, "topic": topic, "ts": timestamp, "headers": headers,
         "key": record.key.as_deref().map(hex), "value": record.value.as_deref().map(hex),
     })
 }

@@ -4,7 +4,7 @@
 use crate::case::Input;
 use crate::{Case, Refusal, node, result};
 use headwater::TestDriver;
-use headwater::streams::App;
+use headwater::streams::{App, Semantics, TopologySettings};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -25,6 +25,11 @@ fn run_unguarded(case: &Case) -> Result<Value, Refusal> {
     let mut out = result::empty(&case.name);
     let application = case.config.get("application.id");
     let app = App::new(application.map_or(APPLICATION, String::as_str));
+    // Where Kafka Streams is wrong, so is the expected result.
+    app.configure(TopologySettings {
+        semantics: Semantics::Java,
+        ..TopologySettings::default()
+    });
     for (name, value) in &case.config {
         // Names that are no topology's are the runtime's, or the driver's.
         if let Err(error) = set(&app, name, value) {
