@@ -330,7 +330,7 @@ impl Task {
 
     /// The event time of the next record of input number `input`; `None` when nothing waits there.
     pub(crate) fn next_timestamp(&mut self, input: usize) -> Result<Option<i64>> {
-        head_time(&mut self.inputs[input], &*self.feeds[input])
+        caught(|| head_time(&mut self.inputs[input], &*self.feeds[input]))
     }
 
     /// Processes the next record of input number `input`, whatever waits elsewhere.
@@ -342,7 +342,10 @@ impl Task {
         now_ms: i64,
     ) -> Result<()> {
         self.state.now_ms = now_ms;
-        self.process_one(input, cache, output).map(drop)
+        let processed = caught(|| self.process_one(input, cache, output));
+        processed
+            .map(drop)
+            .map_err(|error| self.blame(error, Some(input)))
     }
 
     /// Runs the punctuations that are due; answers how many.
