@@ -68,6 +68,26 @@ pub fn run_with(topology: Topology, log: impl IntoLog, mut settings: Settings) -
     Ok(headwater_runtime::run(topology, &log, settings, requested)?)
 }
 
+/// Processes what the topics of `topology` hold now and what follows from it, commits, and returns: a batch job over the log.
+/// Run again, it goes on where it ended. Ctrl-c and SIGTERM end it early and cleanly.
+pub fn run_to_end(topology: Topology, log: impl IntoLog) -> Result<()> {
+    run_to_end_with(topology, log, Settings::default())
+}
+
+/// As [`run_to_end`], with settings.
+pub fn run_to_end_with(
+    topology: Topology,
+    log: impl IntoLog,
+    mut settings: Settings,
+) -> Result<()> {
+    let (log, state_dir) = log.into_log()?;
+    settings.state_dir = settings.state_dir.or(state_dir);
+    let requested = signal::watch_signals()?;
+    Ok(headwater_runtime::run_to_end(
+        topology, &log, settings, requested,
+    )?)
+}
+
 /// Starts `topology` and returns at once.
 pub fn start(topology: Topology, log: impl IntoLog) -> Result<Running> {
     start_with(topology, log, Settings::default())

@@ -56,6 +56,7 @@ const NAMES: &[ConfigName] = &[
     honoured("headwater.checkpoint.interval.ms"),
     honoured("headwater.write.back.max.bytes"),
     honoured("max.poll.interval.ms"),
+    honoured("max.task.idle.ms"),
     honoured("num.standby.replicas"),
     honoured("num.stream.threads"),
     honoured("processing.guarantee"),
@@ -211,10 +212,6 @@ const NAMES: &[ConfigName] = &[
         "give Topic::on_bad_data(BadData::DeadLetter(..)) on the source",
     ),
     refused("group.protocol", "the log decides how members join"),
-    refused(
-        "max.task.idle.ms",
-        "a task always waits for inputs that are known to hold data, and never longer",
-    ),
     refused(
         "processing.exception.handler",
         "a processor's error stops the application",

@@ -24,7 +24,7 @@ pub use config::{ConfigName, Verdict, config_names};
 pub use error::{Error, Result};
 pub use listener::{Committed, Listener, Quiet, RestoreProgress};
 pub use reset::{Reset, ResetPlan, ResetTo, reset};
-pub use running::{Running, run, start};
+pub use running::{Running, run, run_to_end, start};
 pub use settings::Settings;
 pub use source_writer::SourceWriter;
 pub use view::{View, Views};

@@ -263,6 +263,7 @@ impl Worker {
             &mut start,
             &mut self.cache,
         )?;
+        task.set_idle_ms_max(self.settings.task_idle_ms_max);
         let now = self.settings.world.clock.now_ms();
         let mut output = crate::output::ClientOutput {
             client: &mut *self.client,

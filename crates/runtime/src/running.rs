@@ -1,13 +1,14 @@
 //! A running application: worker threads around [`Worker::step`], their end, and what can be asked of them.
 //! Not a scheduler. Invariant: when one worker ends by an error, all end, and the first error is kept.
 
-use crate::positions::{Positions, demand};
+use crate::positions::{Demand, Positions, demand};
 use crate::source_writer::thread_waker;
 use crate::view::{View, Views};
 use crate::worker::{Process, Worker};
 use crate::{Error, Result, Settings};
 use headwater_log::{ClientOptions, Log, Offset, Request, TopicPartition};
 use headwater_streams::Topology;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -91,6 +92,26 @@ pub fn run(
         std::thread::park_timeout(Duration::from_millis(PARK_MS_MAX));
     }
     running.stop(Duration::from_millis(STOP_MS_MAX))
+}
+
+/// Starts `topology`, processes what its topics hold and what follows from it, and stops it cleanly; `ended` ends it before.
+/// Windows and buffers that later records would close stay open, as they do between two records.
+pub fn run_to_end(
+    topology: Topology,
+    log: &Arc<dyn Log>,
+    settings: Settings,
+    ended: impl Fn() -> bool,
+) -> Result<()> {
+    let running = start(topology, log, settings)?;
+    let interrupted = || Error::TimedOut(String::new());
+    let outcome = running.reached_end_unless(&|| if ended() { Err(interrupted()) } else { Ok(()) });
+    let stopped = running.stop(Duration::from_millis(STOP_MS_MAX));
+    // A failed worker says more about why than the wait that it ended.
+    stopped?;
+    match outcome {
+        Err(Error::TimedOut(_)) if ended() => Ok(()),
+        outcome => outcome,
+    }
 }
 
 fn work(
@@ -187,15 +208,59 @@ impl Running {
     /// Waits until views show everything the log holds for this topology, and what followed from it, or until `deadline`
     /// passes or a worker fails. All tasks must run in this process.
     pub fn caught_up(&self, deadline: Duration) -> Result<()> {
+        let until = self.settings.world.clock.elapsed() + deadline;
+        self.follow(&mut |_| {}, &|now| {
+            if now < until {
+                return Ok(());
+            }
+            Err(Error::TimedOut(format!(
+                "'{}' has not caught up within {deadline:?}",
+                self.topology.application()
+            )))
+        })
+    }
+
+    /// Waits until everything is processed and committed that the topics of the application held when this was called, and
+    /// what followed from it: repartition topics, and topics that the topology itself writes, are followed to their end. What
+    /// others append meanwhile may wait. All tasks must run in this process.
+    pub fn reached_end(&self) -> Result<()> {
+        self.reached_end_unless(&|| Ok(()))
+    }
+
+    fn reached_end_unless(&self, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
+        let mut first: Option<BTreeMap<TopicPartition, Offset>> = None;
+        let written = |topic: &str| {
+            let outputs = self.topology.output_topics();
+            outputs.iter().any(|output| output == topic)
+        };
+        let bound = &mut |demand: &mut Demand| {
+            let known = first.get_or_insert_with(|| demand.ends.clone());
+            for (partition, end) in &mut demand.ends {
+                if !written(&partition.topic) {
+                    *end = (*end).min(known.get(partition).copied().unwrap_or(0));
+                }
+            }
+        };
+        self.follow(bound, &|_| go_on())
+    }
+
+    /// Waits until the ends that `bound` leaves in the demand are reached, while `patient` says so.
+    fn follow(
+        &self,
+        bound: &mut dyn FnMut(&mut Demand),
+        patient: &dyn Fn(Duration) -> Result<()>,
+    ) -> Result<()> {
         let clock = self.settings.world.clock.clone();
-        let until = clock.elapsed() + deadline;
         let mut client = self.log.client(ClientOptions::default())?;
         let mut seen = None;
         loop {
-            let demand = demand(&mut *client, &*clock, &self.topology)?;
+            let mut demand = demand(&mut *client, &*clock, &self.topology)?;
+            if let Some(demand) = &mut demand {
+                bound(demand);
+            }
             let positions = self.positions.get();
             let reached = demand.as_ref().is_some_and(|demand| {
-                let mut ends = demand.ends.iter();
+                let mut ends = demand.ends.iter().filter(|(_, end)| **end > 0);
                 self.running_tasks() >= demand.tasks
                     && ends.all(|(partition, end)| positions.get(partition) >= Some(end))
             });
@@ -209,12 +274,7 @@ impl Running {
                     self.topology.application()
                 )));
             }
-            if clock.elapsed() >= until {
-                return Err(Error::TimedOut(format!(
-                    "'{}' has not caught up within {deadline:?}",
-                    self.topology.application()
-                )));
-            }
+            patient(clock.elapsed())?;
             if !reached {
                 std::thread::park_timeout(Duration::from_millis(1));
             }

@@ -32,6 +32,9 @@ pub struct Settings {
     pub session_timeout_ms: i64,
     /// `max.poll.interval.ms`: a worker that does not give up a revoked task within it is fenced.
     pub rebalance_timeout_ms: i64,
+    /// `max.task.idle.ms`: how long a task's records wait for an input that is at its end; below 0, never, not even for what is
+    /// known to be there.
+    pub task_idle_ms_max: i64,
     /// `repartition.purge.interval.ms`.
     pub purge_interval_ms: u64,
     /// Bytes that wait in one input of a task before fetching pauses.
@@ -60,6 +63,7 @@ impl Default for Settings {
             standby_replicas: 0,
             session_timeout_ms: 45_000,
             rebalance_timeout_ms: 300_000,
+            task_idle_ms_max: 0,
             purge_interval_ms: 30_000,
             input_bytes_max: 4 << 20,
             step_records_max: 20_000,
@@ -141,6 +145,12 @@ impl Settings {
             }
             "max.poll.interval.ms" | "consumer.max.poll.interval.ms" => {
                 self.rebalance_timeout_ms = number(name, value)?
+            }
+            "max.task.idle.ms" => {
+                self.task_idle_ms_max = value
+                    .trim()
+                    .parse()
+                    .map_err(|_| bad(name, value, "a number of ms, or -1"))?;
             }
             "repartition.purge.interval.ms" => self.purge_interval_ms = number(name, value)?,
             "headwater.write.back.max.bytes" => self.write_back_bytes_max = number(name, value)?,

@@ -184,3 +184,34 @@ fn a_running_application_keeps_the_log_open() {
     running.stop(WAIT).unwrap();
     drop(open(&dir));
 }
+
+#[test]
+fn a_run_to_end_processes_what_is_there_and_returns() {
+    let dir = TempDir::new().unwrap();
+    let log = open(&dir);
+    for lines in [300, 301, 301, 900] {
+        feed(&*log.shared(), lines);
+        ensure_topic(&*log.shared(), COUNTS, 1);
+        headwater::run_to_end(word_count("word-count"), &log).unwrap();
+        assert_eq!(read_counts(&*log.shared(), COUNTS), expected(lines));
+        let positions = committed(&*log.shared(), "word-count");
+        assert_eq!((positions["lines-0"] + positions["lines-1"]) as u64, lines);
+    }
+}
+
+#[test]
+fn a_run_to_end_that_fails_says_why() {
+    let dir = TempDir::new().unwrap();
+    let log = open(&dir);
+    feed(&*log.shared(), 10);
+    let app = App::new("failing");
+    app.stream::<String, String>("lines")
+        .for_each(|_, line| assert!(line.is_empty(), "a line with words"));
+    let error = headwater::run_to_end(app.build().unwrap(), &log).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("KSTREAM-FOREACH-0000000001 at lines-")
+            && text.contains("offset 0 failed: a line with words"),
+        "{text}"
+    );
+}

@@ -28,6 +28,8 @@ pub(crate) struct Input {
     pub(crate) partition_time: i64,
     /// One past the last offset that could be read, as last heard; `None` while unknown.
     pub(crate) end: Option<Offset>,
+    /// While it is at its end: how long others wait for it, by the wall clock.
+    pub(crate) idle_until: Option<i64>,
     /// The event time of the record in front, once it has been asked for.
     pub(crate) head_time: Option<i64>,
     queue: VecDeque<ChunkCursor>,
@@ -51,6 +53,7 @@ impl Input {
             queued_bytes: 0,
             partition_time,
             end: None,
+            idle_until: None,
             head_time: None,
             queue: VecDeque::new(),
             spent: Vec::new(),
@@ -112,6 +115,14 @@ impl Input {
             }
             None => Ok(None),
         }
+    }
+
+    /// True while others wait for what may still come, at most `idle_ms_max` after its end was reached.
+    pub(crate) fn idles(&mut self, now_ms: i64, idle_ms_max: i64) -> bool {
+        let until = *self
+            .idle_until
+            .get_or_insert(now_ms.saturating_add(idle_ms_max));
+        now_ms < until
     }
 
     /// True when nothing waits although the log is known, or may be, further on.

@@ -29,6 +29,7 @@ pub struct Task {
     /// Numbers of its stores, in the order in which their caches are flushed.
     stores: Vec<usize>,
     state: TaskState,
+    idle_ms_max: i64,
     opened: bool,
 }
 
@@ -141,6 +142,7 @@ impl Task {
             processors: wiring.processors,
             stores: part.stores.clone(),
             state,
+            idle_ms_max: 0,
             opened: false,
         }
     }
@@ -153,6 +155,12 @@ impl Task {
     /// The topology it runs.
     pub fn topology(&self) -> &Arc<Topology> {
         &self.topology
+    }
+
+    /// How long records wait for an input that has none (`max.task.idle.ms`): with 0 only while the log is known, or may be, to
+    /// hold more of it; with more, so many ms of wall clock longer for what producers may still send; with less, never.
+    pub fn set_idle_ms_max(&mut self, idle_ms_max: i64) {
+        self.idle_ms_max = idle_ms_max;
     }
 
     /// Its counters.
@@ -276,13 +284,17 @@ impl Task {
         }
         let mut chosen: Option<(i64, usize)> = None;
         let mut awaits = false;
+        let (now, idle) = (self.state.now_ms, self.idle_ms_max);
         for (index, input) in self.inputs.iter_mut().enumerate() {
             match head_time(input, &*self.feeds[index])? {
-                Some(timestamp) if chosen.is_none_or(|(lowest, _)| timestamp < lowest) => {
-                    chosen = Some((timestamp, index))
+                Some(timestamp) => {
+                    input.idle_until = None;
+                    if chosen.is_none_or(|(lowest, _)| timestamp < lowest) {
+                        chosen = Some((timestamp, index));
+                    }
                 }
-                Some(_) => {}
-                None => awaits |= input.awaits_data(),
+                None if idle < 0 => {}
+                None => awaits |= input.awaits_data() || input.idles(now, idle),
             }
         }
         if awaits {

@@ -158,9 +158,13 @@ impl Bench {
     }
 
     fn process(&mut self, records_max: usize) -> (usize, bool) {
+        self.process_at(records_max, 0)
+    }
+
+    fn process_at(&mut self, records_max: usize, now_ms: i64) -> (usize, bool) {
         let progress = self
             .task
-            .process(&mut self.cache, &mut self.output, 0, records_max)
+            .process(&mut self.cache, &mut self.output, now_ms, records_max)
             .unwrap();
         (progress.records, progress.awaits_data)
     }
@@ -227,6 +231,38 @@ fn a_task_waits_for_an_input_that_has_data_elsewhere() {
         "both inputs have been read to their ends"
     );
     assert_eq!(bench.process(9), (0, false));
+}
+
+#[test]
+fn a_task_that_may_idle_waits_so_long_for_what_producers_may_send() {
+    let mut bench = Bench::new(merged, &[]);
+    bench.task.set_idle_ms_max(50);
+    bench.task.set_end(1, Some(0));
+    bench.feed(0, &[("l", "1", 10)]);
+    assert_eq!(bench.process_at(9, 1_000), (0, true));
+    assert_eq!(bench.process_at(9, 1_049), (0, true));
+    bench.feed(1, &[("r", "1", 5)]);
+    assert_eq!(
+        bench.process_at(9, 1_049),
+        (1, true),
+        "the older record came in time"
+    );
+    assert_eq!(bench.written(), ["#0 r 1 @5"]);
+    assert_eq!(
+        bench.process_at(9, 1_098),
+        (0, true),
+        "its input is idle anew"
+    );
+    assert_eq!(bench.process_at(9, 1_099), (1, false));
+}
+
+#[test]
+fn a_task_that_never_waits_takes_what_is_there() {
+    let mut bench = Bench::new(merged, &[]);
+    bench.task.set_idle_ms_max(-1);
+    bench.task.set_end(1, Some(3));
+    bench.feed(0, &[("l", "1", 10)]);
+    assert_eq!(bench.process(9), (1, false));
 }
 
 #[test]
