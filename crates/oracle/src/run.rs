@@ -11,6 +11,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// The judge's name for every application, unless a case gives another.
 const APPLICATION: &str = "oracle";
 
+/// Settings that are no topology's: read here, or without a meaning for one partition and a commit after each record.
+const ELSEWHERE: [&str; 3] = [
+    "application.id",
+    "processing.guarantee",
+    "statestore.cache.max.bytes",
+];
+
 /// Runs a case to its result.
 pub fn run(case: &Case) -> Result<Value, Refusal> {
     catch_unwind(AssertUnwindSafe(|| run_unguarded(case))).unwrap_or_else(|panic| {
@@ -25,14 +32,9 @@ fn run_unguarded(case: &Case) -> Result<Value, Refusal> {
     let mut out = result::empty(&case.name);
     let application = case.config.get("application.id");
     let app = App::new(application.map_or(APPLICATION, String::as_str));
-    // Where Kafka Streams is wrong, so is the expected result.
-    app.configure(TopologySettings {
-        semantics: Semantics::Java,
-        ..TopologySettings::default()
-    });
-    for (name, value) in &case.config {
-        // Names that are no topology's are the runtime's, or the driver's.
-        if let Err(error) = set(&app, name, value) {
+    match settings(case)? {
+        Ok(settings) => app.configure(settings),
+        Err(error) => {
             out["error"] = result::error("build", None, &error);
             return Ok(out);
         }
@@ -91,11 +93,22 @@ fn feed(case: &Case, driver: &mut TestDriver, out: &mut Value) {
     out["records"] = records.into();
 }
 
-fn set(app: &App, name: &str, value: &str) -> headwater::streams::Result<()> {
-    match name {
-        "application.id" | "statestore.cache.max.bytes" | "processing.guarantee" => Ok(()),
-        _ => app.set(name, value),
+/// The case's settings of the topology; the inner error is one of the topology.
+fn settings(case: &Case) -> Result<headwater::streams::Result<TopologySettings>, Refusal> {
+    let mut settings = TopologySettings {
+        // Where Kafka Streams is wrong, so is the expected result.
+        semantics: Semantics::Java,
+        ..TopologySettings::default()
+    };
+    for (name, value) in &case.config {
+        match settings.set(name, value) {
+            Ok(true) => {}
+            Ok(false) if ELSEWHERE.contains(&name.as_str()) => {}
+            Ok(false) => return Err(Refusal::Unsupported(format!("setting {name}"))),
+            Err(error) => return Ok(Err(error)),
+        }
     }
+    Ok(Ok(settings))
 }
 
 fn cache_bytes(case: &Case) -> Result<Option<usize>, Refusal> {

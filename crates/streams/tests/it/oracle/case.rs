@@ -63,7 +63,7 @@ pub(super) fn check(name: &str, build: fn(&App)) {
 
 fn read(name: &str) -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/oracle")
+        .join("../oracle/cases")
         .join(name);
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
