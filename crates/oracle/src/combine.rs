@@ -187,3 +187,59 @@ pub(crate) fn initial(node: &Spec) -> (Ty, Val) {
         _ => (Ty::Str, Val::Null),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn text(text: &str) -> Val {
+        Val::Str(text.into())
+    }
+
+    #[test]
+    fn joiners_see_null_as_text() {
+        let join = |spec: &str| {
+            let node = Spec::of(&json!({ "joiner": spec })).expect("a node");
+            let joiner = Joiner::of(&node, Ty::Long, Ty::Str).expect("a joiner");
+            (
+                joiner.ty,
+                joiner.call(&text("k"), &Val::Long(4), &Val::Null),
+            )
+        };
+        assert_eq!(join("concat"), (Ty::Str, text("4,null")));
+        assert_eq!(join("concat:"), (Ty::Str, text("4null")));
+        assert_eq!(join("key_concat"), (Ty::Str, text("k:4,null")));
+        assert_eq!(join("left"), (Ty::Long, Val::Long(4)));
+        assert_eq!(join("right"), (Ty::Str, Val::Null));
+        assert_eq!(join("sum"), (Ty::Long, Val::Long(4)));
+        assert_eq!(join("null_if:4,null"), (Ty::Str, Val::Null));
+    }
+
+    #[test]
+    fn the_old_value_wins_a_tie() {
+        let reduce = |spec: &str, old: &Val, new: &Val| {
+            let reducer = Reducer::parse(spec).expect("a reducer");
+            reducer.call(old, new)
+        };
+        assert_eq!(reduce("max", &text("7"), &Val::Long(7)), text("7"));
+        assert_eq!(reduce("min", &text("é"), &text("z")), text("z"));
+        assert_eq!(reduce("max", &Val::Long(9), &Val::Long(10)), Val::Long(10));
+        assert_eq!(reduce("null_if:b", &text("a"), &text("b")), Val::Null);
+        assert_eq!(reduce("diff", &text("5"), &text("abc")), Val::Long(2));
+    }
+
+    #[test]
+    fn aggregators_take_the_row_last() {
+        let add = |spec: &str| {
+            let aggregator = Aggregator::parse(spec).expect("an aggregator");
+            aggregator.call(&text("k"), &text("3"), &Val::Long(5))
+        };
+        assert_eq!(add("concat"), text("5+3"));
+        assert_eq!(add("key_concat"), text("5+k:3"));
+        assert_eq!(add("diff"), Val::Long(2));
+        assert_eq!(add("uncount"), Val::Long(4));
+        assert_eq!(add("null_at:6"), Val::Null);
+        assert_eq!(add("null_at:7"), Val::Long(6));
+    }
+}

@@ -327,3 +327,107 @@ pub(crate) fn long(argument: Option<&str>, segment: &str) -> Result<i64, Refusal
     let parsed = text.parse();
     parsed.map_err(|_| Refusal::Case(format!("{segment}: {text} is no number")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(spec: &str, key: Val, value: Val, expected: Val) {
+        let ty = |val: &Val| match val {
+            Val::Long(_) => Ty::Long,
+            _ => Ty::Str,
+        };
+        let function = Function::parse(spec, ty(&key), ty(&value)).expect("a function");
+        assert_eq!(function.call(&key, &value), expected, "{spec}");
+        if expected != Val::Null {
+            assert_eq!(function.ty, ty(&expected), "{spec}");
+        }
+    }
+
+    fn text(text: &str) -> Val {
+        Val::Str(text.into())
+    }
+
+    #[test]
+    fn segments_are_those_of_the_judge() {
+        let key = || text("k");
+        let cases = [
+            ("identity", text("v"), text("v")),
+            ("key", text("v"), text("k")),
+            ("kv", Val::Null, text("k:null")),
+            ("upper", text("straße"), text("STRAßE")),
+            ("reverse", text("añ😀"), text("😀ña")),
+            ("append:|prefix:1", text("ab"), text("a")),
+            ("before::", text("a:b:c"), text("a")),
+            ("before:x", text("a"), text("a")),
+            ("after::", text("a:b:c"), text("b:c")),
+            ("after:x", text("a"), Val::Null),
+            ("first_word", text("two words"), text("two")),
+            ("length", text("😀"), Val::Long(1)),
+            ("parse_long", text("+12"), Val::Long(12)),
+            ("parse_long", text("1234567890123456789"), Val::Null),
+            ("add:1", text("word"), Val::Long(5)),
+            ("add:1", Val::Long(i64::MAX), Val::Long(i64::MIN)),
+            ("mod:3", Val::Long(-1), Val::Long(2)),
+            ("null_if:v", text("v"), Val::Null),
+            ("null|if_null:n", text("v"), text("n")),
+            ("null|const:c", text("v"), text("c")),
+            ("null|upper", text("v"), Val::Null),
+            ("to_string", Val::Long(-7), text("-7")),
+        ];
+        for (spec, value, expected) in cases {
+            check(spec, key(), value, expected);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "failed on bad")]
+    fn a_value_to_fail_on_panics() {
+        check("fail_if:bad", Val::Null, text("bad"), Val::Null);
+    }
+
+    #[test]
+    fn a_wrong_function_is_refused_when_it_is_read() {
+        for spec in [
+            "nonsense",
+            "append",
+            "add:x",
+            "prefix:-1",
+            "mod:0",
+            "value|value",
+        ] {
+            assert!(Function::parse(spec, Ty::Str, Ty::Str).is_err(), "{spec}");
+        }
+    }
+
+    #[test]
+    fn null_fails_every_test_but_two() {
+        for (spec, expected) in [
+            ("always", true),
+            ("is_null", true),
+            ("never", false),
+            ("not_null", false),
+            ("eq:null", false),
+            ("contains:", false),
+            ("lt:1", false),
+            ("even", false),
+            ("if_null:x|eq:x", true),
+        ] {
+            let test = Test::parse(spec, Ty::Str, Ty::Str).expect("a test");
+            assert_eq!(test.holds(&Val::Null, &Val::Null), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn lists_of_null_are_empty() {
+        let call = |spec: &str, value: Val| {
+            let list = ListFunction::parse(spec, Ty::Str, Ty::Str).expect("a list function");
+            list.call(&text("k"), &value)
+        };
+        assert_eq!(call("split_words", text(" a  b ")), [text("a"), text("b")]);
+        assert_eq!(call("chars", text("aé")), [text("a"), text("é")]);
+        assert_eq!(call("key|repeat:2", Val::Null), [text("k"), text("k")]);
+        assert_eq!(call("repeat:2", Val::Null), []);
+    }
+}
