@@ -15,8 +15,9 @@ mod window;
 
 pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
-    App, BadData, Branches, JoinTable, KGroupedStream, KStream, KTable, KWindowedStream,
-    Repartitioned, Store, StoreHandle, StoreSet, TimestampArgs, Topic, WithNulls,
+    App, BadData, Branches, JoinTable, JoinWindows, KGroupedStream, KStream, KTable,
+    KWindowedStream, Repartitioned, Store, StoreHandle, StoreSet, StreamWithin, TimestampArgs,
+    Topic, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};

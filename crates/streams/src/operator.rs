@@ -8,6 +8,7 @@ mod process;
 mod sink;
 mod source;
 mod versioned;
+mod stream_join;
 mod window_aggregate;
 
 pub use process::{Processor, ProcessorContext, StoreView};
@@ -19,10 +20,15 @@ pub(crate) use process::ProcessorNode;
 pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};
 pub(crate) use source::Source;
 pub(crate) use versioned::VersionedRows;
+pub(crate) use stream_join::{
+    Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, Unmatched, UnmatchedRows,
+    UnmatchedTimes,
+};
 pub(crate) use window_aggregate::WindowAggregate;
 
 use crate::format::FormatOf;
 use crate::{Error, Headers, Result};
+use headwater_log::HeadersRef;
 
 /// Encodes a key into `bytes` (cleared first); false when it is null.
 #[inline]
@@ -40,4 +46,17 @@ pub(crate) fn encode_key<K>(
         .encode(topic, &mut Headers::default(), key, bytes)
         .map_err(|error| Error::format(topic, &error))?;
     Ok(true)
+}
+
+/// Decodes what a store keeps; `topic` is its changelog.
+#[inline]
+pub(crate) fn decode<T>(format: &FormatOf<T>, topic: &str, bytes: &[u8]) -> Result<T> {
+    format
+        .decode(topic, HeadersRef::NONE, bytes)
+        .map_err(|error| Error::BadData {
+            topic: topic.into(),
+            partition: 0,
+            offset: 0,
+            reason: error.to_string(),
+        })
 }

@@ -24,9 +24,11 @@ pub use state::Counters;
 
 pub(crate) use context::Context;
 pub(crate) use dirty::{Dirty, Update};
-pub(crate) use guard::{fail, panic_message};
+pub(crate) use guard::{Guarded, fail, panic_message};
 pub(crate) use metadata::Marks;
 pub(crate) use punctuation::{Punctuate, Schedule};
 pub(crate) use rows::{Row, Rows};
 pub(crate) use state::{BeforeCommit, Flush, StateStore, TaskState};
-pub(crate) use wiring::{Feed, FeedWire, Operator, Outputs, Receive, Scratch, Wire, Wiring, boxed};
+pub(crate) use wiring::{
+    Feed, FeedWire, Input, Operator, Outputs, Receive, Scratch, Wire, Wiring, boxed,
+};

@@ -7,6 +7,7 @@ mod java_order;
 mod order;
 mod repartition;
 mod settings;
+mod stream_join;
 mod subtopology;
 mod versioned;
 
@@ -16,6 +17,8 @@ pub use subtopology::{StoreInfo, SubtopologyInfo};
 pub(crate) use graph::{
     Graph, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec, TableNode, TopicName,
 };
+
+pub(crate) use stream_join::{StreamJoin, StreamJoinNodes, StreamJoinStores};
 
 use crate::format::{FormatOf, Formats};
 use crate::{Error, Result};
@@ -49,6 +52,7 @@ impl Topology {
         if settings.merge_repartition_topics {
             repartition::merge(&mut graph, settings.semantics);
         }
+        stream_join::settle(&mut graph, &settings);
         order::relax_null_keys(&mut graph);
         versioned::mark(&mut graph);
         let order = order::written(&graph);

@@ -41,6 +41,14 @@ impl Context<'_> {
         Ok(true)
     }
 
+    /// True when a store without a record cache has `key`.
+    pub(crate) fn holds(&mut self, store: usize, key: &[u8]) -> Result<bool> {
+        let mut value = std::mem::take(&mut self.state.value);
+        let found = self.state.store(store).bytes.get(key, &mut value);
+        self.state.value = value;
+        Ok(found?)
+    }
+
     /// Writes the store and its changelog, past the record cache. `local` is the value as the store keeps it.
     #[inline]
     pub(crate) fn write(
@@ -49,6 +57,19 @@ impl Context<'_> {
         key: &[u8],
         local: Option<&[u8]>,
         timestamp: i64,
+    ) -> Result<()> {
+        self.write_with_headers(store, key, local, timestamp, HeadersRef::NONE)
+    }
+
+    /// As [`Context::write`], with headers on the changelog's record.
+    #[inline]
+    pub(crate) fn write_with_headers(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        local: Option<&[u8]>,
+        timestamp: i64,
+        headers: HeadersRef<'_>,
     ) -> Result<()> {
         let state = self.state.store(store);
         match local {
@@ -65,7 +86,7 @@ impl Context<'_> {
                 timestamp,
                 key: Some(key),
                 value: plain,
-                headers: HeadersRef::NONE,
+                headers,
             };
             self.output
                 .changelog(store, self.state.id.partition, &record)?;

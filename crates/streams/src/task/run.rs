@@ -134,6 +134,7 @@ impl Task {
             topics: topology.source_topics.clone(),
             failures: Vec::new(),
             dirty: Dirty::default(),
+            value: Vec::new(),
         };
         Self {
             topology: topology.clone(),

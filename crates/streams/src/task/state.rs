@@ -72,6 +72,8 @@ pub(crate) struct TaskState {
     pub(crate) failures: Vec<Failure>,
     /// Empty between flushes.
     pub(crate) dirty: Dirty,
+    /// A value that was read only to see whether it is there.
+    pub(crate) value: Vec<u8>,
 }
 
 impl TaskState {

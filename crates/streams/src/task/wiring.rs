@@ -111,6 +111,8 @@ pub(crate) struct Wiring<'t> {
     pub(crate) processors: Vec<Rc<dyn Punctuate>>,
     /// Named times that a commit carries; see [`Marks::add`].
     pub(crate) marks: Marks,
+    /// What operators of one verb share within the task, by the verb's store.
+    shared: FxHashMap<usize, Rc<dyn Any>>,
 }
 
 impl<'t> Wiring<'t> {
@@ -122,7 +124,25 @@ impl<'t> Wiring<'t> {
             before_commit: topology.stores.iter().map(|_| None).collect(),
             processors: Vec::new(),
             marks: Marks::default(),
+            shared: FxHashMap::default(),
         }
+    }
+
+    /// What the operators around `store` share; made by the first that asks.
+    pub(crate) fn shared<T: 'static>(
+        &mut self,
+        store: usize,
+        make: impl FnOnce(&mut Marks) -> T,
+    ) -> Rc<T> {
+        let marks = &mut self.marks;
+        let shared = self
+            .shared
+            .entry(store)
+            .or_insert_with(|| Rc::new(make(marks)));
+        shared
+            .clone()
+            .downcast()
+            .expect("the operators around a store share one type")
     }
 
     /// The input of a node, wired when first asked for.

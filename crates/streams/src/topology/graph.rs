@@ -2,6 +2,7 @@
 //! a [`Node`] is one operator under Java's name, with how it is wired.
 //! Not executable: a task wires it. Invariant: node and store names come from one counter, burned exactly as Kafka Streams burns it.
 
+use super::StreamJoin;
 use crate::task::{FeedWire, Wire};
 use headwater_log::TopicConfig;
 use headwater_store::Layout;
@@ -176,6 +177,8 @@ pub(crate) struct Graph {
     pub(crate) copartitions: Vec<Vec<usize>>,
     /// Generated names of stores and internal topics, for the explicit-name check.
     pub(crate) generated: Vec<String>,
+    /// Joins of streams, which the build gives their stores.
+    pub(crate) stream_joins: Vec<StreamJoin>,
     /// The repartition of a stream that joins share, by the stream's node (`KStreamImpl.repartitionForJoin`).
     pub(crate) join_repartitions: FxHashMap<usize, usize>,
     /// The repartition of a named group that its aggregates share, by group.
