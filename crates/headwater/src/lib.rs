@@ -36,10 +36,10 @@ pub use headwater_runtime::{
 pub use headwater_store as store;
 pub use headwater_streams as streams;
 pub use headwater_streams::{
-    BadData, Change, Counters, Data, Format, FormatError, FormatOf, Headers, KGroupedStream,
-    KStream, KTable, KWindowedStream, Processor, ProcessorContext, Punctuation, PunctuationKind,
-    Record, Repartitioned, Store, StoreHandle, StoreView, TestDriver, TestRecord, TimeWindows,
-    Topic, Topology, Windowed, json, windowed,
+    BadData, Change, Counters, Data, Format, FormatError, FormatOf, Headers, JoinWindows,
+    KGroupedStream, KStream, KTable, KWindowedStream, Processor, ProcessorContext, Punctuation,
+    PunctuationKind, Record, Repartitioned, Store, StoreHandle, StoreView, StreamWithin,
+    TestDriver, TestRecord, TimeWindows, Topic, Topology, Windowed, json, windowed,
 };
 pub use headwater_world as world;
 pub use into_log::IntoLog;
@@ -48,9 +48,10 @@ pub use signal::{stop_requested, watch_signals};
 /// What most applications use.
 pub mod prelude {
     pub use crate::{
-        App, BadData, Data, EmbeddedLog, FormatOf, KStream, KTable, Processor, ProcessorContext,
-        Punctuation, PunctuationKind, Record, Repartitioned, Result, Running, Settings, Store,
-        StoreHandle, TestDriver, TimeWindows, Topic, Topology, Windowed, json, windowed,
+        App, BadData, Data, EmbeddedLog, FormatOf, JoinWindows, KStream, KTable, Processor,
+        ProcessorContext, Punctuation, PunctuationKind, Record, Repartitioned, Result, Running,
+        Settings, Store, StoreHandle, TestDriver, TimeWindows, Topic, Topology, Windowed, json,
+        windowed,
     };
 }
 
