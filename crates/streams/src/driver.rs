@@ -8,6 +8,7 @@ mod turns;
 pub use contents::{StoreContents, StoreRow};
 
 use crate::format::{Data, Formats};
+use crate::operator::UnmatchedRows;
 use crate::task::{Output, Route, Task};
 use crate::{Error, Headers, Result, Topology};
 use headwater_log::batch::BatchBuilder;
@@ -161,8 +162,17 @@ impl TestDriver {
     /// What store `name` holds, taken apart by its layout; `None` when no operator uses it.
     pub fn contents(&mut self, name: &str) -> Result<Option<StoreContents>> {
         let number = self.store_number(name)?;
+        let lists = self.topology.stores[number].formats.is::<UnmatchedRows>();
         let found = self.task.stores().find(|(found, _)| *found == number);
-        found.map(|(_, store)| StoreContents::of(store)).transpose()
+        let contents = found.map(|(_, store)| StoreContents::of(store));
+        let contents = contents.transpose()?;
+        Ok(contents.map(|contents| {
+            if lists {
+                contents.split_rows(|row| UnmatchedRows::split(row).map(<[u8]>::to_vec).collect())
+            } else {
+                contents
+            }
+        }))
     }
 
     /// As [`TestDriver::read_raw`], decoded with the types' default formats: key, value, timestamp.

@@ -7,8 +7,8 @@ mod materialized;
 mod process;
 mod sink;
 mod source;
-mod versioned;
 mod stream_join;
+mod versioned;
 mod window_aggregate;
 
 pub use process::{Processor, ProcessorContext, StoreView};
@@ -19,11 +19,11 @@ pub(crate) use materialized::{Materialized, StoredRows};
 pub(crate) use process::ProcessorNode;
 pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};
 pub(crate) use source::Source;
-pub(crate) use versioned::VersionedRows;
 pub(crate) use stream_join::{
     Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, Unmatched, UnmatchedRows,
     UnmatchedTimes,
 };
+pub(crate) use versioned::VersionedRows;
 pub(crate) use window_aggregate::WindowAggregate;
 
 use crate::format::FormatOf;

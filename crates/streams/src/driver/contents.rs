@@ -47,6 +47,18 @@ impl StoreContents {
             Layout::Versioned { .. } => Self::Versioned(versions(store, &pairs)?),
         })
     }
+
+    /// Rows that each hold a list of values, as a pair of key and value for each of these.
+    pub(super) fn split_rows(self, split: fn(&[u8]) -> Vec<Vec<u8>>) -> Self {
+        let Self::KeyValue(pairs) = self else {
+            return self;
+        };
+        let each = |(key, row): Pair| {
+            let values = split(&row).into_iter();
+            values.map(move |value| (key.clone(), value))
+        };
+        Self::KeyValue(pairs.into_iter().flat_map(each).collect())
+    }
 }
 
 /// `observedStreamTime - retentionPeriod`: what is not after it is expired for readers.

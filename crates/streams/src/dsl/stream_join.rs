@@ -234,7 +234,6 @@ struct Parts<K, L, R, O> {
     right: FormatOf<R>,
     windows: JoinWindows,
     kind: Kind,
-    in_memory: bool,
     joiner: JoinOf<K, L, R, O>,
 }
 
@@ -295,7 +294,6 @@ where
         right: right_value,
         windows,
         kind,
-        in_memory: stores.in_memory,
         joiner,
     });
     let merge = add(&mut graph, (left.node, right.node), &parts, names, &stores);

@@ -2,9 +2,9 @@
 //! with the list of their values (`ListValueStore`, `TimestampedKeyAndJoinSide`). Not the records that others may meet.
 //! Invariant: a record is here until it meets another or its window has closed, and leaves by one of the two.
 
+use crate::Result;
 use crate::dsl::JoinWindows;
 use crate::task::{Context, Scratch};
-use crate::Result;
 use headwater_store::{Direction, KeyRange};
 use std::ops::ControlFlow;
 use std::{cell::Cell, rc::Rc, sync::Arc};
