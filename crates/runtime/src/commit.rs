@@ -72,8 +72,55 @@ impl Worker {
         if !asked && elapsed < interval && self.client.appended_bytes() < self.append_bytes_soft {
             return Ok(false);
         }
+        if self.calls_running() {
+            return self.drain_calls();
+        }
+        self.draining_since = None;
         self.begin_commit()?;
         Ok(true)
+    }
+
+    fn calls_running(&self) -> bool {
+        self.tasks.values().any(|slot| match &slot.stage {
+            Stage::Running(task) => task.calls_running() > 0,
+            _ => false,
+        })
+    }
+
+    /// A commit is due, and calls to the outside are under way whose records it would cover: it waits for them, while nothing
+    /// new is processed, but not for longer than its transaction lasts.
+    fn drain_calls(&mut self) -> Result<bool> {
+        let now = self.settings.world.clock.elapsed();
+        let since = *self.draining_since.get_or_insert(now);
+        let waited_ms = now.saturating_sub(since).as_millis() as u64;
+        if waited_ms < self.settings.async_wait_ms_max {
+            return Ok(false);
+        }
+        self.draining_since = None;
+        Err(LogError::Aborted(format!(
+            "calls of map_async did not end within {waited_ms} ms; their records are processed again"
+        ))
+        .into())
+    }
+
+    /// Takes what calls have brought.
+    pub(crate) fn poll_calls(&mut self) -> Result<bool> {
+        if !matches!(self.commit, Commit::Idle | Commit::Pending { .. }) {
+            return Ok(false);
+        }
+        let now_ms = self.settings.world.clock.now_ms();
+        let mut sent = 0;
+        for slot in self.tasks.values_mut() {
+            if let Stage::Running(task) = &mut slot.stage {
+                let mut output = ClientOutput {
+                    client: &mut *self.client,
+                    map: &mut self.output,
+                };
+                sent += task.poll_calls(&mut self.cache, &mut output, now_ms)?;
+            }
+        }
+        self.uncommitted |= sent > 0;
+        Ok(sent > 0)
     }
 
     fn has_uncommitted(&self) -> bool {
@@ -240,6 +287,7 @@ impl Worker {
             }
         }
         self.uncommitted = false;
+        self.draining_since = None;
     }
 
     /// Takes every running task back to the point where positions are read; its stores keep what is committed.

@@ -52,6 +52,7 @@ const NAMES: &[ConfigName] = &[
     honoured("commit.interval.ms"),
     honoured("consumer.max.poll.interval.ms"),
     honoured("consumer.session.timeout.ms"),
+    honoured("headwater.async.wait.max.ms"),
     honoured("headwater.block.cache.bytes"),
     honoured("headwater.checkpoint.interval.ms"),
     honoured("headwater.write.back.max.bytes"),

@@ -125,6 +125,7 @@ fn work(
     let options = process.client_options(topology, &settings, number, Some(thread_waker()));
     let client = log.client(options)?;
     let mut worker = Worker::new(topology, settings, client, process, number)?;
+    worker.wake_by(thread_waker());
     let result = caught(number, || crank(&mut worker, shared));
     if result.is_err() {
         abandon(&mut worker);

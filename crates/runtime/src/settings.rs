@@ -32,6 +32,9 @@ pub struct Settings {
     pub session_timeout_ms: i64,
     /// `max.poll.interval.ms`: a worker that does not give up a revoked task within it is fenced.
     pub rebalance_timeout_ms: i64,
+    /// How long a commit waits for the calls of `map_async` that it must cover; below the transaction's timeout. A commit that
+    /// waits longer fails, and the records are processed again.
+    pub async_wait_ms_max: u64,
     /// `max.task.idle.ms`: how long a task's records wait for an input that is at its end; below 0, never, not even for what is
     /// known to be there.
     pub task_idle_ms_max: i64,
@@ -63,6 +66,7 @@ impl Default for Settings {
             standby_replicas: 0,
             session_timeout_ms: 45_000,
             rebalance_timeout_ms: 300_000,
+            async_wait_ms_max: 5_000,
             task_idle_ms_max: 0,
             purge_interval_ms: 30_000,
             input_bytes_max: 4 << 20,
@@ -155,6 +159,7 @@ impl Settings {
             "repartition.purge.interval.ms" => self.purge_interval_ms = number(name, value)?,
             "headwater.write.back.max.bytes" => self.write_back_bytes_max = number(name, value)?,
             "headwater.block.cache.bytes" => self.block_cache_bytes = number(name, value)?,
+            "headwater.async.wait.max.ms" => self.async_wait_ms_max = number(name, value)?,
             "headwater.checkpoint.interval.ms" => {
                 self.checkpoint_interval_ms = number(name, value)?
             }

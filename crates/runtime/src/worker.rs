@@ -17,6 +17,7 @@ use headwater_streams::Topology;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 /// Chunks taken from the client in one step.
@@ -74,6 +75,10 @@ pub struct Worker {
     pub(crate) commits: u64,
     pub(crate) stopping: bool,
     pub(crate) append_bytes_soft: usize,
+    /// Wakes whoever turns the crank.
+    pub(crate) waker: Waker,
+    /// Since when a commit waits for calls to the outside.
+    pub(crate) draining_since: Option<Duration>,
     /// The task that the next step begins with, when the last one ended before its turn.
     next_task: Option<TaskId>,
     /// Damaged stores: wiped when their task opens again.
@@ -200,6 +205,8 @@ impl Worker {
             commits: 0,
             stopping: false,
             append_bytes_soft: APPEND_BYTES_SOFT,
+            waker: Waker::noop().clone(),
+            draining_since: None,
             next_task: None,
             doomed: BTreeSet::new(),
             left: false,
@@ -233,6 +240,7 @@ impl Worker {
         step.busy |= self.take_assignment()?;
         step.busy |= self.open_waiting();
         step.busy |= self.take_chunks()?;
+        step.busy |= self.poll_calls()?;
         step.records = self.process()?;
         step.busy |= step.records > 0;
         step.busy |= self.commit_if_due()?;
@@ -281,6 +289,11 @@ impl Worker {
             }
         }
         false
+    }
+
+    /// Has `waker` woken when a call to the outside ends, beside the client's own wake-ups.
+    pub fn wake_by(&mut self, waker: Waker) {
+        self.waker = waker;
     }
 
     /// Asks for a clean end: commit, close, checkpoint, leave. `step` until it says `stopped`.
@@ -425,7 +438,8 @@ impl Worker {
 
     fn process(&mut self) -> Result<usize> {
         let mut records = 0;
-        if self.stopping || !matches!(self.commit, Commit::Idle | Commit::Pending { .. }) {
+        let settled = matches!(self.commit, Commit::Idle | Commit::Pending { .. });
+        if self.stopping || !settled || self.draining_since.is_some() {
             return Ok(0);
         }
         let now = self.settings.world.clock.now_ms();

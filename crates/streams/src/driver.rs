@@ -14,10 +14,11 @@ use crate::{Error, Headers, Result, Topology};
 use headwater_log::batch::BatchBuilder;
 use headwater_log::{AppendRecord, Chunk, HeadersRef, Slot, TopicPartition};
 use headwater_store::{Budget, Direction, EngineKind, KeyRange, RecordCache, Store};
-use headwater_world::World;
+use headwater_world::{SimulatedExecutor, World};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::task::Waker;
 use turns::Turns;
 
 /// A record in bytes, as a topic holds it.
@@ -37,6 +38,8 @@ pub struct TestRecord {
 pub struct TestDriver {
     topology: Arc<Topology>,
     /// One for all sub-topologies.
+    /// Runs the calls of `map_async`, until each has ended, before a record's commit.
+    executor: Arc<SimulatedExecutor>,
     task: Task,
     turns: Turns,
     cache: RecordCache,
@@ -57,7 +60,8 @@ impl TestDriver {
     /// As [`TestDriver::new`], with a record cache of `cache_bytes_max` bytes.
     pub fn with_cache(topology: Topology, cache_bytes_max: usize) -> Result<Self> {
         let topology = Arc::new(topology);
-        let world = World::simulated(0).world;
+        let simulation = World::simulated(0);
+        let world = simulation.world.clone();
         let budget = Budget::new(64 << 20, 1 << 20);
         let mut cache = RecordCache::new(cache_bytes_max);
         let mut output = Recorder::new(&topology);
@@ -69,9 +73,11 @@ impl TestDriver {
             stores.push((*number, Store::open(options, None, &budget, &world)?));
         }
         let mut task = Task::whole(&topology, stores, &mut cache);
+        task.set_executor(simulation.executor.clone(), Waker::noop().clone());
         task.open(&mut cache, &mut output, 0)?;
         Ok(Self {
             topology,
+            executor: simulation.executor,
             task,
             turns: Turns::default(),
             cache,
@@ -311,7 +317,22 @@ impl TestDriver {
         }
     }
 
+    /// Runs calls to the outside until none is left that can end.
+    fn finish_calls(&mut self) -> Result<()> {
+        while self.task.calls_running() > 0 {
+            self.executor.run_until_idle();
+            let (cache, output) = (&mut self.cache, &mut self.output);
+            if self.task.poll_calls(cache, output, self.now_ms)? == 0 {
+                return Err(Error::Topology(
+                    "a call of map_async waits for something outside; the test driver runs only futures that end by themselves".into(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn punctuate_and_commit(&mut self) -> Result<()> {
+        self.finish_calls()?;
         let task = &mut self.task;
         task.punctuate(&mut self.cache, &mut self.output, self.now_ms)?;
         task.flush(&mut self.cache, &mut self.output)?;

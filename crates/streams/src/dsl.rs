@@ -7,6 +7,7 @@ mod branch;
 mod grouped;
 mod join;
 mod join_windows;
+mod map_async;
 mod nulls;
 mod repartition;
 mod store;

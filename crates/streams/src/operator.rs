@@ -3,6 +3,7 @@
 
 mod aggregate;
 mod join;
+mod map_async;
 mod materialized;
 mod process;
 mod sink;
@@ -15,6 +16,7 @@ pub use process::{Processor, ProcessorContext, StoreView};
 
 pub(crate) use aggregate::{Aggregate, TableSource};
 pub(crate) use join::TableJoin;
+pub(crate) use map_async::{Call, MapAsync};
 pub(crate) use materialized::{Materialized, StoredRows};
 pub(crate) use process::ProcessorNode;
 pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};

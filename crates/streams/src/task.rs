@@ -2,6 +2,8 @@
 //! Not a thread and not a client of a log: the runtime feeds it chunks and gives it an [`Output`].
 //! Invariant: a task's effects reach the world only through its [`Output`] and its stores' overlays.
 
+mod awaits;
+mod calls;
 mod context;
 pub(crate) mod dead_letter;
 mod dirty;
@@ -22,6 +24,7 @@ pub use punctuation::{Punctuation, PunctuationKind};
 pub use run::{Progress, Task};
 pub use state::Counters;
 
+pub(crate) use awaits::{Awaiting, Awaits};
 pub(crate) use context::Context;
 pub(crate) use dirty::{Dirty, Update};
 pub(crate) use guard::{Guarded, fail, panic_message};

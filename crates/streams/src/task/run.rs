@@ -3,8 +3,8 @@
 //! Invariant: with several inputs the record with the lowest timestamp goes first, and none goes while an input awaits data.
 
 use super::{
-    Context, Counters, Dirty, Feed, InputState, Output, Punctuate, PunctuationKind, StateStore,
-    TaskState, Wiring, dead_letter, guard::caught, input::Input, metadata,
+    Awaits, Context, Counters, Dirty, Feed, InputState, Output, Punctuate, PunctuationKind,
+    StateStore, TaskState, Wiring, dead_letter, guard::caught, input::Input, metadata,
 };
 use crate::{Error, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
@@ -28,7 +28,8 @@ pub struct Task {
     processors: Vec<Rc<dyn Punctuate>>,
     /// Numbers of its stores, in the order in which their caches are flushed.
     stores: Vec<usize>,
-    state: TaskState,
+    pub(super) awaiting: Vec<(usize, Rc<dyn Awaits>)>,
+    pub(super) state: TaskState,
     idle_ms_max: i64,
     opened: bool,
 }
@@ -125,6 +126,7 @@ impl Task {
             flushers: wiring.flushers,
             before_commit: wiring.before_commit,
             marks: wiring.marks,
+            executor: None,
             stream_time,
             now_ms: 0,
             counters: Counters::default(),
@@ -141,6 +143,7 @@ impl Task {
             inputs,
             feeds,
             processors: wiring.processors,
+            awaiting: wiring.awaiting,
             stores: part.stores.clone(),
             state,
             idle_ms_max: 0,
@@ -244,7 +247,7 @@ impl Task {
         let mut progress = Progress::default();
         let mut last = None;
         let processed = caught(|| {
-            while progress.records < records_max {
+            while progress.records < records_max && !self.calls_full() {
                 let Some(input) = self.choose(&mut progress)? else {
                     break;
                 };
@@ -264,7 +267,7 @@ impl Task {
 
     /// Names the operator that failed, and the record of input number `input` that it failed on.
     #[cold]
-    fn blame(&self, error: Error, input: Option<usize>) -> Error {
+    pub(super) fn blame(&self, error: Error, input: Option<usize>) -> Error {
         let nodes = &self.topology.nodes;
         let name = nodes
             .get(self.state.at)
@@ -437,7 +440,11 @@ impl Task {
     }
 
     /// Dead letters of failures that no input record caused.
-    fn send_failures(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<()> {
+    pub(super) fn send_failures(
+        &mut self,
+        cache: &mut RecordCache,
+        output: &mut dyn Output,
+    ) -> Result<()> {
         if self.state.failures.is_empty() {
             return Ok(());
         }
@@ -491,6 +498,9 @@ impl Task {
 
     /// Drops everything uncommitted: overlays, cached updates, waiting records. The caller seeks the inputs anew.
     pub fn abort(&mut self, cache: &mut RecordCache) {
+        for (_, operator) in &self.awaiting {
+            operator.abort();
+        }
         for store in self.state.stores.iter_mut().flatten() {
             store.bytes.abort();
             if let Some(slot) = store.cache {

@@ -4,7 +4,8 @@
 use super::{Context, Dirty, Marks, Schedule, Update, guard::Failure};
 use crate::Result;
 use headwater_log::TaskId;
-use std::{any::Any, rc::Rc, sync::Arc};
+use headwater_world::Executor;
+use std::{any::Any, rc::Rc, sync::Arc, task::Waker};
 
 /// Forwards the cached updates of one store downstream and into the store.
 pub(crate) trait Flush {
@@ -55,6 +56,8 @@ pub(crate) struct TaskState {
     pub(crate) flushers: Vec<Option<Rc<dyn Flush>>>,
     /// By store.
     pub(crate) before_commit: Vec<Option<Rc<dyn BeforeCommit>>>,
+    /// Runs the calls of operators that await, and is woken by their ends.
+    pub(crate) executor: Option<(Arc<dyn Executor>, Waker)>,
     /// Named times that the commit carries.
     pub(crate) marks: Marks,
     /// The largest timestamp processed; -1 before the first.

@@ -3,7 +3,7 @@
 //! Not thread-safe: a wired task stays on its thread. Invariant: the DSL connects only edges of equal types.
 
 use super::guard::Guarded;
-use super::{BeforeCommit, Context, Flush, Marks, Punctuate, Rows};
+use super::{Awaits, BeforeCommit, Context, Flush, Marks, Punctuate, Rows};
 use crate::topology::{NodeKind, Topology};
 use crate::{Record, Result};
 use headwater_log::RecordRef;
@@ -109,6 +109,8 @@ pub(crate) struct Wiring<'t> {
     /// Processors of the application, and operators that have schedules or must see their restored stores: to open, punctuate
     /// and close.
     pub(crate) processors: Vec<Rc<dyn Punctuate>>,
+    /// Operators with calls to the outside, by node.
+    pub(crate) awaiting: Vec<(usize, Rc<dyn Awaits>)>,
     /// Named times that a commit carries; see [`Marks::add`].
     pub(crate) marks: Marks,
     /// What operators of one verb share within the task, by the verb's store.
@@ -123,6 +125,7 @@ impl<'t> Wiring<'t> {
             flushers: topology.stores.iter().map(|_| None).collect(),
             before_commit: topology.stores.iter().map(|_| None).collect(),
             processors: Vec::new(),
+            awaiting: Vec::new(),
             marks: Marks::default(),
             shared: FxHashMap::default(),
         }

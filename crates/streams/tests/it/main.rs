@@ -10,6 +10,7 @@ mod allocation;
 mod compile;
 mod example;
 mod golden;
+mod map_async;
 mod oracle;
 mod property;
 mod scenario;
