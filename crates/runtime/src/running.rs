@@ -41,6 +41,10 @@ pub struct Running {
 
 /// Starts `topology` on `log`.
 pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Result<Running> {
+    let topology = match settings.cache_bytes_max {
+        0 => topology.without_record_caches(),
+        _ => topology,
+    };
     let topology = Arc::new(topology);
     let process = Arc::new(Process::new(&topology, &settings)?);
     let shared = Arc::new(Shared::default());

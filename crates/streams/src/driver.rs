@@ -57,8 +57,11 @@ impl TestDriver {
         Self::with_cache(topology, CACHE_BYTES)
     }
 
-    /// As [`TestDriver::new`], with a record cache of `cache_bytes_max` bytes.
-    pub fn with_cache(topology: Topology, cache_bytes_max: usize) -> Result<Self> {
+    /// As [`TestDriver::new`], with a record cache of `cache_bytes_max` bytes; none with 0.
+    pub fn with_cache(mut topology: Topology, cache_bytes_max: usize) -> Result<Self> {
+        if cache_bytes_max == 0 {
+            topology = topology.without_record_caches();
+        }
         let topology = Arc::new(topology);
         let simulation = World::simulated(0);
         let world = simulation.world.clone();

@@ -155,6 +155,15 @@ impl Topology {
         names.collect()
     }
 
+    /// The topology with every record cache off: what a cache of no bytes means (`statestore.cache.max.bytes=0`). Each update is
+    /// sent on by itself, also where a row is deleted that nobody has seen.
+    pub fn without_record_caches(mut self) -> Self {
+        for store in &mut self.stores {
+            store.cached = false;
+        }
+        self
+    }
+
     /// The stores; their place is their number.
     pub fn stores(&self) -> impl Iterator<Item = StoreInfo> + '_ {
         self.stores
