@@ -15,7 +15,7 @@ mod record;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 mod topic;
-mod varint;
+pub mod varint;
 mod wait;
 
 pub use chunk::{Chunk, ChunkCursor};

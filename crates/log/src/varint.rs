@@ -3,7 +3,7 @@
 
 /// Appends `value`.
 #[inline]
-pub(crate) fn put(buffer: &mut Vec<u8>, value: i64) {
+pub fn put(buffer: &mut Vec<u8>, value: i64) {
     let mut bits = ((value << 1) ^ (value >> 63)) as u64;
     while bits >= 0x80 {
         buffer.push(bits as u8 | 0x80);
@@ -59,7 +59,7 @@ impl Numbers {
 
 /// Reads a number at `*position` and moves past it; `None` when the bytes end or it is longer than 64 bits.
 #[inline(always)]
-pub(crate) fn take(bytes: &[u8], position: &mut usize) -> Option<i64> {
+pub fn take(bytes: &[u8], position: &mut usize) -> Option<i64> {
     let rest = bytes.get(*position..)?;
     // One and two bytes are nearly all there is in a batch: lengths, and deltas of neighbours.
     let (bits, len) = match *rest {

@@ -5,6 +5,7 @@ mod cogroup;
 mod foreign_key;
 mod global;
 mod group;
+mod grouped_table;
 mod handle;
 mod low_level;
 mod process;
@@ -25,8 +26,8 @@ use crate::value::{Key, Ty, Val};
 use crate::{Case, Refusal};
 pub(crate) use handle::Handle;
 use handle::{by_type, on_stream, on_table};
-use headwater::KStream;
 use headwater::streams::App;
+use headwater::{KStream, KTable};
 use std::collections::BTreeMap;
 
 /// A named result of a node: what the DSL gave for it, with its static types.
@@ -58,6 +59,7 @@ const FAMILIES: &[Family] = &[
     sink::add,
     table::add,
     group::add,
+    grouped_table::add,
     window::add,
     cogroup::add,
     suppress::add,
@@ -121,6 +123,15 @@ pub(crate) fn typed<'a, K: Key>(
     value: Ty,
 ) -> KStream<'a, K, Val> {
     stream.keys(K::keys(key)).values(value.values())
+}
+
+/// The table with the formats of its static types, which Java's calls are given as serdes.
+pub(crate) fn typed_table<'a, K: Key>(
+    table: KTable<'a, K, Val>,
+    key: Ty,
+    value: Ty,
+) -> KTable<'a, K, Val> {
+    table.keys(K::keys(key)).values(value.values())
 }
 
 /// An option of a node that the DSL does not take.

@@ -82,6 +82,13 @@ impl StoreRef {
         }
     }
 
+    /// Its handle, for counters.
+    pub(crate) fn key_value(self) -> Option<StoreHandle<Val, Val>> {
+        match self {
+            Self::KeyValue(store) => Some(store),
+        }
+    }
+
     /// An error when the store is not connected to the processor.
     pub(crate) fn check<K: Key>(self, ctx: &mut Ctx<'_, '_, K>) -> Result<()> {
         match self {

@@ -6,7 +6,8 @@ use crate::case::Spec;
 use crate::node::Handle;
 use headwater::log::HeadersRef;
 use headwater::{
-    Data, Format, FormatError, FormatOf, Headers, KGroupedStream, KStream, KTable, Windowed,
+    Data, Format, FormatError, FormatOf, Headers, KGroupedStream, KGroupedTable, KStream, KTable,
+    Windowed,
 };
 use serde_json::Value;
 use std::fmt;
@@ -74,7 +75,7 @@ impl Ty {
 }
 
 /// A key of a stream: `Val`, or `Windowed<Val>` where the static type is windowed, since that is what window aggregations give.
-pub(crate) trait Key: Data + Send + Sync + fmt::Debug {
+pub(crate) trait Key: Data + PartialEq + Send + Sync + fmt::Debug {
     /// The format of keys of type `ty`: null is a key.
     fn keys(ty: Ty) -> FormatOf<Self>;
     fn val(&self) -> Val;
@@ -82,6 +83,7 @@ pub(crate) trait Key: Data + Send + Sync + fmt::Debug {
     fn stream(stream: KStream<'_, Self, Val>) -> Handle<'_>;
     fn table(table: KTable<'_, Self, Val>) -> Handle<'_>;
     fn grouped(grouped: KGroupedStream<'_, Self, Val>) -> Handle<'_>;
+    fn grouped_table(grouped: KGroupedTable<'_, Self, Val>) -> Handle<'_>;
 }
 
 impl Key for Val {
@@ -95,6 +97,10 @@ impl Key for Val {
 
     fn grouped(grouped: KGroupedStream<'_, Self, Val>) -> Handle<'_> {
         Handle::Grouped(grouped)
+    }
+
+    fn grouped_table(grouped: KGroupedTable<'_, Self, Val>) -> Handle<'_> {
+        Handle::GroupedTable(grouped)
     }
 
     fn keys(ty: Ty) -> FormatOf<Self> {
@@ -121,6 +127,10 @@ impl Key for Windowed<Val> {
 
     fn grouped(grouped: KGroupedStream<'_, Self, Val>) -> Handle<'_> {
         Handle::WindowedGrouped(grouped)
+    }
+
+    fn grouped_table(grouped: KGroupedTable<'_, Self, Val>) -> Handle<'_> {
+        Handle::WindowedGroupedTable(grouped)
     }
 
     fn keys(ty: Ty) -> FormatOf<Self> {

@@ -5,6 +5,7 @@
 mod app;
 mod branch;
 mod grouped;
+mod grouped_table;
 mod join;
 mod join_windows;
 mod map_async;
@@ -14,12 +15,15 @@ mod store;
 mod stream;
 mod stream_join;
 mod table;
+mod table_join;
+mod table_verb;
 mod topic;
 mod windowed;
 
 pub use app::App;
 pub use branch::Branches;
 pub use grouped::KGroupedStream;
+pub use grouped_table::KGroupedTable;
 pub use join::JoinTable;
 pub use join_windows::JoinWindows;
 pub use nulls::WithNulls;
@@ -28,7 +32,9 @@ pub use store::{Store, StoreHandle, StoreSet};
 pub use stream::KStream;
 pub use stream_join::StreamWithin;
 pub use table::KTable;
+pub use table_join::JoinRows;
 pub use topic::{BadData, TimestampArgs, Topic};
 pub use windowed::KWindowedStream;
 
+pub(crate) use app::store_formats;
 pub(crate) use topic::{PartitionOf, TimestampOf};

@@ -2,10 +2,13 @@
 //! Not a marker on types: [`Data`] only names the format a type has when nothing else is said.
 //! Invariant: a format never panics on bytes it did not write; it answers [`FormatError`].
 
+mod change;
 mod json;
 mod primitive;
 
 pub use json::json;
+
+pub(crate) use change::changes;
 
 use crate::Headers;
 use headwater_log::HeadersRef;

@@ -15,13 +15,13 @@ mod window;
 
 pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
-    App, BadData, Branches, JoinTable, JoinWindows, KGroupedStream, KStream, KTable,
-    KWindowedStream, Repartitioned, Store, StoreHandle, StoreSet, StreamWithin, TimestampArgs,
-    Topic, WithNulls,
+    App, BadData, Branches, JoinRows, JoinTable, JoinWindows, KGroupedStream, KGroupedTable,
+    KStream, KTable, KWindowedStream, Repartitioned, Store, StoreHandle, StoreSet, StreamWithin,
+    TimestampArgs, Topic, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};
-pub use operator::{Processor, ProcessorContext, StoreView};
+pub use operator::{Processor, ProcessorContext, StoreView, TransformContext, ValueTransformer};
 pub use record::{Change, Headers, Position, Record};
 pub use task::{
     Counters, InputState, Output, Progress, Punctuation, PunctuationKind, Route, Task,

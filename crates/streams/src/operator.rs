@@ -9,14 +9,20 @@ mod process;
 mod sink;
 mod source;
 mod stream_join;
+mod table_derive;
+mod table_group;
+mod table_join;
+mod table_transform;
 mod versioned;
 mod window_aggregate;
 
 pub use process::{Processor, ProcessorContext, StoreView};
+pub use table_transform::{TransformContext, ValueTransformer};
 
 pub(crate) use aggregate::{Aggregate, TableSource};
 pub(crate) use join::TableJoin;
 pub(crate) use map_async::{Call, MapAsync};
+pub(crate) use materialized::{Kept, Materialized, StoredRows};
 pub(crate) use materialized::{Materialized, StoredRows};
 pub(crate) use process::ProcessorNode;
 pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};
@@ -25,6 +31,10 @@ pub(crate) use stream_join::{
     Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, Unmatched, UnmatchedRows,
     UnmatchedTimes,
 };
+pub(crate) use table_derive::{DerivedRows, TableDerive};
+pub(crate) use table_group::{TableAggregate, TableGroup};
+pub(crate) use table_join::{JoinedRows, Needs, TableJoinMerger, TableJoinSide, TableJoiner};
+pub(crate) use table_transform::TransformerNode;
 pub(crate) use versioned::VersionedRows;
 pub(crate) use window_aggregate::WindowAggregate;
 

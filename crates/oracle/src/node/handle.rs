@@ -2,7 +2,7 @@
 //! windowed is of `Windowed<Val>`, all others are of `Val`.
 
 use crate::value::Val;
-use headwater::{KGroupedStream, KStream, KTable, KWindowedStream, Windowed};
+use headwater::{KGroupedStream, KGroupedTable, KStream, KTable, KWindowedStream, Windowed};
 
 /// A handle of the DSL.
 #[derive(Clone)]
@@ -13,6 +13,8 @@ pub(crate) enum Handle<'a> {
     WindowedTable(KTable<'a, Windowed<Val>, Val>),
     Grouped(KGroupedStream<'a, Val, Val>),
     WindowedGrouped(KGroupedStream<'a, Windowed<Val>, Val>),
+    GroupedTable(KGroupedTable<'a, Val, Val>),
+    WindowedGroupedTable(KGroupedTable<'a, Windowed<Val>, Val>),
     /// With the size of its windows in ms.
     TimeWindowed(KWindowedStream<'a, Val, Val>, i64),
 }

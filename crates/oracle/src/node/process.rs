@@ -61,7 +61,7 @@ fn known(graph: &Graph<'_>, node: &Spec, name: &str) -> Result<StoreRef, Refusal
 }
 
 /// The stores of a case by their numbers.
-struct Connected(Vec<usize>);
+pub(super) struct Connected(pub(super) Vec<usize>);
 
 impl StoreSet for Connected {
     fn indices(&self) -> Vec<usize> {

@@ -87,7 +87,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V>
             ctx.drop_record();
             return Ok(());
         }
-        let old = if rows.needs_old() {
+        let old = if rows.reads_old() {
             rows.get(ctx, &key_bytes)?.map(|(row, _)| row)
         } else {
             None

@@ -2,9 +2,10 @@
 //! Not one operator: aggregates and table sources share it. Invariant: an update reaches the store, its changelog and the
 //! next operator in that order, at once without the record cache, at the flush with it.
 
+use crate::dsl::store_formats;
 use crate::format::FormatOf;
 use crate::task::{Context, Flush, Outputs, Row, Rows, Scratch, StateStore, Update, Wiring};
-use crate::{Change, Error, Headers, Position, Record, Result};
+use crate::{Change, Error, Headers, Position, Record, Result, Semantics};
 use headwater_log::HeadersRef;
 use headwater_store::{Layout, versioned};
 use std::{rc::Rc, sync::Arc};
@@ -31,6 +32,25 @@ impl<'a> Cause<'a> {
     }
 }
 
+/// The rows that an operator keeps, with the format of their keys.
+pub(crate) struct Kept<K, V> {
+    pub(crate) key: FormatOf<K>,
+    pub(crate) rows: Materialized<K, V>,
+    pub(crate) key_bytes: Scratch,
+}
+
+impl<K: Clone + 'static, V: Clone + 'static> Kept<K, V> {
+    /// The rows of node `node` in `store`, by the formats of the store.
+    pub(crate) fn wire(wiring: &mut Wiring<'_>, node: usize, store: usize) -> Self {
+        let (key, value) = store_formats::<K, V>(wiring, store);
+        Self {
+            rows: Materialized::wire(wiring, node, store, key.clone(), value),
+            key,
+            key_bytes: Scratch::default(),
+        }
+    }
+}
+
 pub(crate) struct Materialized<K, V> {
     store: usize,
     topic: Arc<str>,
@@ -38,6 +58,8 @@ pub(crate) struct Materialized<K, V> {
     /// Its store keeps versions.
     versioned: bool,
     sends_old: bool,
+    /// Reads that nobody needs but that change what the record cache holds are made too, as Kafka Streams makes them.
+    reads_like_java: bool,
     value: FormatOf<V>,
     outputs: Outputs<K, Change<V>>,
     local: Scratch,
@@ -75,6 +97,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             cached,
             versioned: matches!(layout, Layout::Versioned { .. }),
             sends_old,
+            reads_like_java: wiring.topology.settings.semantics == Semantics::Java,
             value,
             outputs,
             local: Scratch::default(),
@@ -94,6 +117,11 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     /// True when [`Materialized::put`] uses the row before; with the record cache the flush reads it instead.
     pub(crate) fn needs_old(&self) -> bool {
         self.sends_old && !self.cached
+    }
+
+    /// True when an operator that only wants to send the row before should read it.
+    pub(crate) fn reads_old(&self) -> bool {
+        self.needs_old() || (self.cached && self.reads_like_java)
     }
 
     /// `old` for [`Materialized::put`]: copied only where it is used.

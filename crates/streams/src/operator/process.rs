@@ -73,6 +73,27 @@ pub struct ProcessorContext<'a, 'c, K, V> {
     timestamp: i64,
 }
 
+impl<'a, 'c, K, V> ProcessorContext<'a, 'c, K, V> {
+    /// The context of operator `node`, number `processor` among those that are punctuated; `timestamp` is that of its writes.
+    pub(crate) fn new(
+        inner: &'a mut Context<'c>,
+        outputs: &'a Outputs<K, V>,
+        node: &'a str,
+        processor: usize,
+        connected: &'a [usize],
+        timestamp: i64,
+    ) -> Self {
+        Self {
+            inner,
+            outputs,
+            node,
+            processor,
+            connected,
+            timestamp,
+        }
+    }
+}
+
 impl<K: Clone, V: Clone> ProcessorContext<'_, '_, K, V> {
     /// Sends a record to the next operators; they have processed it when this returns.
     pub fn forward(&mut self, record: Record<K, V>) -> Result<()> {

@@ -47,6 +47,11 @@ impl<K, V> Clone for Outputs<K, V> {
 }
 
 impl<K, V> Outputs<K, V> {
+    /// No outputs: what is sent is gone.
+    pub(crate) fn none() -> Self {
+        Self(Rc::new([]))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

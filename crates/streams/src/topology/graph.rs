@@ -56,6 +56,8 @@ pub(crate) enum OldValues {
     Stored,
     /// An operator over these tables: it can if it keeps its rows, or else if they can.
     Derived(Vec<usize>),
+    /// A join of these tables, which must send theirs.
+    Joined(Vec<usize>),
 }
 
 /// What makes a node a table.
@@ -184,6 +186,8 @@ pub(crate) struct Graph {
     /// The repartition of a named group that its aggregates share, by group.
     pub(crate) grouped_repartitions: FxHashMap<usize, usize>,
     pub(crate) grouped: usize,
+    /// The repartition of a named group of a table that its aggregates share, by the node that makes the groups.
+    pub(crate) table_repartitions: FxHashMap<usize, usize>,
     /// What the DSL found wrong; `build` reports the first.
     pub(crate) problems: Vec<String>,
 }
@@ -328,7 +332,7 @@ impl Graph {
             return vec![store];
         }
         let Some(TableNode {
-            old_values: OldValues::Derived(parents),
+            old_values: OldValues::Derived(parents) | OldValues::Joined(parents),
             ..
         }) = &self.nodes[table].table
         else {
@@ -361,6 +365,12 @@ impl Graph {
                 true
             }
             OldValues::Source => false,
+            OldValues::Joined(parents) => {
+                for parent in parents {
+                    self.send_old(parent, true);
+                }
+                true
+            }
             OldValues::Derived(_) if table.store.is_some() => true,
             OldValues::Derived(parents) => {
                 let mut all = true;

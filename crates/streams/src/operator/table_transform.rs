@@ -1,0 +1,140 @@
+//! Transformers of the application: stateful maps of a table's values (`ValueTransformerWithKey`).
+//! Not processors: they forward nothing. Invariant: a row without a store is transformed again each time it is read, by a
+//! transformer of its reader's own.
+
+use crate::task::{Context, Outputs, Punctuate, Punctuation, Wiring, fail, panic_message};
+use crate::topology::OnError;
+use crate::{Error, ProcessorContext, Result};
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{rc::Rc, sync::Arc};
+
+/// What a transformer may do besides computing: all that a processor may, but forward.
+pub type TransformContext<'a, 'c> = ProcessorContext<'a, 'c, Infallible, Infallible>;
+
+/// A stateful map of a table's values. A factory makes one per task and reader of the rows; it is opened before the first row.
+/// It runs on one thread at a time and never moves.
+pub trait ValueTransformer: 'static {
+    /// The table's keys.
+    type Key: 'static;
+    /// The table's values.
+    type Value: 'static;
+    /// Values of the result.
+    type Out: Clone + 'static;
+
+    /// Called once, before the first row: the place for schedules.
+    fn open(&mut self, _ctx: &mut TransformContext<'_, '_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// The value for a row; `None` stands for a deleted row, and an answer of `None` deletes. Called again for a row that is only
+    /// read or was replaced, unless the result is kept in a store. An error follows the policy for failures; see [`Error::failed`].
+    fn transform(
+        &mut self,
+        key: &Self::Key,
+        value: Option<Self::Value>,
+        ctx: &mut TransformContext<'_, '_>,
+    ) -> Result<Option<Self::Out>>;
+
+    /// Called when a schedule is due.
+    fn punctuate(
+        &mut self,
+        _punctuation: Punctuation,
+        _ctx: &mut TransformContext<'_, '_>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called when the task ends cleanly.
+    fn close(&mut self, _ctx: &mut TransformContext<'_, '_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A transformer in a task.
+pub(crate) struct TransformerNode<T> {
+    transformer: RefCell<T>,
+    name: Arc<str>,
+    on_error: OnError,
+    connected: Vec<usize>,
+    outputs: Outputs<Infallible, Infallible>,
+    number: Cell<usize>,
+}
+
+impl<T: ValueTransformer> TransformerNode<T> {
+    /// The transformer of `node`, registered to be opened, punctuated and closed.
+    pub(crate) fn wire(
+        wiring: &mut Wiring<'_>,
+        node: usize,
+        transformer: T,
+        connected: Vec<usize>,
+    ) -> Rc<Self> {
+        let shared = Rc::new(Self {
+            transformer: RefCell::new(transformer),
+            name: wiring.topology.nodes[node].name.as_str().into(),
+            on_error: wiring.topology.settings.on_error.clone(),
+            connected,
+            outputs: Outputs::none(),
+            number: Cell::new(0),
+        });
+        wiring.processors.push(shared.clone());
+        shared
+    }
+
+    /// The value for a row of this time.
+    pub(crate) fn transform(
+        &self,
+        ctx: &mut Context<'_>,
+        key: &T::Key,
+        value: Option<T::Value>,
+        timestamp: i64,
+    ) -> Result<Option<T::Out>> {
+        // A transformer forwards nothing, so nothing comes back to it while it is at work.
+        let mut transformer = self.transformer.borrow_mut();
+        transformer.transform(key, value, &mut self.context(ctx, timestamp))
+    }
+
+    fn context<'a, 'c>(
+        &'a self,
+        ctx: &'a mut Context<'c>,
+        timestamp: i64,
+    ) -> TransformContext<'a, 'c> {
+        let (number, connected) = (self.number.get(), &self.connected);
+        ProcessorContext::new(ctx, &self.outputs, &self.name, number, connected, timestamp)
+    }
+
+    /// Names this operator in an error that its transformer made outside a record.
+    fn named(&self, result: Result<()>) -> Result<()> {
+        result.map_err(|error| error.in_node(&self.name, String::new))
+    }
+}
+
+impl<T: ValueTransformer> Punctuate for TransformerNode<T> {
+    fn open(&self, ctx: &mut Context<'_>, number: usize) -> Result<()> {
+        self.number.set(number);
+        let now = ctx.state.now_ms;
+        let mut transformer = self.transformer.borrow_mut();
+        self.named(transformer.open(&mut self.context(ctx, now)))
+    }
+
+    fn punctuate(&self, ctx: &mut Context<'_>, punctuation: Punctuation) -> Result<()> {
+        let time = punctuation.time;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let mut transformer = self.transformer.borrow_mut();
+            transformer.punctuate(punctuation, &mut self.context(ctx, time))
+        }));
+        let error = match outcome {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(panic) => Error::failed(panic_message(&*panic)),
+        };
+        fail(ctx, &self.on_error, &self.name, error, time)
+    }
+
+    fn close(&self, ctx: &mut Context<'_>) -> Result<()> {
+        let now = ctx.state.now_ms;
+        let mut transformer = self.transformer.borrow_mut();
+        self.named(transformer.close(&mut self.context(ctx, now)))
+    }
+}
