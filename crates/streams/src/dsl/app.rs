@@ -76,7 +76,7 @@ impl App {
         self.add_table(topic, Store::named(store_name), false)
     }
 
-    /// As [`App::table`], with the rows kept in `store`.
+    /// As [`App::table`], with the rows kept in `store`; without a name it says how to keep them once something needs them.
     pub fn table_in<K: Clone + 'static, V: Clone + 'static>(
         &self,
         topic: impl Into<Topic<K, V>>,
@@ -84,10 +84,11 @@ impl App {
     ) -> KTable<'_, K, V> {
         let mut store = store.into();
         let topic = topic.into();
-        if store.name.is_none() {
+        let named = store.name.is_some();
+        if !named {
             store.name = Some(self.table_store_name(&topic));
         }
-        self.add_table(topic, store, true)
+        self.add_table(topic, store, named)
     }
 
     /// A key-value store for processors.
