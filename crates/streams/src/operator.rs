@@ -23,7 +23,6 @@ pub(crate) use aggregate::{Aggregate, TableSource};
 pub(crate) use join::TableJoin;
 pub(crate) use map_async::{Call, MapAsync};
 pub(crate) use materialized::{Kept, Materialized, StoredRows};
-pub(crate) use materialized::{Materialized, StoredRows};
 pub(crate) use process::ProcessorNode;
 pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};
 pub(crate) use source::Source;
