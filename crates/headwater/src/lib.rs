@@ -37,9 +37,10 @@ pub use headwater_store as store;
 pub use headwater_streams as streams;
 pub use headwater_streams::{
     BadData, Change, Counters, Data, Format, FormatError, FormatOf, Headers, JoinWindows,
-    KGroupedStream, KGroupedTable, KStream, KTable, KWindowedStream, Processor, ProcessorContext,
-    Punctuation, PunctuationKind, Record, Repartitioned, Store, StoreHandle, StoreView,
-    StreamWithin, TestDriver, TestRecord, TimeWindows, Topic, Topology, Windowed, json, windowed,
+    KGroupedStream, KGroupedTable, KStream, KTable, KWindowedStream, OnError, Processor,
+    ProcessorContext, Punctuation, PunctuationKind, QuarantinedRecord, Record, Repartitioned,
+    Store, StoreHandle, StoreView, StreamWithin, TestDriver, TestRecord, TimeWindows, Topic,
+    Topology, TopologySettings, Windowed, json, windowed,
 };
 pub use headwater_world as world;
 pub use into_log::IntoLog;

@@ -266,6 +266,7 @@ impl Worker {
         task.set_idle_ms_max(self.settings.task_idle_ms_max);
         let executor = self.settings.world.executor.clone();
         task.set_executor(executor, self.waker.clone());
+        task.set_poisoned(&self.poisoned);
         let now = self.settings.world.clock.now_ms();
         let mut output = crate::output::ClientOutput {
             client: &mut *self.client,

@@ -7,7 +7,7 @@ use crate::view::{View, Views};
 use crate::worker::{Process, Worker};
 use crate::{Error, Result, Settings};
 use headwater_log::{ClientOptions, Log, Offset, Request, TopicPartition};
-use headwater_streams::Topology;
+use headwater_streams::{QuarantinedRecord, Topology};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,10 @@ struct Shared {
     records: AtomicU64,
     commits: AtomicU64,
     running_tasks: AtomicUsize,
+    /// Counts the requests to replay what is quarantined.
+    replays: AtomicU64,
+    /// What the workers have set aside, as last told.
+    quarantined: Mutex<BTreeMap<usize, Vec<QuarantinedRecord>>>,
     failure: Mutex<Option<Error>>,
 }
 
@@ -148,9 +152,15 @@ fn abandon(worker: &mut Worker) {
 
 fn crank(worker: &mut Worker, shared: &Shared) -> Result<()> {
     let (mut commits, mut tasks) = (0, 0);
+    let mut replays = shared.replays.load(Ordering::Acquire);
     loop {
         if shared.stop.load(Ordering::Acquire) {
             worker.stop();
+        }
+        let asked = shared.replays.load(Ordering::Acquire);
+        if asked != replays {
+            replays = asked;
+            worker.replay_quarantine();
         }
         let step = worker.step().inspect_err(|_| {
             shared.running_tasks.fetch_sub(tasks, Ordering::AcqRel);
@@ -161,8 +171,12 @@ fn crank(worker: &mut Worker, shared: &Shared) -> Result<()> {
         shared
             .commits
             .fetch_add(worker.commits() - commits, Ordering::Relaxed);
+        let committed = worker.commits() != commits;
         commits = worker.commits();
         let now_running = worker.running().count();
+        if committed || now_running != tasks {
+            tell_quarantined(worker, shared)?;
+        }
         if now_running != tasks {
             shared
                 .running_tasks
@@ -179,6 +193,15 @@ fn crank(worker: &mut Worker, shared: &Shared) -> Result<()> {
     }
 }
 
+/// Tells what the worker has set aside; for most applications that is nothing, at no cost.
+fn tell_quarantined(worker: &Worker, shared: &Shared) -> Result<()> {
+    let records = worker.quarantined()?;
+    let told = shared.quarantined.lock();
+    let mut told = told.unwrap_or_else(|poisoned| poisoned.into_inner());
+    told.insert(worker.number(), records);
+    Ok(())
+}
+
 impl Running {
     /// The topology that runs.
     pub fn topology(&self) -> &Topology {
@@ -193,6 +216,21 @@ impl Running {
     /// The readers behind all views.
     pub fn views(&self) -> &Views {
         &self.views
+    }
+
+    /// Records that this process has set aside under [`headwater_streams::OnError::Quarantine`], as of each worker's last commit.
+    pub fn quarantined(&self) -> Vec<QuarantinedRecord> {
+        let told = self.shared.quarantined.lock();
+        let told = told.unwrap_or_else(|poisoned| poisoned.into_inner());
+        told.values().flatten().cloned().collect()
+    }
+
+    /// Asks for another try of what is set aside; a record that fails again is set aside again.
+    pub fn replay_quarantine(&self) {
+        self.shared.replays.fetch_add(1, Ordering::AcqRel);
+        for thread in &self.threads {
+            thread.thread().unpark();
+        }
     }
 
     /// Records processed since the start.

@@ -13,7 +13,7 @@ use headwater_log::{
     TopicPartition,
 };
 use headwater_store::{Budget, RecordCache};
-use headwater_streams::Topology;
+use headwater_streams::{QuarantinedRecord, Topology};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -54,6 +54,7 @@ pub struct Worker {
     pub(crate) topology: Arc<Topology>,
     pub(crate) client: Box<dyn Client>,
     client_id: String,
+    number: usize,
     pub(crate) group: Arc<str>,
     pub(crate) member: Arc<str>,
     pub(crate) epoch: MemberEpoch,
@@ -79,6 +80,8 @@ pub struct Worker {
     pub(crate) waker: Waker,
     /// Since when a commit waits for calls to the outside.
     pub(crate) draining_since: Option<Duration>,
+    /// Records that failed and are quarantined, by partition and offset; at most one is added for each abort.
+    pub(crate) poisoned: BTreeSet<(TopicPartition, i64)>,
     /// The task that the next step begins with, when the last one ended before its turn.
     next_task: Option<TaskId>,
     /// Damaged stores: wiped when their task opens again.
@@ -185,6 +188,7 @@ impl Worker {
             cache: RecordCache::new(settings.cache_bytes_max / settings.workers.max(1)),
             output: OutputMap::new(topology),
             topology: topology.clone(),
+            number,
             client_id: format!("{}-{}-{number}", topology.application(), process.id),
             client,
             group,
@@ -207,6 +211,7 @@ impl Worker {
             append_bytes_soft: APPEND_BYTES_SOFT,
             waker: Waker::noop().clone(),
             draining_since: None,
+            poisoned: BTreeSet::new(),
             next_task: None,
             doomed: BTreeSet::new(),
             left: false,
@@ -256,6 +261,17 @@ impl Worker {
     fn act_on(&mut self, error: Error) -> Result<()> {
         match error {
             Error::Log(error) => self.commit_failed(&error),
+            Error::Streams(headwater_streams::Error::Poisoned {
+                partition,
+                offset,
+                reason,
+            }) => {
+                self.settings.listener.notice(&format!(
+                    "{partition} offset {offset} is quarantined with all later records of its key: {reason}"
+                ));
+                self.poisoned.insert((partition, offset));
+                self.commit_failed(&LogError::Aborted(reason))
+            }
             Error::Store(headwater_store::Error::Corrupt { path, message }) if self.doom(&path) => {
                 let message = format!("{} is damaged: {message}", path.display());
                 self.settings.listener.notice(&format!(
@@ -291,6 +307,27 @@ impl Worker {
         false
     }
 
+    /// Tries again what tasks have set aside ([`headwater_streams::OnError::Quarantine`]).
+    pub fn replay_quarantine(&mut self) {
+        self.poisoned.clear();
+        for slot in self.tasks.values_mut() {
+            if let Stage::Running(task) = &mut slot.stage {
+                task.replay_quarantined();
+            }
+        }
+    }
+
+    /// Records that running tasks have set aside.
+    pub fn quarantined(&self) -> Result<Vec<QuarantinedRecord>> {
+        let mut records = Vec::new();
+        for slot in self.tasks.values() {
+            if let Stage::Running(task) = &slot.stage {
+                records.extend(task.quarantined()?);
+            }
+        }
+        Ok(records)
+    }
+
     /// Has `waker` woken when a call to the outside ends, beside the client's own wake-ups.
     pub fn wake_by(&mut self, waker: Waker) {
         self.waker = waker;
@@ -315,6 +352,11 @@ impl Worker {
         } else {
             interval
         }
+    }
+
+    /// Its number in its process, from 1.
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// How its client names itself to the log.

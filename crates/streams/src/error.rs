@@ -33,6 +33,16 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// A record failed that is to be quarantined ([`crate::OnError::Quarantine`]): who runs the task aborts, and opens it again with
+    /// the record among [`crate::Task::set_poisoned`].
+    Poisoned {
+        /// Where it was read.
+        partition: headwater_log::TopicPartition,
+        /// Its offset.
+        offset: i64,
+        /// What failed, and how.
+        reason: String,
+    },
     /// The log below.
     Log(headwater_log::Error),
     /// A store below.
@@ -100,6 +110,14 @@ impl fmt::Display for Error {
                 )
             }
             Self::Processor { node, reason } => write!(f, "{node} failed: {reason}"),
+            Self::Poisoned {
+                partition,
+                offset,
+                reason,
+            } => write!(
+                f,
+                "the record at {partition} offset {offset} is quarantined: {reason}"
+            ),
             Self::Log(error) => write!(f, "{error}"),
             Self::Store(error) => write!(f, "{error}"),
         }

@@ -24,8 +24,8 @@ pub use format::{Data, Format, FormatError, FormatOf, json};
 pub use operator::{Processor, ProcessorContext, StoreView, TransformContext, ValueTransformer};
 pub use record::{Change, Headers, Position, Record};
 pub use task::{
-    Counters, InputState, Output, Progress, Punctuation, PunctuationKind, Route, Task,
-    decode_metadata, encode_metadata,
+    Counters, InputState, Output, Progress, Punctuation, PunctuationKind, QuarantinedRecord, Route,
+    Task, decode_metadata, encode_metadata,
 };
 pub use topology::{OnError, Semantics, StoreInfo, SubtopologyInfo, Topology, TopologySettings};
 pub use window::{TimeWindows, Windowed, windowed};

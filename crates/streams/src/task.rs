@@ -12,6 +12,7 @@ mod input;
 mod metadata;
 mod output;
 mod punctuation;
+mod quarantine;
 mod rows;
 mod run;
 mod state;
@@ -21,6 +22,7 @@ pub use input::InputState;
 pub use metadata::{decode_metadata, encode_metadata};
 pub use output::{Output, Route};
 pub use punctuation::{Punctuation, PunctuationKind};
+pub use quarantine::QuarantinedRecord;
 pub use run::{Progress, Task};
 pub use state::Counters;
 
@@ -30,6 +32,7 @@ pub(crate) use dirty::{Dirty, Update};
 pub(crate) use guard::{Guarded, fail, panic_message};
 pub(crate) use metadata::Marks;
 pub(crate) use punctuation::{Punctuate, Schedule};
+pub(crate) use quarantine::{Quarantine, STORE_PREFIX as QUARANTINE_PREFIX};
 pub(crate) use rows::{Row, Rows};
 pub(crate) use state::{BeforeCommit, Flush, StateStore, TaskState};
 pub(crate) use wiring::{

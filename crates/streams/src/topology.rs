@@ -20,9 +20,11 @@ pub(crate) use graph::{
 
 pub(crate) use stream_join::{StreamJoin, StreamJoinNodes, StreamJoinStores};
 
-use crate::format::{FormatOf, Formats};
+use crate::format::{Data, FormatOf, Formats};
+use crate::task::QUARANTINE_PREFIX;
 use crate::{Error, Result};
 use headwater_log::Subtopology;
+use headwater_store::Layout;
 use std::{fmt, sync::Arc};
 
 /// What an application does, ready to run.
@@ -94,8 +96,11 @@ impl Topology {
                 }
             }
         }
-        let subtopologies = subtopology::group(&graph, &order, &node_topics);
-        let whole = subtopology::whole(&graph, &order, &node_topics);
+        let mut subtopologies = subtopology::group(&graph, &order, &node_topics);
+        let mut whole = subtopology::whole(&graph, &order, &node_topics);
+        if settings.on_error == OnError::Quarantine {
+            quarantine(&mut graph, &mut subtopologies, &mut whole);
+        }
         Ok(Self {
             application,
             settings,
@@ -234,6 +239,33 @@ impl Topology {
     /// The topic of a store's changelog, whether or not it is written.
     pub(crate) fn changelog(&self, store: usize) -> String {
         self.stores[store].changelog(self.topic_prefix())
+    }
+}
+
+/// Gives each part a store for what it sets aside.
+fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut SubtopologyInfo) {
+    for store in &mut graph.stores {
+        store.cached = false;
+    }
+    for part in parts {
+        let store = graph.add_store(StoreSpec {
+            name: format!("{QUARANTINE_PREFIX}{}", part.id),
+            layout: Layout::KeyValue,
+            in_memory: None,
+            cached: false,
+            logged: true,
+            timestamped: false,
+            changelog_config: Default::default(),
+            changelog_topic: None,
+            formats: Arc::new(Formats {
+                key: Some(Vec::<u8>::format()),
+                value: Some(Vec::<u8>::format()),
+            }),
+        });
+        part.stores.push(store);
+        if whole.id == part.id {
+            whole.stores.push(store);
+        }
     }
 }
 

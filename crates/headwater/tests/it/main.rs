@@ -12,4 +12,5 @@ mod fixture;
 mod guarantee;
 mod lifecycle;
 mod memory;
+mod quarantine;
 mod settings;

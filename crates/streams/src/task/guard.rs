@@ -32,7 +32,7 @@ impl<R> Guarded<R> {
             node,
             name: topology.nodes[node].name.as_str().into(),
             on_error: topology.settings.on_error.clone(),
-            catches: topology.settings.on_error != OnError::Fail,
+            catches: !topology.settings.on_error.aborts(),
         }
     }
 }
@@ -82,7 +82,7 @@ pub(crate) fn fail(
     let Error::Processor { node, reason } = &error else {
         return Err(error);
     };
-    if !node.is_empty() || *on_error == OnError::Fail {
+    if !node.is_empty() || on_error.aborts() {
         return Err(error.in_node(name, String::new));
     }
     ctx.state.counters.failed += 1;

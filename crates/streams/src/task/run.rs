@@ -4,7 +4,11 @@
 
 use super::{
     Awaits, Context, Counters, Dirty, Feed, InputState, Output, Punctuate, PunctuationKind,
-    StateStore, TaskState, Wiring, dead_letter, guard::caught, input::Input, metadata,
+    Quarantine, StateStore, TaskState, Wiring, dead_letter,
+    guard::caught,
+    input::Input,
+    metadata,
+    quarantine::{self, ReplayContext},
 };
 use crate::{Error, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
@@ -23,12 +27,13 @@ pub struct Progress {
 /// A wired task.
 pub struct Task {
     topology: Arc<Topology>,
-    inputs: Vec<Input>,
-    feeds: Vec<Rc<dyn Feed>>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) feeds: Vec<Rc<dyn Feed>>,
     processors: Vec<Rc<dyn Punctuate>>,
     /// Numbers of its stores, in the order in which their caches are flushed.
     stores: Vec<usize>,
     pub(super) awaiting: Vec<(usize, Rc<dyn Awaits>)>,
+    pub(super) quarantine: Option<Quarantine>,
     pub(super) state: TaskState,
     idle_ms_max: i64,
     opened: bool,
@@ -144,6 +149,7 @@ impl Task {
             feeds,
             processors: wiring.processors,
             awaiting: wiring.awaiting,
+            quarantine: Quarantine::new(topology, &part.stores),
             stores: part.stores.clone(),
             state,
             idle_ms_max: 0,
@@ -231,6 +237,7 @@ impl Task {
         for (number, processor) in self.processors.iter().enumerate() {
             caught(|| processor.open(&mut ctx, number))?;
         }
+        self.open_quarantine()?;
         self.opened = true;
         Ok(())
     }
@@ -247,6 +254,14 @@ impl Task {
         let mut progress = Progress::default();
         let mut last = None;
         let processed = caught(|| {
+            while progress.records < records_max
+                && self.replay_one(ReplayContext {
+                    cache: &mut *cache,
+                    output: &mut *output,
+                })?
+            {
+                progress.records += 1;
+            }
             while progress.records < records_max && !self.calls_full() {
                 let Some(input) = self.choose(&mut progress)? else {
                     break;
@@ -261,7 +276,10 @@ impl Task {
         });
         match processed {
             Ok(()) => Ok(progress),
-            Err(error) => Err(self.blame(error, last)),
+            Err(error) => {
+                let error = self.blame(error, last);
+                Err(self.poison(error, last))
+            }
         }
     }
 
@@ -322,6 +340,7 @@ impl Task {
             return Ok(false);
         }
         let (known, partition_time) = (input.head_time, input.partition_time);
+        let quarantined = self.quarantine.as_ref().map(|_| input.partition.clone());
         let Some(record) = input.next()? else {
             return Ok(false);
         };
@@ -333,6 +352,11 @@ impl Task {
             cache,
             output,
         };
+        if let Some(partition) = quarantined
+            && quarantine::set_aside(&mut self.quarantine, &mut ctx, &partition, &record)?
+        {
+            return Ok(true);
+        }
         let fed = feed.feed(&mut ctx, &record, timestamp, topic, partition);
         if !ctx.state.failures.is_empty() {
             dead_letter::send(&mut ctx, &self.topology, Some((&record, topic, partition)))?;

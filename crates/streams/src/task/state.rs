@@ -46,6 +46,8 @@ pub struct Counters {
     pub bad: u64,
     /// Records that an operator failed on and passed over by policy.
     pub failed: u64,
+    /// Records set aside under [`crate::OnError::Quarantine`].
+    pub quarantined: u64,
     /// Punctuations run.
     pub punctuations: u64,
 }

@@ -13,6 +13,16 @@ pub enum OnError {
     Skip,
     /// As `Skip`, and the raw source record goes to this topic with `__streams.errors.*` headers (KIP-1034).
     DeadLetter(String),
+    /// The record is set aside in a store with all later ones of its key, and other keys go on. What it did is undone. It is tried
+    /// again when the application starts anew or is asked to; the record cache is off, so that a failure belongs to its record.
+    Quarantine,
+}
+
+impl OnError {
+    /// A failure undoes what was done since the last commit.
+    pub(crate) fn aborts(&self) -> bool {
+        matches!(self, Self::Fail | Self::Quarantine)
+    }
 }
 
 /// Whose semantics hold where Kafka Streams 4.3 is wrong.
