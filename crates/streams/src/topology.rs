@@ -50,7 +50,7 @@ impl Topology {
         settings: TopologySettings,
         mut graph: Graph,
     ) -> Result<Self> {
-        order::merge_sources(&mut graph);
+        order::merge_sources(&mut graph, settings.semantics);
         if settings.merge_repartition_topics {
             repartition::merge(&mut graph, settings.semantics);
         }

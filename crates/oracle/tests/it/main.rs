@@ -62,7 +62,11 @@ fn listed() -> BTreeSet<String> {
 }
 
 fn cases() -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder().join("cases")).expect("the corpus is there");
+    // Differences that random cases found stay as cases.
+    let folders = ["cases", "kept"].map(|name| fs::read_dir(folder().join(name)));
+    let entries = folders
+        .into_iter()
+        .flat_map(|entries| entries.expect("the corpus is there"));
     let mut cases: Vec<PathBuf> = entries
         .map(|entry| entry.expect("a readable folder").path())
         .filter(|path| {

@@ -2,12 +2,13 @@
 //! orders children: verbs by priority once all that is above them is written.
 //! Not the order of `describe`. Invariant: a node comes after its parents.
 
+use super::Semantics;
 use super::graph::{Graph, NodeKind, TopicName};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Merges stream sources of equal topics (`mergeDuplicateSourceNodes`): the first stays.
-pub(crate) fn merge_sources(graph: &mut Graph) {
+pub(crate) fn merge_sources(graph: &mut Graph, semantics: Semantics) {
     let mut kept: Vec<usize> = Vec::new();
     for group in 0..graph.groups.len() {
         if !graph.groups[group].role.stream_source {
@@ -22,7 +23,9 @@ pub(crate) fn merge_sources(graph: &mut Graph) {
         });
         match overlapping {
             None => kept.push(node),
-            Some(other) if same(self::topics(graph, other), &topics) => replace(graph, node, other),
+            Some(other) if same(self::topics(graph, other), &topics) => {
+                replace(graph, node, other, semantics)
+            }
             Some(other) => {
                 let (one, two) = (&graph.nodes[other].name, &graph.nodes[node].name);
                 let problem = format!(
@@ -46,7 +49,7 @@ fn same(a: &[TopicName], b: &[TopicName]) -> bool {
 }
 
 /// Everything below source `node` reads from source `other` instead.
-fn replace(graph: &mut Graph, node: usize, other: usize) {
+fn replace(graph: &mut Graph, node: usize, other: usize, semantics: Semantics) {
     if (*graph.nodes[node].formats).type_id() != (*graph.nodes[other].formats).type_id() {
         let problem = format!(
             "{} and {} read the same topic as different types; read it once and map the values",
@@ -75,6 +78,10 @@ fn replace(graph: &mut Graph, node: usize, other: usize) {
         }
     }
     for sources in &mut graph.copartitions {
+        // Kafka Streams forgets that the topic of the source that is gone must be copartitioned.
+        if semantics == Semantics::Java {
+            sources.retain(|source| *source != node);
+        }
         for source in sources.iter_mut() {
             if *source == node {
                 *source = other;
