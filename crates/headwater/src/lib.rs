@@ -39,8 +39,8 @@ pub use headwater_streams::{
     BadData, Change, Counters, Data, Format, FormatError, FormatOf, Headers, JoinWindows,
     KGroupedStream, KGroupedTable, KStream, KTable, KWindowedStream, OnError, Processor,
     ProcessorContext, Punctuation, PunctuationKind, QuarantinedRecord, Record, Repartitioned,
-    Store, StoreHandle, StoreView, StreamWithin, TestDriver, TestRecord, TimeWindows, Topic,
-    Topology, TopologySettings, Windowed, json, windowed,
+    Store, StoreHandle, StoreView, StreamWithin, Suppress, TestDriver, TestRecord, TimeWindows,
+    Topic, Topology, TopologySettings, Windowed, json, windowed,
 };
 pub use headwater_world as world;
 pub use into_log::IntoLog;
@@ -51,8 +51,8 @@ pub mod prelude {
     pub use crate::{
         App, BadData, Data, EmbeddedLog, FormatOf, JoinWindows, KStream, KTable, Processor,
         ProcessorContext, Punctuation, PunctuationKind, Record, Repartitioned, Result, Running,
-        Settings, Store, StoreHandle, TestDriver, TimeWindows, Topic, Topology, Windowed, json,
-        windowed,
+        Settings, Store, StoreHandle, Suppress, TestDriver, TimeWindows, Topic, Topology, Windowed,
+        json, windowed,
     };
 }
 

@@ -116,6 +116,13 @@ fn store(contents: StoreContents) -> Value {
             let entry = |row: &StoreRow| json!([hex(&row.key), row.start, hex(&row.value)]);
             ("window", rows.iter().map(entry).collect())
         }
+        StoreContents::Buffer {
+            records,
+            bytes,
+            min_time,
+        } => {
+            return json!({ "kind": "buffer", "records": records, "bytes": bytes, "min_ts": min_time });
+        }
         StoreContents::Session(rows) => ("session", rows.iter().map(interval).collect()),
         StoreContents::Versioned(rows) => ("versioned", rows.iter().map(interval).collect()),
     };

@@ -173,7 +173,8 @@ impl TestDriver {
         let number = self.store_number(name)?;
         let lists = self.topology.stores[number].formats.is::<UnmatchedRows>();
         let found = self.task.stores().find(|(found, _)| *found == number);
-        let contents = found.map(|(_, store)| StoreContents::of(store));
+        let held = self.topology.stores[number].held;
+        let contents = found.map(|(_, store)| StoreContents::of(store, held));
         let contents = contents.transpose()?;
         Ok(contents.map(|contents| {
             if lists {

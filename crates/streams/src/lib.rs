@@ -17,7 +17,7 @@ pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
     App, BadData, Branches, JoinRows, JoinTable, JoinWindows, KGroupedStream, KGroupedTable,
     KStream, KTable, KWindowedStream, Repartitioned, Store, StoreHandle, StoreSet, StreamWithin,
-    TimestampArgs, Topic, WithNulls,
+    Suppress, SuppressUntil, TimeLimit, TimestampArgs, Topic, WindowClose, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};

@@ -9,6 +9,7 @@ mod process;
 mod sink;
 mod source;
 mod stream_join;
+pub(crate) mod suppress;
 mod table_derive;
 mod table_group;
 mod table_join;

@@ -9,13 +9,15 @@ mod repartition;
 mod settings;
 mod stream_join;
 mod subtopology;
+mod upstream;
 mod versioned;
 
 pub use settings::{OnError, Semantics, TopologySettings};
 pub use subtopology::{StoreInfo, SubtopologyInfo};
 
 pub(crate) use graph::{
-    Graph, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec, TableNode, TopicName,
+    Graph, Held, HeldOf, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec,
+    TableNode, TopicName,
 };
 
 pub(crate) use stream_join::{StreamJoin, StreamJoinNodes, StreamJoinStores};

@@ -1,6 +1,7 @@
 //! What a store holds, taken apart by its layout, for tests to compare. Not a query: the whole store is read.
 //! Invariant: rows are in the order of their key bytes, then of time.
 
+use crate::topology::HeldOf;
 use crate::{Error, Result};
 use headwater_store::{Direction, KeyRange, Layout, Store, session, versioned, window};
 use std::ops::ControlFlow;
@@ -16,6 +17,15 @@ pub enum StoreContents {
     Session(Vec<StoreRow>),
     /// Versions by key and start; the latest has no end.
     Versioned(Vec<StoreRow>),
+    /// Records that are held back.
+    Buffer {
+        /// How many.
+        records: usize,
+        /// What Kafka Streams counts for them.
+        bytes: usize,
+        /// When the first is due, ms since the epoch.
+        min_time: Option<i64>,
+    },
 }
 
 /// A row with a time.
@@ -34,12 +44,15 @@ pub struct StoreRow {
 type Pair = (Vec<u8>, Vec<u8>);
 
 impl StoreContents {
-    pub(super) fn of(store: &Store) -> Result<Self> {
+    pub(super) fn of(store: &Store, held: Option<HeldOf>) -> Result<Self> {
         let mut pairs: Vec<Pair> = Vec::new();
         store.scan(KeyRange::ALL, Direction::Forward, &mut |key, value| {
             pairs.push((key.to_vec(), value.to_vec()));
             ControlFlow::Continue(())
         })?;
+        if let Some(held) = held {
+            return buffer(&pairs, held);
+        }
         Ok(match store.options().layout {
             Layout::KeyValue | Layout::Lru { .. } => Self::KeyValue(pairs),
             Layout::Window { retention_ms, .. } => Self::Window(windows(pairs, retention_ms)?),
@@ -68,6 +81,20 @@ fn horizon(latest: Option<i64>, retention_ms: i64) -> i64 {
 
 fn odd_key() -> Error {
     Error::Topology("a store holds a key that does not have its layout".into())
+}
+
+fn buffer(pairs: &[Pair], held: HeldOf) -> Result<StoreContents> {
+    let (mut bytes, mut min_time) = (0, None);
+    for (key, value) in pairs {
+        let held = held(key, value).ok_or_else(odd_key)?;
+        bytes += held.bytes;
+        min_time = Some(min_time.map_or(held.time, |least: i64| least.min(held.time)));
+    }
+    Ok(StoreContents::Buffer {
+        records: pairs.len(),
+        bytes,
+        min_time,
+    })
 }
 
 fn windows(pairs: Vec<Pair>, retention_ms: i64) -> Result<Vec<StoreRow>> {

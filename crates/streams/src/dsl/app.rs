@@ -321,6 +321,7 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
         timestamped: !is_versioned,
         changelog_config: store.changelog_config,
         changelog_topic: None,
+        held: None,
         formats: Arc::new(Formats {
             key: store.key,
             value: store.value,

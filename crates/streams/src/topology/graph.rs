@@ -124,6 +124,18 @@ pub(crate) struct GraphNode {
     pub(crate) removed: bool,
 }
 
+/// What is counted of a row that an operator holds back in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// When it is due, ms since the epoch.
+    pub(crate) time: i64,
+    /// As Kafka Streams counts them.
+    pub(crate) bytes: usize,
+}
+
+/// Reads it from a row's key and bytes; `None` for what is no such row.
+pub(crate) type HeldOf = fn(&[u8], &[u8]) -> Option<Held>;
+
 /// A store as tasks open it.
 #[derive(Clone)]
 pub(crate) struct StoreSpec {
@@ -138,6 +150,8 @@ pub(crate) struct StoreSpec {
     pub(crate) changelog_config: TopicConfig,
     /// The topic whose records are the store's changelog, where it is not its own.
     pub(crate) changelog_topic: Option<String>,
+    /// For stores whose rows are held back (`TimeOrderedKeyValueBuffer`).
+    pub(crate) held: Option<HeldOf>,
     /// `Formats<K, V>` with both formats known.
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
 }

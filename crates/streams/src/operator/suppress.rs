@@ -1,0 +1,244 @@
+//! Holding a table's updates back until a time limit or until their windows have closed (`KTableSuppressProcessor`).
+//! Not an aggregation: of each key the last update leaves. Invariant: what is held back is in the buffer's store with each
+//! commit, so that a restart loses none of it and sends none of it twice.
+
+mod buffer;
+mod row;
+
+pub(crate) use buffer::Buffer;
+pub(crate) use row::Row as HeldRow;
+
+use crate::format::FormatOf;
+use crate::task::{Context, Outputs, Receive, Row, Rows, Scratch};
+use crate::{Change, Error, Headers, Position, Record, Result};
+use row::{Origin, Values};
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+/// What happens when a bound is passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    EmitEarly,
+    ShutDown,
+}
+
+/// When rows leave, and how many may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    /// A row leaves once stream time is this far beyond its time.
+    pub(crate) wait_ms: i64,
+    pub(crate) records_max: usize,
+    pub(crate) bytes_max: usize,
+    pub(crate) when_full: WhenFull,
+    /// Windows that ended without a result have sent none before either: their tombstones say nothing.
+    pub(crate) drops_tombstones: bool,
+}
+
+pub(crate) struct Suppression<K, V, T> {
+    pub(crate) name: Arc<str>,
+    pub(crate) topic: Arc<str>,
+    pub(crate) key: FormatOf<K>,
+    pub(crate) value: FormatOf<V>,
+    pub(crate) rule: Rule,
+    /// An update says what downstream has, and not what was there before the last update, as in Kafka Streams: where updates are
+    /// undone, such as in a grouped table, values would be taken off that were never put on.
+    pub(crate) sends_prior: bool,
+    pub(crate) buffer: Rc<Buffer>,
+    /// The time of a row: `(key, timestamp)`.
+    pub(crate) time: T,
+    /// The largest timestamp this operator has seen; -1 before the first.
+    pub(crate) observed_time: Cell<i64>,
+    pub(crate) outputs: Outputs<K, Change<V>>,
+    pub(crate) key_bytes: Scratch,
+    pub(crate) old_bytes: Scratch,
+    pub(crate) new_bytes: Scratch,
+}
+
+impl<K, V, T> Receive<K, Change<V>> for Suppression<K, V, T>
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    T: Fn(&K, i64) -> i64,
+{
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, Change<V>>) -> Result<()> {
+        let observed = self.observed_time.get().max(record.timestamp);
+        self.observed_time.set(observed);
+        self.hold(ctx, &record)?;
+        self.release(ctx, Some(observed.saturating_sub(self.rule.wait_ms)))?;
+        if !self.is_full() {
+            return Ok(());
+        }
+        match self.rule.when_full {
+            WhenFull::EmitEarly => self.release(ctx, None),
+            WhenFull::ShutDown => Err(self.full()),
+        }
+    }
+}
+
+impl<K, V, T> Suppression<K, V, T>
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    T: Fn(&K, i64) -> i64,
+{
+    fn hold(&self, ctx: &mut Context<'_>, record: &Record<K, Change<V>>) -> Result<()> {
+        let Some(change) = &record.value else {
+            return Ok(());
+        };
+        let mut key = self.key_bytes.take();
+        if !super::encode_key(&self.key, &self.topic, &record.key, &mut key)? {
+            ctx.drop_record();
+            return Ok(());
+        }
+        let (mut old, mut new) = (self.old_bytes.take(), self.new_bytes.take());
+        let has_old = self.encode(change.old.as_ref(), &mut old)?;
+        let has_new = self.encode(change.new.as_ref(), &mut new)?;
+        let Position {
+            topic,
+            partition,
+            offset,
+        } = record.position;
+        let topics = ctx.state.topics.clone();
+        let origin = Origin {
+            timestamp: record.timestamp,
+            offset,
+            topic: topics.get(topic as usize).map_or("", |topic| topic),
+            partition,
+            headers: record.headers.as_ref(),
+        };
+        let time = (self.time)(&record.key, record.timestamp);
+        let values = (
+            has_old.then_some(old.as_slice()),
+            has_new.then_some(new.as_slice()),
+        );
+        self.buffer.put(ctx, &key, time, &origin, values)?;
+        self.key_bytes.give(key);
+        self.old_bytes.give(old);
+        self.new_bytes.give(new);
+        Ok(())
+    }
+
+    /// Appends a value's bytes; false for null.
+    fn encode(&self, value: Option<&V>, bytes: &mut Vec<u8>) -> Result<bool> {
+        let Some(value) = value.filter(|value| !self.value.is_null(value)) else {
+            return Ok(false);
+        };
+        self.value
+            .encode(&self.topic, &mut Headers::default(), value, bytes)
+            .map_err(|error| Error::format(&self.topic, &error))?;
+        Ok(true)
+    }
+
+    fn is_full(&self) -> bool {
+        self.buffer.len() > self.rule.records_max || self.buffer.counted() > self.rule.bytes_max
+    }
+
+    /// Sends on what is due at `time`; without one, the first rows until the bounds hold.
+    fn release(&self, ctx: &mut Context<'_>, time: Option<i64>) -> Result<()> {
+        while time.is_some() || self.is_full() {
+            let Some(key) = self.buffer.first(ctx, time)? else {
+                break;
+            };
+            let record = self
+                .buffer
+                .with(ctx, &key, |ctx, row| self.record(ctx, &key, row))?;
+            // It leaves only when it has been sent: until then the table's rows are as they were.
+            if let Some(record) = record.flatten() {
+                self.outputs.send(ctx, record)?;
+            }
+            self.buffer.remove(&key);
+        }
+        Ok(())
+    }
+
+    /// The record of a row; `None` when nothing is to be sent.
+    fn record(
+        &self,
+        ctx: &Context<'_>,
+        key: &[u8],
+        row: &HeldRow<'_>,
+    ) -> Result<Option<Record<K, Change<V>>>> {
+        let Values { prior, old, new } = row.values;
+        if self.rule.drops_tombstones && new.is_none() {
+            return Ok(None);
+        }
+        let error = |error| Error::format(&self.topic, &error);
+        let value = |bytes: Option<&[u8]>| {
+            let headers = row.headers.as_ref();
+            let decode = |bytes| self.value.decode(&self.topic, headers, bytes);
+            bytes.map(decode).transpose().map_err(error)
+        };
+        let key = self.key.decode(&self.topic, row.headers.as_ref(), key);
+        let change = Change {
+            new: value(new)?,
+            old: value(if self.sends_prior { prior } else { old })?,
+        };
+        Ok(Some(Record {
+            key: key.map_err(error)?,
+            value: Some(change),
+            timestamp: row.timestamp,
+            headers: row.headers.clone(),
+            position: row.position(&ctx.state.topics),
+        }))
+    }
+
+    #[cold]
+    fn full(&self) -> Error {
+        let bound = |name: &str, is: usize, max: usize, unit: &str| match max {
+            usize::MAX => format!("{is} {unit}"),
+            max => format!("{is} {unit} of {name}({max})"),
+        };
+        let rows = bound(
+            "max_records",
+            self.buffer.len(),
+            self.rule.records_max,
+            "rows",
+        );
+        let bytes = bound(
+            "max_bytes",
+            self.buffer.counted(),
+            self.rule.bytes_max,
+            "bytes",
+        );
+        Error::Processor {
+            node: self.name.to_string(),
+            reason: format!(
+                "its buffer is full: it holds {rows} and {bytes}; give Suppress a higher bound or a shorter time, or let rows leave \
+                 early with Suppress::emit_early_when_full. Memory needs no such bound: see Suppress::memory_bytes_max"
+            ),
+        }
+    }
+}
+
+/// The rows of a suppressed table as downstream knows them: of what is held back, the prior ones.
+pub(crate) struct SuppressedRows<K, V> {
+    pub(crate) topic: Arc<str>,
+    pub(crate) key: FormatOf<K>,
+    pub(crate) value: FormatOf<V>,
+    pub(crate) buffer: Rc<Buffer>,
+    pub(crate) parent: Rc<dyn Rows<K, V>>,
+    pub(crate) key_bytes: Scratch,
+}
+
+impl<K, V> Rows<K, V> for SuppressedRows<K, V> {
+    fn get(&self, ctx: &mut Context<'_>, key: &K) -> Result<Option<Row<V>>> {
+        let mut bytes = self.key_bytes.take();
+        if !super::encode_key(&self.key, &self.topic, key, &mut bytes)? {
+            return Ok(None);
+        }
+        let prior = self.buffer.with(ctx, &bytes, |_, row| {
+            let headers = row.headers.as_ref();
+            let decode = |prior| self.value.decode(&self.topic, headers, prior);
+            let prior = row.values.prior.map(decode).transpose();
+            prior.map_err(|error| Error::format(&self.topic, &error))
+        })?;
+        self.key_bytes.give(bytes);
+        match prior {
+            // The time of the prior row is not known.
+            Some(prior) => Ok(prior.map(|value| Row {
+                value,
+                timestamp: -1,
+            })),
+            None => self.parent.get(ctx, key),
+        }
+    }
+}
