@@ -3,6 +3,7 @@
 
 use headwater_log::{AppendRecord, Client, Slot, TopicPartition, partition_for_key};
 use headwater_streams::{Output, Result, Route, Topology};
+use headwater_world::Clock;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ pub(crate) struct OutputMap {
     others: FxHashMap<String, Target>,
     changelogs: Vec<Option<Arc<str>>>,
     changelog_slots: Vec<Vec<Option<Slot>>>,
+    clock: Arc<dyn Clock>,
 }
 
 struct Target {
@@ -22,7 +24,7 @@ struct Target {
 }
 
 impl OutputMap {
-    pub(crate) fn new(topology: &Topology) -> Self {
+    pub(crate) fn new(topology: &Topology, clock: Arc<dyn Clock>) -> Self {
         let changelogs: Vec<Option<Arc<str>>> = topology
             .stores()
             .map(|store| store.changelog.map(Arc::from))
@@ -36,6 +38,7 @@ impl OutputMap {
             others: FxHashMap::default(),
             changelog_slots: changelogs.iter().map(|_| Vec::new()).collect(),
             changelogs,
+            clock,
         }
     }
 
@@ -128,7 +131,16 @@ impl Output for ClientOutput<'_> {
                 slot
             }
         };
-        Ok(self.client.append(slot, record)?)
+        // What has no time of its own is stamped here, as Kafka's producer does it.
+        let timestamp = match record.timestamp {
+            ..0 => self.map.clock.now_ms(),
+            timestamp => timestamp,
+        };
+        let record = AppendRecord {
+            timestamp,
+            ..*record
+        };
+        Ok(self.client.append(slot, &record)?)
     }
 
     fn partitions(&mut self, topic: u32) -> Result<u32> {

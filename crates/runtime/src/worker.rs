@@ -186,7 +186,7 @@ impl Worker {
         let now = settings.world.clock.elapsed();
         Ok(Self {
             cache: RecordCache::new(settings.cache_bytes_max / settings.workers.max(1)),
-            output: OutputMap::new(topology),
+            output: OutputMap::new(topology, settings.world.clock.clone()),
             topology: topology.clone(),
             number,
             client_id: format!("{}-{}-{number}", topology.application(), process.id),

@@ -171,6 +171,7 @@ where
         let change = Change {
             new: value(new)?,
             old: value(if self.sends_prior { prior } else { old })?,
+            is_latest: true,
         };
         Ok(Some(Record {
             key: key.map_err(error)?,

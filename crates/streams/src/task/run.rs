@@ -444,18 +444,16 @@ impl Task {
         };
         loop {
             // In the order of the operators, so that each store is flushed once as a rule; a flush fills caches downstream,
-            // so again until all are clean.
-            let mut any = false;
+            // so again until all are clean. One that fails does not keep the others from writing, as in Kafka Streams.
+            let (mut any, mut failed) = (false, None);
             for store in &self.stores {
-                if let Some(slot) = ctx.state.stores[*store]
-                    .as_ref()
-                    .and_then(|state| state.cache)
-                {
-                    any |= ctx.flush_store(*store, slot)?;
+                match flush_store(&mut ctx, *store) {
+                    Ok(flushed) => any |= flushed,
+                    Err(error) => failed = failed.or(Some(error)),
                 }
-                if let Some(operator) = ctx.state.before_commit[*store].clone() {
-                    operator.before_commit(&mut ctx)?;
-                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
             if !any {
                 return self.send_failures(cache, output);
@@ -565,6 +563,18 @@ impl Task {
             })
             .collect())
     }
+}
+
+/// Sends a store's cached updates on and writes what its operator keeps back; answers whether any were cached.
+fn flush_store(ctx: &mut Context<'_>, store: usize) -> Result<bool> {
+    let slot = ctx.state.stores[store]
+        .as_ref()
+        .and_then(|state| state.cache);
+    let flushed = slot.map_or(Ok(false), |slot| ctx.flush_store(store, slot));
+    if let Some(operator) = ctx.state.before_commit[store].clone() {
+        operator.before_commit(ctx)?;
+    }
+    flushed
 }
 
 /// The event time of the record in front of an input, decided once when it gets there.

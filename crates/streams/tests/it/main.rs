@@ -14,4 +14,5 @@ mod map_async;
 mod oracle;
 mod property;
 mod scenario;
+mod suppress;
 mod task;

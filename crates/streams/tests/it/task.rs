@@ -69,8 +69,8 @@ impl Output for Written {
 }
 
 /// A task on partition 2, with what it needs around it.
-struct Bench {
-    task: Task,
+pub(super) struct Bench {
+    pub(super) task: Task,
     cache: RecordCache,
     output: Written,
 }
@@ -78,7 +78,7 @@ struct Bench {
 const PARTITION: u32 = 2;
 
 impl Bench {
-    fn new(build: impl Fn(&App), committed: &[(&str, i64, i64)]) -> Self {
+    pub(super) fn new(build: impl Fn(&App), committed: &[(&str, i64, i64)]) -> Self {
         let app = App::new("app");
         build(&app);
         let topology: Arc<Topology> = Arc::new(app.build().unwrap());
@@ -130,7 +130,7 @@ impl Bench {
     }
 
     /// Hands input number `input` a chunk of records (key, value, timestamp) that begins at its fetch position.
-    fn feed(&mut self, input: usize, records: &[(&str, &str, i64)]) {
+    pub(super) fn feed(&mut self, input: usize, records: &[(&str, &str, i64)]) {
         let at = self.task.inputs().nth(input).unwrap();
         let mut batch = BatchBuilder::default();
         for (key, value, timestamp) in records {
@@ -157,7 +157,7 @@ impl Bench {
         self.task.add_chunk(input, chunk);
     }
 
-    fn process(&mut self, records_max: usize) -> (usize, bool) {
+    pub(super) fn process(&mut self, records_max: usize) -> (usize, bool) {
         self.process_at(records_max, 0)
     }
 
@@ -169,11 +169,31 @@ impl Bench {
         (progress.records, progress.awaits_data)
     }
 
-    fn flush(&mut self) {
+    /// Commits, ends the task and begins it again with its stores and positions.
+    pub(super) fn restart(mut self) -> Self {
+        self.flush();
+        self.task.seal().unwrap();
+        for (_, store) in self.task.stores() {
+            store.commit(None).unwrap();
+        }
+        let (topology, id) = (self.task.topology().clone(), self.task.id());
+        let committed: Vec<_> = self.task.offsets().collect();
+        let output: &mut dyn Output = &mut self.output;
+        let stores = self.task.close(&mut self.cache, Some(output)).unwrap();
+        let start = &mut |_: &TopicPartition| 0;
+        let task = Task::new(&topology, id, stores, &committed, start, &mut self.cache);
+        self.task = task.unwrap();
+        self.task
+            .open(&mut self.cache, &mut self.output, 0)
+            .unwrap();
+        self
+    }
+
+    pub(super) fn flush(&mut self) {
         self.task.flush(&mut self.cache, &mut self.output).unwrap();
     }
 
-    fn written(&mut self) -> Vec<String> {
+    pub(super) fn written(&mut self) -> Vec<String> {
         std::mem::take(&mut self.output.0)
     }
 
