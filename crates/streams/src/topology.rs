@@ -259,6 +259,7 @@ fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut Subt
             timestamped: false,
             changelog_config: Default::default(),
             changelog_topic: None,
+            held: None,
             formats: Arc::new(Formats {
                 key: Some(Vec::<u8>::format()),
                 value: Some(Vec::<u8>::format()),

@@ -391,6 +391,7 @@ where
         timestamped: false,
         changelog_config,
         changelog_topic: None,
+        held: None,
         formats,
     };
     let retention_ms = parts.windows.retention_ms().max(0);
