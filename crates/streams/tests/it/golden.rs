@@ -269,3 +269,49 @@ fn two_aggregates_rekeyed() {
             .to("o2");
     });
 }
+
+fn both(left: &str, right: Option<&String>) -> String {
+    format!("{left}{}", right.map_or("null", String::as_str))
+}
+
+#[test]
+fn table_table_join() {
+    check("table_table_join", |app| {
+        let (left, right) = (
+            app.table::<String, String>("t1"),
+            app.table::<String, String>("t2"),
+        );
+        left.join(right, |left, right| both(left, Some(right)))
+            .to_stream()
+            .to("out");
+    });
+}
+
+#[test]
+fn table_table_left_join_stored() {
+    check("table_table_left_join_stored", |app| {
+        let (left, right) = (
+            app.table::<String, String>("t1"),
+            app.table::<String, String>("t2"),
+        );
+        left.left_join_in(right, |left, right| both(left, right), "jj")
+            .to_stream()
+            .to("out");
+    });
+}
+
+#[test]
+fn table_group_by() {
+    check("table_group_by", |app| {
+        app.table::<String, String>("t")
+            .group_by(|_, value| (value[..1].to_owned(), value))
+            .aggregate(
+                String::new,
+                |_, value, row| format!("{row}+{value}"),
+                |_, value, row| format!("{row}-{value}"),
+                (),
+            )
+            .to_stream()
+            .to("out");
+    });
+}

@@ -15,4 +15,5 @@ mod oracle;
 mod property;
 mod scenario;
 mod suppress;
+mod table;
 mod task;
