@@ -40,7 +40,8 @@ pub use headwater_streams::{
     KGroupedStream, KGroupedTable, KStream, KTable, KWindowedStream, OnError, Processor,
     ProcessorContext, Punctuation, PunctuationKind, QuarantinedRecord, Record, Repartitioned,
     Store, StoreHandle, StoreView, StreamWithin, Suppress, TestDriver, TestRecord, TimeWindows,
-    Topic, Topology, TopologySettings, Windowed, json, windowed,
+    Topic, Topology, TopologySettings, TransformContext, ValueTransformer, Windowed, json,
+    windowed,
 };
 pub use headwater_world as world;
 pub use into_log::IntoLog;

@@ -112,6 +112,18 @@ impl App {
         Topology::new(self.name.clone(), settings, self.graph.take())
     }
 
+    /// Whether `other`, whose handle was given to `verb`, is this application; a problem if not: its operators are not here.
+    pub(crate) fn owns(&self, other: &App, verb: &str) -> bool {
+        let owns = std::ptr::eq(self, other);
+        if !owns {
+            self.graph.borrow_mut().problem(format!(
+                "{verb}: the other side belongs to application '{}'; make both sides from one App",
+                other.name
+            ));
+        }
+        owns
+    }
+
     fn table_store_name<K, V>(&self, topic: &Topic<K, V>) -> String {
         let mut graph = self.graph.borrow_mut();
         let topic = topic.names.first().map_or("", String::as_str);
@@ -145,7 +157,9 @@ impl App {
             )
         };
         let mut spec = store_spec(self, &name, store, Layout::KeyValue);
-        if self.settings.borrow().reuse_source_topics && spec.logged {
+        if self.settings.borrow().reuse_source_topics {
+            // Even one without a changelog of its own is restored from its topic.
+            spec.logged = true;
             spec.changelog_topic = topic.names.first().cloned();
         }
         let source = self.add_source(group, source_name, topic, true);

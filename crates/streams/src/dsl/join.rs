@@ -74,6 +74,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static, R: Clone + 'static> JoinTable<'
         joiner: Joiner<K, V, R, O>,
     ) -> KStream<'a, K, O> {
         let app = stream.app;
+        if !app.owns(self.app, "join of a stream and a table") {
+            return KStream::at(app, stream.node, false);
+        }
         let known = stream.formats();
         let table = self.formats_in(&app.graph.borrow());
         let given = stream.name;

@@ -244,6 +244,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
 
     /// Both streams' records as one stream, without an order between them.
     pub fn merge(self, other: Self) -> Self {
+        if !self.app.owns(other.app, "merge") {
+            return self;
+        }
         let mut graph = self.app.graph.borrow_mut();
         let name = graph.name("KSTREAM-MERGE-", self.name);
         let wire = closure_wire::<K, V, K, V, _>(|ctx, out, record| out.send(ctx, record));

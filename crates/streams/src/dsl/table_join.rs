@@ -214,6 +214,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static, R: Clone + 'static> JoinRows<'a
         store: Option<Store<K, O>>,
     ) -> KTable<'a, K, O> {
         let app = table.app;
+        if !app.owns(self.app, "join of tables") {
+            return KTable::at(app, table.node);
+        }
         let key = table.formats_in(&app.graph.borrow()).key;
         let store = store.map(|store| store.or_formats(key.clone(), None));
         let store = store.map(|store| named_store(app, store));

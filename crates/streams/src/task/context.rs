@@ -157,6 +157,7 @@ impl Context<'_> {
             match self.state.flushers[store].clone() {
                 Some(flusher) => {
                     for update in dirty.updates() {
+                        self.state.flushing = update.position;
                         flusher.flush(self, update)?;
                     }
                 }

@@ -10,7 +10,7 @@ use super::{
     metadata,
     quarantine::{self, ReplayContext},
 };
-use crate::{Error, Result, SubtopologyInfo, Topology};
+use crate::{Error, Position, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
 use headwater_store::{Layout, RecordCache};
 use std::{rc::Rc, sync::Arc};
@@ -140,6 +140,7 @@ impl Task {
             commit_requested: false,
             topics: topology.source_topics.clone(),
             failures: Vec::new(),
+            flushing: Position::NONE,
             dirty: Dirty::default(),
             value: Vec::new(),
         };
@@ -290,11 +291,24 @@ impl Task {
         let name = nodes
             .get(self.state.at)
             .map_or("a source", |node| &node.name);
-        error.in_node(name, || {
-            input.map_or_else(String::new, |input| {
+        error.in_node(name, || match input {
+            Some(input) => {
                 let input = &self.inputs[input];
                 format!(" at {} offset {}", input.partition, input.position - 1)
-            })
+            }
+            None => self.flushing(),
+        })
+    }
+
+    /// Where the record was read whose update is on its way out of a record cache.
+    fn flushing(&self) -> String {
+        let position = self.state.flushing;
+        let topic = self.state.topics.get(position.topic as usize);
+        topic.map_or_else(String::new, |topic| {
+            format!(
+                " at {topic}-{} offset {}",
+                position.partition, position.offset
+            )
         })
     }
 
@@ -433,6 +447,7 @@ impl Task {
     /// Sends what the record cache holds for this task downstream; before a commit.
     pub fn flush(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<()> {
         self.state.at = usize::MAX;
+        self.state.flushing = Position::NONE;
         caught(|| self.flush_stores(cache, output)).map_err(|error| self.blame(error, None))
     }
 

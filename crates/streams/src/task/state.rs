@@ -2,7 +2,7 @@
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
 use super::{Context, Dirty, Marks, Schedule, Update, guard::Failure};
-use crate::Result;
+use crate::{Position, Result};
 use headwater_log::TaskId;
 use headwater_world::Executor;
 use std::{any::Any, rc::Rc, sync::Arc, task::Waker};
@@ -75,6 +75,8 @@ pub(crate) struct TaskState {
     pub(crate) topics: Arc<[Arc<str>]>,
     /// Records to send to the dead-letter topic once the record that caused them is done.
     pub(crate) failures: Vec<Failure>,
+    /// Where the record was read whose update a flush sends on.
+    pub(crate) flushing: Position,
     /// Empty between flushes.
     pub(crate) dirty: Dirty,
     /// A value that was read only to see whether it is there.

@@ -112,7 +112,11 @@ fn rows_of_a_transformer_without_a_store_are_made_again_for_each_reader() {
         .to("out");
     let mut driver = TestDriver::new(app.build().unwrap()).unwrap();
     pipe(&mut driver, "in", &[("a", Some("x"), 1)]);
-    pipe(&mut driver, "words", &[("a", Some("w"), 2), ("b", Some("w"), 3)]);
+    pipe(
+        &mut driver,
+        "words",
+        &[("a", Some("w"), 2), ("b", Some("w"), 3)],
+    );
     check(&mut driver, "out", &[("a", Some("wx2"), 2)]);
     // Two transformers: the operator's and the join's, which asks it for the row that is not there too.
     assert_eq!(calls.load(Ordering::Relaxed), 2003);
@@ -136,8 +140,16 @@ fn a_stored_transformer_is_asked_once_for_each_update() {
         .to("out");
     let mut driver = TestDriver::new(app.build().unwrap()).unwrap();
     pipe(&mut driver, "in", &[("a", Some("x"), 1)]);
-    pipe(&mut driver, "words", &[("a", Some("w"), 2), ("a", Some("v"), 3)]);
-    check(&mut driver, "out", &[("a", Some("wx1"), 2), ("a", Some("vx1"), 3)]);
+    pipe(
+        &mut driver,
+        "words",
+        &[("a", Some("w"), 2), ("a", Some("v"), 3)],
+    );
+    check(
+        &mut driver,
+        "out",
+        &[("a", Some("wx1"), 2), ("a", Some("vx1"), 3)],
+    );
     assert_eq!(calls.load(Ordering::Relaxed), 1001);
 }
 
@@ -199,7 +211,11 @@ fn a_failing_closure_of_a_table_is_passed_over_and_its_siblings_go_on() {
     });
     failing(&app);
     let mut driver = TestDriver::new(app.build().unwrap()).unwrap();
-    let rows = [("a", Some("x"), 1), ("b", Some("bad"), 2), ("c", Some("y"), 3)];
+    let rows = [
+        ("a", Some("x"), 1),
+        ("b", Some("bad"), 2),
+        ("c", Some("y"), 3),
+    ];
     pipe(&mut driver, "in", &rows);
     let good = [("a", Some("x"), 1), ("c", Some("y"), 3)];
     check(&mut driver, "out", &rows);
@@ -215,7 +231,11 @@ fn a_failing_closure_of_a_table_is_passed_over_and_its_siblings_go_on() {
         "joined",
         &[("a", Some("joined"), 1), ("c", Some("joined"), 3)],
     );
-    check(&mut driver, "grouped", &[("x", Some("1"), 1), ("y", Some("1"), 3)]);
+    check(
+        &mut driver,
+        "grouped",
+        &[("x", Some("1"), 1), ("y", Some("1"), 3)],
+    );
 }
 
 #[test]
@@ -313,4 +333,35 @@ fn a_row_that_moves_leaves_its_group_before_it_joins_the_next() {
         ("x", Some(""), 4),
     ];
     check(&mut driver, "out", &expected);
+}
+
+#[test]
+fn sides_of_two_applications_are_refused() {
+    let other = App::new("other");
+    let (table, stream) = (other.table::<String, String>("t"), other.stream("s"));
+    let expected = |verb: &str| {
+        format!(
+            "{verb}: the other side belongs to application 'other'; make both sides from one App"
+        )
+    };
+    check_refused(
+        |app| {
+            let own = app.table::<String, String>("own");
+            own.join(table, |left, _| left.clone())
+                .to_stream()
+                .to("out");
+        },
+        &expected("join of tables"),
+    );
+    check_refused(
+        |app| {
+            let own = app.stream::<String, String>("own");
+            own.join(table, |left, _| left.clone()).to("out");
+        },
+        &expected("join of a stream and a table"),
+    );
+    check_refused(
+        |app| app.stream::<String, String>("own").merge(stream).to("out"),
+        &expected("merge"),
+    );
 }
