@@ -10,8 +10,9 @@ use std::{
 };
 
 const USAGE: &str = "\
-fuzz run    [--seed N] [--seeds S] [--cases M] [--from I] [--only OP,OP..] [--shrink K] [--table]
-            cases I.. of seeds N..N+S, judged; K kinds of difference are shrunk and kept (3)
+fuzz run    [--seed N] [--seeds S] [--cases M] [--from I] [--only OP,OP..] [--shrink K] [--every] [--table]
+            cases I.. of seeds N..N+S, judged; K kinds of difference are shrunk and kept (3),
+            with --every also several of a kind
 fuzz record [--seed N] [--cases M]   has the judge record cases for machines without it
 fuzz show   [--seed N] [--from I]    prints one case";
 
@@ -26,6 +27,7 @@ struct Options {
     from: u64,
     only: Vec<String>,
     shrink: usize,
+    every: bool,
     table: bool,
 }
 
@@ -67,11 +69,16 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
         from: 0,
         only: Vec::new(),
         shrink: 3,
+        every: false,
         table: false,
     };
     while let Some(option) = arguments.next() {
-        if option == "--table" {
-            options.table = true;
+        match option.as_str() {
+            "--table" => options.table = true,
+            "--every" => options.every = true,
+            _ => {}
+        }
+        if option == "--table" || option == "--every" {
             continue;
         }
         let value = arguments
@@ -131,6 +138,7 @@ fn run(options: &Options) -> Result<bool> {
         cases: options.from..options.from + options.cases,
         only: options.only.clone(),
         shrink_max: options.shrink,
+        every: options.every,
         kept: package().join("kept"),
     };
     let report = fuzz::run(&judge, &plan)?;

@@ -9,6 +9,7 @@ use super::{
     shrink::shrink,
     verdict::{Verdict, ours, verdict},
 };
+use crate::Refusal;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -33,6 +34,8 @@ pub struct Plan {
     pub only: Vec<String>,
     /// How many different kinds of difference are shrunk.
     pub shrink_max: usize,
+    /// Also those of a kind that has been shrunk.
+    pub every: bool,
     /// Where shrunk cases are kept.
     pub kept: PathBuf,
 }
@@ -52,50 +55,119 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, usize>,
 }
 
+/// A campaign under way.
+struct Campaign<'a> {
+    judge: &'a Judge,
+    plan: &'a Plan,
+    progress: ProgressBar,
+    report: Report,
+    /// Kinds of difference that have been shrunk.
+    shrunk: Vec<String>,
+    /// Cases that wait for the judge, with what we say.
+    waiting: Vec<(Value, Result<Value, Refusal>)>,
+}
+
 /// Runs it.
 ///
 /// # Errors
 /// If the judge fails as a whole, or files cannot be written.
 pub fn run(judge: &Judge, plan: &Plan) -> Result<Report> {
-    let mut report = Report::default();
     let cases = made(plan);
-    let progress = progress(cases.len());
-    let mut shrunk: Vec<String> = Vec::new();
-    for batch in cases.chunks(BATCH_CASES) {
-        let hearing = judge.hear(batch)?;
-        let actual: Vec<_> = batch.iter().map(ours).collect();
-        let expected = hearing.verdicts()?;
-        for (at, case) in batch.iter().enumerate() {
-            let verdict = verdict(expected[at].as_ref(), &actual[at]);
-            report.coverage.add(case, expected[at].as_ref(), &verdict);
-            let name = case["name"].as_str().unwrap_or_default().to_owned();
-            note(&mut report, &name, &verdict);
-            if let Some(signature) = verdict.signature()
-                && shrunk.len() < plan.shrink_max
-                && !shrunk.contains(&signature)
-            {
-                progress.println(format!("{name} differs in {signature}; shrinking"));
-                let file = keep(judge, plan, case, &signature)?;
-                report.kept.push(file);
-                shrunk.push(signature);
+    let mut campaign = Campaign {
+        judge,
+        plan,
+        progress: progress(cases.len()),
+        report: Report::default(),
+        shrunk: Vec::new(),
+        waiting: Vec::new(),
+    };
+    for case in cases {
+        campaign.progress.inc(1);
+        match ours(&case) {
+            // There is nothing to compare, so the judge is not asked.
+            Err(Refusal::Unsupported(what)) => {
+                campaign.note(&case, None, &Verdict::Unsupported(what));
             }
+            actual => campaign.waiting.push((case, actual)),
         }
-        progress.inc(u64::try_from(batch.len()).unwrap_or(0));
-        if progress.is_hidden() {
-            let total = &report.coverage.total;
-            eprintln!(
-                "fuzz: {} of {} cases; {} equal, {} different, {} unsupported, {} unjudged",
-                progress.position(),
-                cases.len(),
-                total.equal,
-                total.different,
-                total.unsupported,
-                total.unjudged
-            );
+        if campaign.waiting.len() == BATCH_CASES {
+            campaign.judge_waiting()?;
         }
     }
-    progress.finish_and_clear();
-    Ok(report)
+    campaign.judge_waiting()?;
+    campaign.progress.finish_and_clear();
+    Ok(campaign.report)
+}
+
+impl Campaign<'_> {
+    /// Hears the judge on all cases that wait.
+    fn judge_waiting(&mut self) -> Result<()> {
+        let (cases, actual): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().unzip();
+        if cases.is_empty() {
+            return Ok(());
+        }
+        let expected = self.judge.hear(&cases)?.verdicts()?;
+        for (at, case) in cases.iter().enumerate() {
+            let verdict = verdict(expected[at].as_ref(), &actual[at]);
+            self.note(case, expected[at].as_ref(), &verdict);
+            if let Some(signature) = verdict.signature() {
+                self.keep(case, signature)?;
+            }
+        }
+        if self.progress.is_hidden() {
+            let (done, total) = (self.progress.position(), &self.report.coverage.total);
+            eprintln!(
+                "fuzz: {done} cases; {} equal, {} different, {} unsupported, {} unjudged",
+                total.equal, total.different, total.unsupported, total.unjudged
+            );
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, case: &Value, expected: Option<&Value>, verdict: &Verdict) {
+        let report = &mut self.report;
+        report.coverage.add(case, expected, verdict);
+        if let Some(signature) = verdict.signature() {
+            let name = case["name"].as_str().unwrap_or_default().to_owned();
+            let text = match verdict {
+                Verdict::Different(difference) => difference.to_string(),
+                Verdict::Broken(what) => what.clone(),
+                _ => String::new(),
+            };
+            report
+                .differences
+                .entry(signature)
+                .or_default()
+                .push((name, text));
+        }
+        match verdict {
+            Verdict::Unsupported(what) => *report.unsupported.entry(what.clone()).or_default() += 1,
+            Verdict::Fault(fault) => *report.faults.entry(fault).or_default() += 1,
+            _ => {}
+        }
+    }
+
+    /// Shrinks a differing case and writes it with the judge's result, unless enough of its kind are kept.
+    fn keep(&mut self, case: &Value, signature: String) -> Result<()> {
+        let again = self.shrunk.contains(&signature) && !self.plan.every;
+        if again || self.shrunk.len() >= self.plan.shrink_max {
+            return Ok(());
+        }
+        let name = case["name"].as_str().unwrap_or("fuzz");
+        let line = format!("{name} differs in {signature}; shrinking");
+        self.progress.suspend(|| eprintln!("{line}"));
+        let mut small = shrink(self.judge, case, &signature)?;
+        small["note"] = json!(format!("Differed in {signature}."));
+        let folder = &self.plan.kept;
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let file = folder.join(format!("{name}.json"));
+        fs::write(&file, kept::text(&small))?;
+        self.judge.write(&file)?;
+        self.report.kept.push(file);
+        self.shrunk.push(signature);
+        Ok(())
+    }
 }
 
 /// The cases of a plan.
@@ -116,38 +188,6 @@ fn made(plan: &Plan) -> Vec<Value> {
     all.map(|(seed, index)| generate::case(seed, index))
         .filter(allowed)
         .collect()
-}
-
-fn note(report: &mut Report, name: &str, verdict: &Verdict) {
-    if let Some(signature) = verdict.signature() {
-        let text = match verdict {
-            Verdict::Different(difference) => difference.to_string(),
-            Verdict::Broken(what) => what.clone(),
-            _ => String::new(),
-        };
-        report
-            .differences
-            .entry(signature)
-            .or_default()
-            .push((name.to_owned(), text));
-    }
-    match verdict {
-        Verdict::Unsupported(what) => *report.unsupported.entry(what.clone()).or_default() += 1,
-        Verdict::Fault(fault) => *report.faults.entry(fault).or_default() += 1,
-        _ => {}
-    }
-}
-
-/// Shrinks a case and writes it with the judge's result.
-fn keep(judge: &Judge, plan: &Plan, case: &Value, signature: &str) -> Result<PathBuf> {
-    let mut small = shrink(judge, case, signature)?;
-    small["note"] = json!(format!("Differed in {signature}."));
-    fs::create_dir_all(&plan.kept).with_context(|| plan.kept.display().to_string())?;
-    let name = case["name"].as_str().unwrap_or("fuzz");
-    let file = plan.kept.join(format!("{name}.json"));
-    fs::write(&file, kept::text(&small))?;
-    judge.write(&file)?;
-    Ok(file)
 }
 
 /// Has the judge record a seed's cases; those it has no result for are left out.

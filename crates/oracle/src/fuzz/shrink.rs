@@ -9,10 +9,10 @@ use super::{
 use anyhow::Result;
 use serde_json::Value;
 
-/// Each round starts the judge once.
-const ROUNDS_MAX: usize = 60;
-/// What one round tries at most.
-const CANDIDATES_MAX: usize = 240;
+/// Each step starts the judge at least once.
+const STEPS_MAX: usize = 60;
+/// Candidates before the judge at a time: the start of the judge counts for as much as these.
+const BATCH_CASES: usize = 60;
 
 /// Fields of a node that it can do without.
 const OPTIONS: &[&str] = &[
@@ -51,25 +51,30 @@ const STORE_OPTIONS: &[&str] = &[
 /// If the judge fails as a whole.
 pub fn shrink(judge: &Judge, case: &Value, signature: &str) -> Result<Value> {
     let mut best = case.clone();
-    for _ in 0..ROUNDS_MAX {
+    for _ in 0..STEPS_MAX {
         let mut candidates = candidates(&best);
         candidates.sort_by_cached_key(|candidate| candidate.to_string().len());
-        candidates.truncate(CANDIDATES_MAX);
-        if candidates.is_empty() {
+        let Some(smaller) = first_of_kind(judge, &candidates, signature)? else {
             break;
-        }
-        let hearing = judge.hear(&candidates)?;
-        let actual: Vec<_> = candidates.iter().map(ours).collect();
-        let expected = hearing.verdicts()?;
-        let same = |verdict: &Verdict| verdict.signature().as_deref() == Some(signature);
-        let found =
-            (0..candidates.len()).find(|at| same(&verdict(expected[*at].as_ref(), &actual[*at])));
-        match found {
-            Some(at) => best = candidates.swap_remove(at),
-            None => break,
-        }
+        };
+        best = smaller;
     }
     Ok(best)
+}
+
+/// The first candidate that differs in the same way.
+fn first_of_kind(judge: &Judge, candidates: &[Value], signature: &str) -> Result<Option<Value>> {
+    let same = |verdict: &Verdict| verdict.signature().as_deref() == Some(signature);
+    for batch in candidates.chunks(BATCH_CASES) {
+        let hearing = judge.hear(batch)?;
+        let actual: Vec<_> = batch.iter().map(ours).collect();
+        let expected = hearing.verdicts()?;
+        let mut verdicts = (0..batch.len()).map(|at| verdict(expected[at].as_ref(), &actual[at]));
+        if let Some(at) = verdicts.position(|verdict| same(&verdict)) {
+            return Ok(Some(batch[at].clone()));
+        }
+    }
+    Ok(None)
 }
 
 fn candidates(case: &Value) -> Vec<Value> {
@@ -78,6 +83,8 @@ fn candidates(case: &Value) -> Vec<Value> {
     fewer_nodes(case, &mut all);
     fewer_options(case, &mut all);
     shorter_functions(case, &mut all);
+    // A topology of nothing has faults of its own.
+    all.retain(|candidate| !list(candidate, "nodes").is_empty());
     all
 }
 

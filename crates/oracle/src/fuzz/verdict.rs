@@ -72,6 +72,9 @@ impl Verdict {
                     stage(&difference.actual)
                 )
             }
+            Self::Different(difference) if difference.place == "description" => {
+                "description of only one".to_owned()
+            }
             Self::Different(difference) => {
                 let end = difference.place.find(['[', '.', ',']);
                 difference.place[..end.unwrap_or(difference.place.len())].to_owned()
