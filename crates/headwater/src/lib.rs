@@ -36,12 +36,13 @@ pub use headwater_runtime::{
 pub use headwater_store as store;
 pub use headwater_streams as streams;
 pub use headwater_streams::{
-    BadData, Change, Counters, Data, Format, FormatError, FormatOf, Headers, JoinWindows,
-    KGroupedStream, KGroupedTable, KStream, KTable, KWindowedStream, OnError, Processor,
-    ProcessorContext, Punctuation, PunctuationKind, QuarantinedRecord, Record, Repartitioned,
-    Store, StoreHandle, StoreView, StreamWithin, Suppress, TestDriver, TestRecord, TimeWindows,
-    Topic, Topology, TopologySettings, TransformContext, ValueTransformer, Windowed, json,
-    windowed,
+    BadData, Change, Counters, Data, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Format,
+    FormatError, FormatOf, Headers, JoinWindows, KGroupedStream, KGroupedTable, KStream, KTable,
+    KWindowedStream, KeyValues, OnError, Position, Processor, ProcessorContext, Punctuation,
+    PunctuationKind, QuarantinedRecord, Record, Repartitioned, Scheduled, Sessions, Store,
+    StoreHandle, StoreView, StreamWithin, Suppress, TestDriver, TestRecord, TimeWindows,
+    Timestamped, TimestampedKeyValues, Topic, Topology, TopologySettings, TransformContext,
+    ValueTransformer, VersionPut, VersionedRecord, Versions, Windowed, Windows, json, windowed,
 };
 pub use headwater_world as world;
 pub use into_log::IntoLog;
@@ -50,10 +51,10 @@ pub use signal::{stop_requested, watch_signals};
 /// What most applications use.
 pub mod prelude {
     pub use crate::{
-        App, BadData, Data, EmbeddedLog, FormatOf, JoinWindows, KStream, KTable, Processor,
-        ProcessorContext, Punctuation, PunctuationKind, Record, Repartitioned, Result, Running,
-        Settings, Store, StoreHandle, Suppress, TestDriver, TimeWindows, Topic, Topology, Windowed,
-        json, windowed,
+        App, BadData, Data, EmbeddedLog, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord,
+        FormatOf, JoinWindows, KStream, KTable, Processor, ProcessorContext, Punctuation,
+        PunctuationKind, Record, Repartitioned, Result, Running, Scheduled, Settings, Store,
+        StoreHandle, Suppress, TestDriver, TimeWindows, Topic, Topology, Windowed, json, windowed,
     };
 }
 

@@ -1,15 +1,22 @@
 //! The fixed processors of cases: what each does with a record, on the stores that a case gives it.
 //! Not the nodes: those are in `node`. Invariant: a processor sees and gives nulls as `Val::Null`.
 
+mod reach;
+mod step;
+
 use crate::Refusal;
 use crate::case::Spec;
-use crate::function::Test;
+use crate::function::{Function, Test};
 use crate::store::StoreRef;
 use crate::value::{Key, Ty, Val, present, seen};
 use headwater::streams::Error;
-use headwater::{Headers, Processor, ProcessorContext, Punctuation, PunctuationKind, Record};
+use headwater::{
+    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Punctuation,
+    PunctuationKind, Record,
+};
 use std::marker::PhantomData;
 use std::time::Duration;
+use step::Seen;
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 type Ctx<'a, 'c, K> = ProcessorContext<'a, 'c, K, Val>;
@@ -50,6 +57,31 @@ pub(crate) enum Kind {
     },
     Metadata,
     FailIf(Test),
+    Dedup {
+        window_ms: i64,
+    },
+    SessionTracker {
+        gap_ms: i64,
+    },
+    VersionedPut,
+    VersionedGet {
+        offset_ms: i64,
+    },
+    Route(Function),
+}
+
+impl Kind {
+    /// True for those that drop records without a key.
+    fn needs_key(&self) -> bool {
+        matches!(
+            self,
+            Self::RunningTotal
+                | Self::Dedup { .. }
+                | Self::SessionTracker { .. }
+                | Self::VersionedPut
+                | Self::VersionedGet { .. }
+        )
+    }
 }
 
 impl Plan {
@@ -99,6 +131,23 @@ impl Plan {
                 let test = Test::parse(node.required("test")?, key, value)?;
                 (Kind::FailIf(test), key, value)
             }
+            "dedup" => {
+                let window_ms = node.required_long("window_ms")?;
+                (Kind::Dedup { window_ms }, key, value)
+            }
+            "session_tracker" => {
+                let gap_ms = node.required_long("gap_ms")?;
+                (Kind::SessionTracker { gap_ms }, key, Ty::Str)
+            }
+            "versioned_put" => (Kind::VersionedPut, key, Ty::Long),
+            "versioned_get" => {
+                let offset_ms = node.required_long("offset_ms")?;
+                (Kind::VersionedGet { offset_ms }, key, Ty::Str)
+            }
+            "route" => {
+                let child = Function::parse(node.required("child_fn")?, key, value)?;
+                (Kind::Route(child), key, value)
+            }
             other => return Err(Refusal::Unsupported(format!("processor {other}"))),
         };
         Ok(Self {
@@ -117,13 +166,31 @@ impl Plan {
             types: PhantomData,
         }
     }
+
+    /// A processor that keeps the key.
+    pub(crate) fn keyed<K: Key>(&self) -> FixedKeyed<K> {
+        FixedKeyed {
+            plan: self.clone(),
+            types: PhantomData,
+        }
+    }
 }
 
-/// A fixed processor.
+/// A processor of a case.
 pub(crate) struct Fixed<K, K2> {
     plan: Plan,
     count: u64,
     types: PhantomData<fn(K) -> K2>,
+}
+
+fn seen_of<K: Key>(record: &Record<K, Val>) -> Seen {
+    Seen {
+        key: record.key.val(),
+        value: seen(record.value.clone()),
+        timestamp: record.timestamp,
+        headers: record.headers.clone(),
+        position: record.position,
+    }
 }
 
 impl<K: Key, K2: Key> Processor for Fixed<K, K2> {
@@ -133,7 +200,7 @@ impl<K: Key, K2: Key> Processor for Fixed<K, K2> {
     type ValueOut = Val;
 
     fn open(&mut self, ctx: &mut Ctx<'_, '_, K2>) -> Result<()> {
-        if let Some(store) = &self.plan.store {
+        if let Some(store) = self.plan.store {
             store.check(ctx)?;
         }
         match self.plan.kind {
@@ -145,46 +212,42 @@ impl<K: Key, K2: Key> Processor for Fixed<K, K2> {
     }
 
     fn process(&mut self, record: Record<K, Val>, ctx: &mut Ctx<'_, '_, K2>) -> Result<()> {
-        let (key, value) = (record.key.val(), seen(record.value.clone()));
+        let seen = seen_of(&record);
         match &self.plan.kind {
-            Kind::Buffer { .. } => return self.buffer(&key, &value, ctx),
+            Kind::Buffer { .. } => return self.buffer(&seen, ctx),
             Kind::Tick { .. } => {
                 self.count += 1;
                 let text = |x: Val| present(x).map_or(Val::Null, |x| Val::Str(x.text()));
-                let record = record.with(K2::of(text(key)), present(text(value)));
+                let record = record.with(K2::of(text(seen.key)), present(text(seen.value)));
                 return ctx.forward(record);
             }
             _ => {}
         }
-        let Some(value) = self.step(&key, value, &record, ctx)? else {
+        let key = K2::of(seen.key.clone());
+        let Some(made) = self.plan.step(seen, ctx)? else {
             return Ok(());
         };
-        let mut record = record.with(K2::of(key), present(value));
-        match &self.plan.kind {
-            Kind::SetTimestamp { offset_ms } => record.timestamp += offset_ms,
-            Kind::AddHeader { name, value } => record.headers.add(name, Some(value.as_bytes())),
-            Kind::DropHeaders => record.headers = Headers::default(),
-            _ => {}
+        let mut record = record.with(key, present(made.value));
+        (record.timestamp, record.headers) = (made.timestamp, made.headers);
+        match made.child {
+            Some(child) => ctx.forward_to(&child, record),
+            None => ctx.forward(record),
         }
-        ctx.forward(record)
     }
 
     fn punctuate(&mut self, punctuation: Punctuation, ctx: &mut Ctx<'_, '_, K2>) -> Result<()> {
         let time = punctuation.time;
         if let Kind::Buffer { .. } = self.plan.kind {
-            let store = *self.store()?;
+            let store = self.plan.store()?;
             for (key, row) in store.all(ctx)? {
                 ctx.forward(Record::new(K2::of(key.clone()), Some(row), time))?;
-                store.put(ctx, &key, &Val::Null)?;
+                store.put(ctx, &key, &Val::Null, time)?;
             }
             return Ok(());
         }
         let value = Val::Str(format!("{}@{time}", self.count));
-        ctx.forward(Record::new(
-            K2::of(Val::Str("tick".into())),
-            Some(value),
-            time,
-        ))?;
+        let key = K2::of(Val::Str("tick".into()));
+        ctx.forward(Record::new(key, Some(value), time))?;
         self.count = 0;
         Ok(())
     }
@@ -195,77 +258,51 @@ fn schedule<K: Key>(ctx: &mut Ctx<'_, '_, K>, every_ms: i64, clock: PunctuationK
 }
 
 impl<K: Key, K2: Key> Fixed<K, K2> {
-    fn store(&self) -> Result<&StoreRef> {
-        let store = self.plan.store.as_ref();
-        store.ok_or_else(|| Error::failed("the processor has no store"))
-    }
-
-    fn buffer(&mut self, key: &Val, value: &Val, ctx: &mut Ctx<'_, '_, K2>) -> Result<()> {
-        if *key == Val::Null || *value == Val::Null {
+    fn buffer(&mut self, seen: &Seen, ctx: &mut Ctx<'_, '_, K2>) -> Result<()> {
+        if seen.key == Val::Null || seen.value == Val::Null {
             return Ok(());
         }
-        let (store, key) = (self.store()?, Val::Str(key.text()));
+        let (store, key) = (self.plan.store()?, Val::Str(seen.key.text()));
         let row = match store.get(ctx, &key)? {
-            Val::Null => value.text(),
-            old => format!("{}+{}", old.text(), value.text()),
+            Val::Null => seen.value.text(),
+            old => format!("{}+{}", old.text(), seen.value.text()),
         };
-        store.put(ctx, &key, &Val::Str(row))
+        store.put(ctx, &key, &Val::Str(row), seen.timestamp)
+    }
+}
+
+/// A processor of a case that keeps the key.
+pub(crate) struct FixedKeyed<K> {
+    plan: Plan,
+    types: PhantomData<fn(K)>,
+}
+
+impl<K: Key> FixedKeyProcessor for FixedKeyed<K> {
+    type Key = K;
+    type ValueIn = Val;
+    type ValueOut = Val;
+
+    fn open(&mut self, ctx: &mut FixedKeyContext<'_, '_, '_, K, Val>) -> Result<()> {
+        self.plan.store.map_or(Ok(()), |store| store.check(ctx))
     }
 
-    /// The new value of a record; `None` drops it.
-    fn step(
-        &self,
-        key: &Val,
-        value: Val,
-        record: &Record<K, Val>,
-        ctx: &mut Ctx<'_, '_, K2>,
-    ) -> Result<Option<Val>> {
-        let text = Val::Str(key.text());
-        Ok(Some(match &self.plan.kind {
-            Kind::RunningTotal if *key == Val::Null => return Ok(None),
-            Kind::RunningTotal => {
-                let store = self.store()?;
-                let total = match value {
-                    Val::Null => Val::Null,
-                    value => {
-                        let old = store.get(ctx, &text)?.number();
-                        Val::Long(old.wrapping_add(value.number()))
-                    }
-                };
-                store.put(ctx, &text, &total)?;
-                total
-            }
-            Kind::Put => {
-                if *key != Val::Null {
-                    let row = present(value.clone()).map_or(Val::Null, |x| Val::Str(x.text()));
-                    self.store()?.put(ctx, &text, &row)?;
-                }
-                value
-            }
-            Kind::Lookup => {
-                let found = match key {
-                    Val::Null => Val::Null,
-                    _ => self.store()?.get(ctx, &text)?,
-                };
-                Val::Str(format!("{},{}", value.text(), found.text()))
-            }
-            Kind::HeaderToValue { name } => match record.headers.last(name).flatten() {
-                Some(bytes) => Val::Str(String::from_utf8_lossy(bytes).into_owned()),
-                None => Val::Null,
-            },
-            Kind::Metadata => {
-                let position = record.position;
-                let (partition, offset) = (position.partition, position.offset);
-                let topic = ctx.topic(position);
-                let place = topic.map_or("none".into(), |topic| {
-                    format!("{topic}/{partition}/{offset}")
-                });
-                Val::Str(format!("{place}@{}@{}", ctx.stream_time(), ctx.now_ms()))
-            }
-            Kind::FailIf(test) if test.holds(key, &value) => {
-                return Err(Error::failed(format!("failed on {}", value.text())));
-            }
-            _ => value,
-        }))
+    fn process(
+        &mut self,
+        record: FixedKeyRecord<K, Val>,
+        ctx: &mut FixedKeyContext<'_, '_, '_, K, Val>,
+    ) -> Result<()> {
+        let seen = Seen {
+            key: record.key().val(),
+            value: seen(record.value.clone()),
+            timestamp: record.timestamp,
+            headers: record.headers.clone(),
+            position: record.position(),
+        };
+        let Some(made) = self.plan.step(seen, ctx)? else {
+            return Ok(());
+        };
+        let mut record = record.with_value(present(made.value));
+        (record.timestamp, record.headers) = (made.timestamp, made.headers);
+        ctx.forward(record)
     }
 }

@@ -2,13 +2,10 @@
 
 use crate::Refusal;
 use crate::case::Spec;
-use crate::value::{Key, Ty, Val, seen};
-use headwater::streams::{App, Error, StoreSet};
-use headwater::{ProcessorContext, Store, StoreHandle};
-use std::ops::ControlFlow;
-
-type Result<T, E = Error> = std::result::Result<T, E>;
-type Ctx<'a, 'c, K> = ProcessorContext<'a, 'c, K, Val>;
+use crate::value::{Key, Ty, Val};
+use headwater::streams::App;
+use headwater::{Sessions, Store, StoreHandle, TimestampedKeyValues, Versions, Windows};
+use std::time::Duration;
 
 /// What a store keeps: rows by key, or by key and window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +33,9 @@ pub(crate) fn materialized<K: Key>(
             let history_ms = spec.required_long("history_ms")?.unsigned_abs();
             store.versioned(std::time::Duration::from_millis(history_ms))
         }
+        (Some("persistent"), _) => store.on_disk(),
+        (Some("plain"), _) => store.plain(),
+        (Some("lru"), Family::KeyValue) => store.lru(entries_max(spec)?),
         (Some(kind), _) => {
             return Err(Refusal::Unsupported(format!("store kind {kind}")));
         }
@@ -45,9 +45,7 @@ pub(crate) fn materialized<K: Key>(
         Some(true) | None => store,
     };
     store = logging(store, spec);
-    if let Some(retention_ms) = spec.long("retention_ms")
-        && spec.text("kind") != Some("plain")
-    {
+    if let Some(retention_ms) = spec.long("retention_ms") {
         let retention_ms = u64::try_from(retention_ms);
         let retention_ms =
             retention_ms.map_err(|_| Refusal::Case("a negative retention".into()))?;
@@ -67,82 +65,103 @@ fn logging<K, V>(store: Store<K, V>, spec: &Spec) -> Store<K, V> {
     })
 }
 
+fn entries_max(spec: &Spec) -> std::result::Result<usize, Refusal> {
+    let entries = spec.required_long("max_entries")?;
+    usize::try_from(entries).map_err(|_| Refusal::Case("a negative max_entries".into()))
+}
+
+fn duration(spec: &Spec, field: &str) -> std::result::Result<Duration, Refusal> {
+    let ms = u64::try_from(spec.required_long(field)?);
+    let ms = ms.map_err(|_| Refusal::Case(format!("a negative {field}")))?;
+    Ok(Duration::from_millis(ms))
+}
+
 /// A store that a processor uses.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum StoreRef {
-    /// Rows by key.
     KeyValue(StoreHandle<Val, Val>),
+    Timestamped(StoreHandle<Val, Val, TimestampedKeyValues>),
+    Window(StoreHandle<Val, Val, Windows>),
+    Session(StoreHandle<Val, Val, Sessions>),
+    Versioned(StoreHandle<Val, Val, Versions>),
 }
 
 impl StoreRef {
-    /// Its number, for what connects it.
-    pub(crate) fn indices(self) -> Vec<usize> {
-        match self {
-            Self::KeyValue(store) => store.indices(),
-        }
-    }
-
     /// Its handle, for counters.
     pub(crate) fn key_value(self) -> Option<StoreHandle<Val, Val>> {
         match self {
             Self::KeyValue(store) => Some(store),
+            _ => None,
         }
-    }
-
-    /// An error when the store is not connected to the processor.
-    pub(crate) fn check<K: Key>(self, ctx: &mut Ctx<'_, '_, K>) -> Result<()> {
-        match self {
-            Self::KeyValue(store) => ctx.store(store).map(drop),
-        }
-    }
-
-    /// The value under a text.
-    pub(crate) fn get<K: Key>(self, ctx: &mut Ctx<'_, '_, K>, key: &Val) -> Result<Val> {
-        match self {
-            Self::KeyValue(store) => Ok(seen(ctx.store(store)?.get(key)?)),
-        }
-    }
-
-    /// Sets the value under a text; null deletes it.
-    pub(crate) fn put<K: Key>(
-        self,
-        ctx: &mut Ctx<'_, '_, K>,
-        key: &Val,
-        value: &Val,
-    ) -> Result<()> {
-        match self {
-            Self::KeyValue(store) => match value {
-                Val::Null => ctx.store(store)?.delete(key),
-                value => ctx.store(store)?.put(key, value),
-            },
-        }
-    }
-
-    /// All rows, in the order of the store.
-    pub(crate) fn all<K: Key>(self, ctx: &mut Ctx<'_, '_, K>) -> Result<Vec<(Val, Val)>> {
-        let mut rows = Vec::new();
-        match self {
-            Self::KeyValue(store) => ctx.store(store)?.range(None, None, |key, value| {
-                rows.push((key, value));
-                ControlFlow::Continue(())
-            })?,
-        }
-        Ok(rows)
     }
 }
 
 /// A store of `add_store`.
-pub(crate) fn added(app: &App, spec: &Spec) -> std::result::Result<StoreRef, Refusal> {
-    let kind = spec.text("kind").unwrap_or("persistent");
-    let store = match (spec.required("type")?, kind) {
-        ("kv", "persistent") => Store::named(spec.required("name")?),
-        ("kv", "in_memory") => Store::named(spec.required("name")?).in_memory(),
-        (ty, kind) => return Err(Refusal::Unsupported(format!("store {ty} {kind}"))),
+pub(crate) fn added(app: &impl AddStore, spec: &Spec) -> std::result::Result<StoreRef, Refusal> {
+    let name = spec.required("name")?;
+    let (key, value) = (Ty::field(spec, "key")?, Ty::field(spec, "value")?);
+    let mut store = Store::named(name)
+        .keys(Val::keys(key))
+        .values(value.values());
+    store = match spec.text("kind").unwrap_or("persistent") {
+        "persistent" => store.on_disk(),
+        "in_memory" => store.in_memory(),
+        "lru" => store.lru(entries_max(spec)?),
+        kind => return Err(Refusal::Unsupported(format!("store kind {kind}"))),
     };
     if spec.bool("caching") == Some(true) {
-        return Err(Refusal::Unsupported("add_store with caching".into()));
+        store = store.with_cache();
     }
-    let (key, value) = (Ty::field(spec, "key")?, Ty::field(spec, "value")?);
-    let store = store.keys(Val::keys(key)).values(value.values());
-    Ok(StoreRef::KeyValue(app.store(logging(store, spec))))
+    let store = logging(store, spec);
+    Ok(match spec.required("type")? {
+        "kv" => StoreRef::KeyValue(app.key_value(store)),
+        "timestamped_kv" => StoreRef::Timestamped(app.timestamped(store)),
+        "window" => {
+            let mut store = store.retention(duration(spec, "retention_ms")?);
+            if spec.bool("duplicates") == Some(true) {
+                store = store.duplicates();
+            }
+            StoreRef::Window(app.window(store))
+        }
+        "session" => {
+            let store = store.retention(duration(spec, "retention_ms")?);
+            StoreRef::Session(app.session(store))
+        }
+        "versioned" => {
+            let store = store.versioned(duration(spec, "history_ms")?);
+            StoreRef::Versioned(app.versioned(store))
+        }
+        ty => return Err(Refusal::Unsupported(format!("store type {ty}"))),
+    })
+}
+
+/// Where stores are added: the DSL or the low-level topology.
+pub(crate) trait AddStore {
+    fn key_value(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val>;
+    fn timestamped(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, TimestampedKeyValues>;
+    fn window(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Windows>;
+    fn session(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Sessions>;
+    fn versioned(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Versions>;
+}
+
+impl AddStore for App {
+    fn key_value(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val> {
+        self.store(store)
+    }
+
+    fn timestamped(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, TimestampedKeyValues> {
+        self.timestamped_store(store)
+    }
+
+    fn window(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Windows> {
+        self.window_store(store)
+    }
+
+    fn session(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Sessions> {
+        self.session_store(store)
+    }
+
+    fn versioned(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Versions> {
+        self.versioned_store(store)
+    }
 }

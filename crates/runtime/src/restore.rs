@@ -57,9 +57,10 @@ impl StoreRestore {
         let mut buffer = Vec::new();
         while let Some(record) = cursor.next_record()? {
             let Some(key) = record.key else { continue };
-            let local = record
-                .value
-                .map(|value| self.info.local_value(record.timestamp, value, &mut buffer));
+            let local = record.value.map(|value| {
+                self.info
+                    .local_value(record.timestamp, record.headers, value, &mut buffer)
+            });
             self.store.restore(key, local)?;
         }
         self.position = next;

@@ -4,7 +4,7 @@
 use crate::{Error, Result};
 use headwater_log::HeadersRef;
 use headwater_store::{Direction, KeyRange, ReadBytes, StoreReader};
-use headwater_streams::{FormatOf, Headers, Topology};
+use headwater_streams::{FormatOf, Headers, StoreInfo, Topology};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock};
@@ -54,7 +54,7 @@ impl Views {
 pub struct View<K, V> {
     views: Views,
     store: String,
-    timestamped: bool,
+    info: StoreInfo,
     key: FormatOf<K>,
     value: FormatOf<V>,
 }
@@ -75,7 +75,7 @@ impl<K: 'static, V: 'static> View<K, V> {
         Ok(Self {
             views: views.clone(),
             store: store.into(),
-            timestamped: info.timestamped,
+            info,
             key,
             value,
         })
@@ -127,11 +127,7 @@ impl<K: 'static, V: 'static> View<K, V> {
     }
 
     fn decode(&self, local: &[u8]) -> Result<V> {
-        let plain = if self.timestamped {
-            local.get(8..).unwrap_or_default()
-        } else {
-            local
-        };
+        let (_, plain) = self.info.plain_value(local)?;
         self.value
             .decode(&self.store, HeadersRef::NONE, plain)
             .map_err(|error| Error::Config(format!("store '{}': {error}", self.store)))

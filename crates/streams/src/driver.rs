@@ -224,6 +224,7 @@ impl TestDriver {
         let (Some(key_format), Some(value_format)) = (&formats.key, &formats.value) else {
             return Err(missing());
         };
+        let info = self.topology.store(number).ok_or_else(missing)?;
         let mut bytes = Vec::new();
         key_format
             .encode(name, &mut Headers::default(), key, &mut bytes)
@@ -231,11 +232,7 @@ impl TestDriver {
         let mut value = Vec::new();
         for (_, store) in self.task.stores().filter(|(found, _)| *found == number) {
             if store.get(&bytes, &mut value)? {
-                let plain = if spec.timestamped {
-                    &value[8..]
-                } else {
-                    &value[..]
-                };
+                let (_, plain) = info.plain_value(&value)?;
                 let value = value_format
                     .decode(name, HeadersRef::NONE, plain)
                     .map_err(|error| Error::format(name, &error))?;

@@ -12,6 +12,7 @@ mod map_async;
 mod nulls;
 mod repartition;
 mod store;
+mod store_handle;
 mod stream;
 mod stream_join;
 mod suppress;
@@ -29,7 +30,10 @@ pub use join::JoinTable;
 pub use join_windows::JoinWindows;
 pub use nulls::WithNulls;
 pub use repartition::Repartitioned;
-pub use store::{Store, StoreHandle, StoreSet};
+pub use store::Store;
+pub use store_handle::{
+    KeyValues, Sessions, StoreHandle, StoreSet, TimestampedKeyValues, Versions, Windows,
+};
 pub use stream::KStream;
 pub use stream_join::StreamWithin;
 pub use suppress::{Suppress, SuppressUntil, TimeLimit, WindowClose};

@@ -16,12 +16,16 @@ mod window;
 pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
     App, BadData, Branches, JoinRows, JoinTable, JoinWindows, KGroupedStream, KGroupedTable,
-    KStream, KTable, KWindowedStream, Repartitioned, Store, StoreHandle, StoreSet, StreamWithin,
-    Suppress, SuppressUntil, TimeLimit, TimestampArgs, Topic, WindowClose, WithNulls,
+    KStream, KTable, KWindowedStream, KeyValues, Repartitioned, Sessions, Store, StoreHandle,
+    StoreSet, StreamWithin, Suppress, SuppressUntil, TimeLimit, TimestampArgs,
+    TimestampedKeyValues, Topic, Versions, WindowClose, Windows, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};
-pub use operator::{Processor, ProcessorContext, StoreView, TransformContext, ValueTransformer};
+pub use operator::{
+    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Scheduled,
+    StoreView, Timestamped, TransformContext, ValueTransformer, VersionPut, VersionedRecord,
+};
 pub use record::{Change, Headers, Position, Record};
 pub use task::{
     Counters, InputState, Output, Progress, Punctuation, PunctuationKind, QuarantinedRecord, Route,

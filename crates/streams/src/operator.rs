@@ -17,14 +17,17 @@ mod table_transform;
 mod versioned;
 mod window_aggregate;
 
-pub use process::{Processor, ProcessorContext, StoreView};
+pub use process::{
+    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Scheduled,
+    StoreView, Timestamped, VersionPut, VersionedRecord,
+};
 pub use table_transform::{TransformContext, ValueTransformer};
 
 pub(crate) use aggregate::{Aggregate, TableSource};
 pub(crate) use join::TableJoin;
 pub(crate) use map_async::{Call, MapAsync};
 pub(crate) use materialized::{Kept, Materialized, StoredRows};
-pub(crate) use process::ProcessorNode;
+pub(crate) use process::{FixedKey, Place, ProcessorNode};
 pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};
 pub(crate) use source::Source;
 pub(crate) use stream_join::{

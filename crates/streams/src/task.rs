@@ -3,6 +3,7 @@
 //! Invariant: a task's effects reach the world only through its [`Output`] and its stores' overlays.
 
 mod awaits;
+mod cached;
 mod calls;
 mod context;
 pub(crate) mod dead_letter;
@@ -27,11 +28,12 @@ pub use run::{Progress, Task};
 pub use state::Counters;
 
 pub(crate) use awaits::{Awaiting, Awaits};
+pub(crate) use cached::CachedStore;
 pub(crate) use context::Context;
 pub(crate) use dirty::{Dirty, Update};
-pub(crate) use guard::{Guarded, fail, panic_message};
+pub(crate) use guard::{Guarded, caught, fail, panic_message};
 pub(crate) use metadata::Marks;
-pub(crate) use punctuation::{Punctuate, Schedule};
+pub(crate) use punctuation::{Punctuate, Schedule, Schedules};
 pub(crate) use quarantine::{Quarantine, STORE_PREFIX as QUARANTINE_PREFIX};
 pub(crate) use rows::{Row, Rows};
 pub(crate) use state::{BeforeCommit, Flush, StateStore, TaskState};

@@ -4,6 +4,7 @@
 mod describe;
 mod graph;
 mod java_order;
+mod kept;
 mod order;
 mod repartition;
 mod settings;
@@ -13,12 +14,14 @@ mod upstream;
 mod versioned;
 
 pub use settings::{OnError, Semantics, TopologySettings};
+pub(crate) use subtopology::changelog_retention_ms;
 pub use subtopology::{StoreInfo, SubtopologyInfo};
 
 pub(crate) use graph::{
     Graph, Held, HeldOf, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec,
     TableNode, TopicName,
 };
+pub(crate) use kept::Kept;
 
 pub(crate) use stream_join::{StreamJoin, StreamJoinNodes, StreamJoinStores};
 
@@ -52,6 +55,7 @@ impl Topology {
         settings: TopologySettings,
         mut graph: Graph,
     ) -> Result<Self> {
+        graph.find_stores();
         order::merge_sources(&mut graph, settings.semantics);
         if settings.merge_repartition_topics {
             repartition::merge(&mut graph, settings.semantics);
@@ -257,6 +261,8 @@ fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut Subt
             cached: false,
             logged: true,
             timestamped: false,
+            kept: Kept::Whole,
+            duplicates: false,
             changelog_config: Default::default(),
             changelog_topic: None,
             held: None,

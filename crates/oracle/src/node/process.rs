@@ -8,7 +8,6 @@ use crate::processor::Plan;
 use crate::store::{StoreRef, added};
 use crate::value::{Key, Val};
 use headwater::KStream;
-use headwater::streams::StoreSet;
 
 pub(super) fn add(graph: &mut Graph<'_>, node: &Spec) -> Result<bool, Refusal> {
     match node.op() {
@@ -21,6 +20,10 @@ pub(super) fn add(graph: &mut Graph<'_>, node: &Spec) -> Result<bool, Refusal> {
             let from = graph.input(node, "from")?;
             on_stream!(from, stream => process(graph, node, &from, stream)?);
         }
+        "process_values" => {
+            let from = graph.input(node, "from")?;
+            on_stream!(from, stream => process_values(graph, node, &from, stream)?);
+        }
         _ => return Ok(false),
     }
     Ok(true)
@@ -32,15 +35,7 @@ fn process<'a, K: Key>(
     from: &Node<'a>,
     stream: KStream<'a, K, Val>,
 ) -> Result<(), Refusal> {
-    let mut connected = Connected(Vec::new());
-    for name in node.texts("stores") {
-        connected.0.extend(known(graph, node, &name)?.indices());
-    }
-    let store = match node.text("store") {
-        Some(name) => Some(known(graph, node, name)?),
-        None => None,
-    };
-    let plan = Plan::of(node, from.key, from.value, store)?;
+    let (plan, connected) = plan(graph, node, from)?;
     let (key, value) = (plan.key, plan.value);
     by_type!(key, K2 => {
         let factory = move || plan.processor::<K, K2>();
@@ -48,6 +43,34 @@ fn process<'a, K: Key>(
         graph.put(node, K2::stream(typed(processed, key, value)), key, value);
     });
     Ok(())
+}
+
+fn process_values<'a, K: Key>(
+    graph: &mut Graph<'a>,
+    node: &Spec,
+    from: &Node<'a>,
+    stream: KStream<'a, K, Val>,
+) -> Result<(), Refusal> {
+    let (plan, connected) = plan(graph, node, from)?;
+    let (key, value) = (from.key, plan.value);
+    let factory = move || plan.keyed::<K>();
+    let processed = named!(stream, node).process_values(connected, factory);
+    graph.put(node, K::stream(typed(processed, key, value)), key, value);
+    Ok(())
+}
+
+/// What the node does, and the stores it is connected to.
+fn plan(graph: &Graph<'_>, node: &Spec, from: &Node<'_>) -> Result<(Plan, Vec<String>), Refusal> {
+    let connected = node.texts("stores");
+    let store = match node.text("store") {
+        // A name that no store has is the DSL's to refuse, if the processor is to be connected to it.
+        Some(name) if connected.iter().any(|known| known == name) => {
+            graph.stores.get(name).copied()
+        }
+        Some(name) => Some(known(graph, node, name)?),
+        None => None,
+    };
+    Ok((Plan::of(node, from.key, from.value, store)?, connected))
 }
 
 fn known(graph: &Graph<'_>, node: &Spec, name: &str) -> Result<StoreRef, Refusal> {
@@ -58,13 +81,4 @@ fn known(graph: &Graph<'_>, node: &Spec, name: &str) -> Result<StoreRef, Refusal
             &format!("with store {name}, which add_store did not add"),
         )
     })
-}
-
-/// The stores of a case by their numbers.
-pub(super) struct Connected(pub(super) Vec<usize>);
-
-impl StoreSet for Connected {
-    fn indices(&self) -> Vec<usize> {
-        self.0.clone()
-    }
 }

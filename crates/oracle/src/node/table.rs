@@ -1,7 +1,6 @@
 //! Verbs of tables, and the ways between streams and tables. Not joins.
 //! Invariant: a verb of a table with a store is the overload with `Materialized`, without it the one without.
 
-use super::process::Connected;
 use super::{
     Graph, Handle, Node, by_type, named, on_stream, on_table, typed, typed_table, unsupported,
 };
@@ -10,7 +9,7 @@ use crate::case::Spec;
 use crate::function::{Function, Test};
 use crate::store::{Family, materialized};
 use crate::value::{Key, Ty, Val, present, seen};
-use headwater::streams::{Error, StoreSet, TransformContext, ValueTransformer};
+use headwater::streams::{Error, TransformContext, ValueTransformer};
 use headwater::{KStream, KTable, Store, StoreHandle};
 use std::marker::PhantomData;
 
@@ -108,7 +107,7 @@ fn transform_values<'a, K: Key>(
         return Err(unsupported(node, "with this counter_store"));
     }
     let ty = counter.map_or(values.ty, |_| Ty::Str);
-    let stores = Connected(counter.map_or_else(Vec::new, |counter| counter.indices()));
+    let stores: Vec<_> = counter.into_iter().collect();
     let factory = move || Transformer::<K> {
         values: values.clone(),
         counter,

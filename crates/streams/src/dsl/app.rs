@@ -1,16 +1,17 @@
 //! The application: where streams and tables begin and a topology ends.
 //! Not running anything. Invariant: what was wrong in any verb is reported by `build`, naming the verb's operator.
 
-use super::{KStream, KTable, Store, StoreHandle, Topic};
+use super::store::Kind;
+use super::{KStream, KTable, Store, Topic};
 use crate::format::{FormatOf, Formats};
 use crate::operator::Source;
 use crate::task::{Feed, Operator, Outputs, Wire, Wiring, boxed};
 use crate::topology::{
-    Graph, Node, NodeKind, Role, StoreSpec, TopicName, Topology, TopologySettings,
+    Graph, Kept, Node, NodeKind, Role, StoreSpec, TopicName, Topology, TopologySettings,
 };
 use crate::{Error, Record, Result};
 use headwater_store::Layout;
-use std::{any::Any, cell::RefCell, marker::PhantomData, rc::Rc, sync::Arc};
+use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
 
 /// Builds a topology. Its name is the `application.id`.
 pub struct App {
@@ -89,21 +90,6 @@ impl App {
             store.name = Some(self.table_store_name(&topic));
         }
         self.add_table(topic, store, named)
-    }
-
-    /// A key-value store for processors.
-    pub fn store<K: 'static, V: 'static>(
-        &self,
-        store: impl Into<Store<K, V>>,
-    ) -> StoreHandle<K, V> {
-        let store = store.into();
-        let mut spec = store_spec(self, "App::store", store, Layout::KeyValue);
-        spec.cached = false;
-        spec.timestamped = false;
-        StoreHandle {
-            index: self.graph.borrow_mut().add_store(spec),
-            types: PhantomData,
-        }
     }
 
     /// Ends building. The app is empty afterwards.
@@ -313,26 +299,31 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
     store: Store<K, V>,
     layout: Layout,
 ) -> StoreSpec {
+    let headers = app.settings.borrow().stores_with_headers;
     let is_versioned = store.is_versioned();
     let layout = versioned_layout(app, operator, &store, layout);
+    let (layout, kept) = match (store.kind, layout.clone()) {
+        (Kind::Lru { entries_max }, Layout::KeyValue) => (Layout::Lru { entries_max }, Kept::Whole),
+        (_, Layout::Versioned { .. }) => (layout, Kept::Whole),
+        (Kind::Plain, Layout::KeyValue | Layout::Window { .. }) => (layout, Kept::Untimed),
+        (Kind::Default, _) if headers => (layout, Kept::WithHeaders),
+        _ => (layout, Kept::Whole),
+    };
     let name = store.name.unwrap_or_default();
-    if store.key.is_none() || store.value.is_none() {
-        let which = if store.key.is_none() {
-            "keys"
-        } else {
-            "values"
-        };
-        app.graph.borrow_mut().problem(format!(
-            "{operator}: store '{name}' has no format for its {which}; give Store::named(\"{name}\").{which}(..)"
-        ));
-    }
+    let formats = (store.key.is_some(), store.value.is_some());
+    check_store(app, operator, &name, formats, store.kind);
     StoreSpec {
         name,
-        layout,
-        in_memory: store.in_memory.then_some(true),
+        in_memory: match layout {
+            Layout::Lru { .. } => Some(true),
+            _ => store.in_memory,
+        },
         cached: store.cached && !is_versioned,
         logged: store.logged,
-        timestamped: !is_versioned,
+        timestamped: !is_versioned && !matches!(layout, Layout::Session { .. }),
+        layout,
+        kept,
+        duplicates: false,
         changelog_config: store.changelog_config,
         changelog_topic: None,
         held: None,
@@ -340,5 +331,29 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
             key: store.key,
             value: store.value,
         }),
+    }
+}
+
+/// What is wrong with the store of `operator`, for `build`.
+fn check_store(app: &App, operator: &str, name: &str, formats: (bool, bool), kind: Kind) {
+    let mut graph = app.graph.borrow_mut();
+    let which = match formats {
+        (false, _) => Some("keys"),
+        (_, false) => Some("values"),
+        _ => None,
+    };
+    if let Some(which) = which {
+        graph.problem(format!(
+            "{operator}: store '{name}' has no format for its {which}; give Store::named(\"{name}\").{which}(..)"
+        ));
+    }
+    match kind {
+        Kind::Lru { entries_max: 0 } => graph.problem(format!(
+            "{operator}: the LRU store '{name}' must keep at least one key; give Store::lru(1) or more"
+        )),
+        Kind::Nameless(what) => graph.problem(format!(
+            "{operator}: {what} must have a name; begin with Store::named(..)"
+        )),
+        _ => {}
     }
 }

@@ -3,20 +3,38 @@
 
 use crate::format::{Data, FormatOf};
 use headwater_log::TopicConfig;
-use std::{marker::PhantomData, time::Duration};
+use std::time::Duration;
+
+/// What a store is, where it is not the default of its operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What the operator keeps by default.
+    Default,
+    /// Values without timestamps.
+    Plain,
+    /// The keys used last.
+    Lru { entries_max: usize },
+    /// What must have a name has none.
+    Nameless(&'static str),
+}
 
 /// A store with its formats and options.
 pub struct Store<K, V> {
     pub(crate) name: Option<String>,
     pub(crate) key: Option<FormatOf<K>>,
     pub(crate) value: Option<FormatOf<V>>,
-    pub(crate) in_memory: bool,
+    /// Unless it says so, the application's default decides.
+    pub(crate) in_memory: Option<bool>,
     pub(crate) cached: bool,
     pub(crate) logged: bool,
     pub(crate) retention: Option<Duration>,
     /// Keeps versions for so long.
     pub(crate) history: Option<Duration>,
     pub(crate) changelog_config: TopicConfig,
+    pub(crate) kind: Kind,
+    pub(crate) duplicates: bool,
+    /// The record cache was asked for: stores of processors have none otherwise.
+    pub(crate) asks_for_cache: bool,
     /// Given as `()`: the verb's form without a store in Kafka Streams, which numbers its names differently.
     pub(crate) all_defaults: bool,
 }
@@ -36,12 +54,15 @@ impl<K, V> Store<K, V> {
             name: None,
             key: None,
             value: None,
-            in_memory: false,
+            in_memory: None,
             cached: true,
             logged: true,
             retention: None,
             history: None,
             changelog_config: TopicConfig::new(),
+            kind: Kind::Default,
+            duplicates: false,
+            asks_for_cache: false,
             all_defaults: false,
         }
     }
@@ -60,13 +81,32 @@ impl<K, V> Store<K, V> {
 
     /// Keeps the state in memory only; a restart restores all of it from the changelog.
     pub fn in_memory(mut self) -> Self {
-        self.in_memory = true;
+        self.in_memory = Some(true);
+        self
+    }
+
+    /// Keeps the state on disk, also where the application's default is memory (`dsl.store.suppliers.class`).
+    pub fn on_disk(mut self) -> Self {
+        self.in_memory = Some(false);
         self
     }
 
     /// Sends every update downstream, instead of one per key and commit.
     pub fn without_cache(mut self) -> Self {
         self.cached = false;
+        self
+    }
+
+    /// Stores of processors: keeps updates in the record cache until the commit, so that the changelog gets one per key
+    /// (`withCachingEnabled`). Tables do so by default.
+    pub fn with_cache(mut self) -> Self {
+        self.asks_for_cache = true;
+        self
+    }
+
+    /// Window stores of processors: keeps every value put under one key and time (`retainDuplicates`).
+    pub fn duplicates(mut self) -> Self {
+        self.duplicates = true;
         self
     }
 
@@ -91,9 +131,29 @@ impl<K, V> Store<K, V> {
     /// Keeps the versions of each row for `history` (`Stores.persistentVersionedKeyValueStore`, KIP-889): a row may be asked for as
     /// it was, and an update that comes late goes where it belongs. Such a store has no record cache.
     ///
-    /// Of tables and aggregates without windows; joins look rows up as of the time of the stream's record.
+    /// Of tables and aggregates without windows, where joins look rows up as of the time of the stream's record; and of processors.
     pub fn versioned(mut self, history: Duration) -> Self {
         self.history = Some(history);
+        if self.name.is_none() {
+            self.kind = Kind::Nameless("a versioned store");
+        }
+        self
+    }
+
+    /// Key-value stores: keeps in memory the `entries_max` keys used last, at least 1 (`Stores.lruMap`). A table forgets the
+    /// others.
+    pub fn lru(mut self, entries_max: usize) -> Self {
+        self.kind = match self.name {
+            Some(_) => Kind::Lru { entries_max },
+            None => Kind::Nameless("an LRU store"),
+        };
+        self
+    }
+
+    /// Stores of tables: keeps no timestamps, as a store that Kafka Streams' `Stores.persistentKeyValueStore`,
+    /// `persistentWindowStore` or `persistentSessionStore` made. A row's timestamp reads as -1, but the changelog has it.
+    pub fn plain(mut self) -> Self {
+        self.kind = Kind::Plain;
         self
     }
 
@@ -132,50 +192,5 @@ impl<K: Data, V: Data> From<()> for Store<K, V> {
         let mut store = Self::unnamed().keys(K::format()).values(V::format());
         store.all_defaults = true;
         store
-    }
-}
-
-/// Names a key-value store inside processors; copy it into their factories.
-pub struct StoreHandle<K, V> {
-    pub(crate) index: usize,
-    pub(crate) types: PhantomData<fn() -> (K, V)>,
-}
-
-impl<K, V> Clone for StoreHandle<K, V> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<K, V> Copy for StoreHandle<K, V> {}
-
-/// The stores a processor uses: `()`, a handle, or a tuple of handles.
-pub trait StoreSet {
-    /// Their numbers in the topology.
-    #[doc(hidden)]
-    fn indices(&self) -> Vec<usize>;
-}
-
-impl StoreSet for () {
-    fn indices(&self) -> Vec<usize> {
-        Vec::new()
-    }
-}
-
-impl<K, V> StoreSet for StoreHandle<K, V> {
-    fn indices(&self) -> Vec<usize> {
-        vec![self.index]
-    }
-}
-
-impl<A: StoreSet, B: StoreSet> StoreSet for (A, B) {
-    fn indices(&self) -> Vec<usize> {
-        [self.0.indices(), self.1.indices()].concat()
-    }
-}
-
-impl<A: StoreSet, B: StoreSet, C: StoreSet> StoreSet for (A, B, C) {
-    fn indices(&self) -> Vec<usize> {
-        [self.0.indices(), self.1.indices(), self.2.indices()].concat()
     }
 }

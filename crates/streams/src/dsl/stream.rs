@@ -5,7 +5,7 @@
 use super::app::{App, closure_wire, processor};
 use super::{KGroupedStream, KTable, StoreSet, Topic};
 use crate::format::{Data, FormatOf, Formats};
-use crate::operator::{Processor, ProcessorNode, Sink, Target};
+use crate::operator::{FixedKey, FixedKeyProcessor, Processor, ProcessorNode, Sink, Target};
 use crate::task::{Context, Outputs, Scratch, Wire, boxed};
 use crate::topology::{Graph, NameId, NodeKind, Role, TopicName};
 use crate::{Record, Result};
@@ -57,6 +57,15 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     /// States the format of the values, for what comes next and needs it.
     pub fn values(self, format: FormatOf<V>) -> Self {
         self.set_formats(|formats| formats.value = Some(format))
+    }
+
+    /// States the types' own formats for keys and values, after a processor whose output has none.
+    pub fn default_formats(self) -> Self
+    where
+        K: Data,
+        V: Data,
+    {
+        self.keys(K::format()).values(V::format())
     }
 
     fn set_formats(self, set: impl FnOnce(&mut Formats<K, V>)) -> Self {
@@ -296,7 +305,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         add_sink(&mut graph, group, self.node, name, target, topic);
     }
 
-    /// Runs a processor made by `factory`, with the stores named by `stores`.
+    /// Runs a processor made by `factory`, one per task, with the stores named by `stores`. What it forwards may have other keys,
+    /// so a group or join behind it repartitions; [`KStream::keys`] and [`KStream::values`] give the formats where a topic or
+    /// store needs them and the types have none by default.
     pub fn process<P>(
         self,
         stores: impl StoreSet,
@@ -304,28 +315,44 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     ) -> KStream<'a, P::KeyOut, P::ValueOut>
     where
         P: Processor<KeyIn = K, ValueIn = V>,
-        P::KeyOut: Data,
-        P::ValueOut: Data,
     {
-        let connected = stores.indices();
-        let mut graph = self.app.graph.borrow_mut();
-        let name = graph.name("KSTREAM-PROCESSOR-", self.name);
-        let wire_stores = connected.clone();
-        let wire: Wire = Box::new(move |wiring, node| {
-            let shared = ProcessorNode::wire(wiring, node, factory(), wire_stores.clone());
-            boxed::<K, V>(wiring, node, shared)
-        });
-        let formats = defaults::<P::KeyOut, P::ValueOut>();
-        let mut node = processor(name, vec![self.node], wire, formats);
-        node.stores = connected;
-        let role = Role {
-            changes_key: true,
-            changes_value: true,
-            ..Role::default()
-        };
-        let node = graph.add_as(role, node);
-        drop(graph);
+        let node = self.add_processor("KSTREAM-PROCESSOR-", stores, Formats::UNKNOWN, factory);
         KStream::at(self.app, node, true)
+    }
+
+    /// Runs a processor that keeps the keys, so that nothing behind it repartitions for it (`processValues`).
+    pub fn process_values<P>(
+        self,
+        stores: impl StoreSet,
+        factory: impl Fn() -> P + Send + Sync + 'static,
+    ) -> KStream<'a, K, P::ValueOut>
+    where
+        P: FixedKeyProcessor<Key = K, ValueIn = V>,
+    {
+        let formats = self.key_format();
+        let fixed = move || FixedKey(factory());
+        let node = self.add_processor("KSTREAM-PROCESSVALUES-", stores, formats, fixed);
+        KStream::at(self.app, node, self.rekeyed)
+    }
+
+    fn add_processor<P: Processor<KeyIn = K, ValueIn = V>>(
+        self,
+        prefix: &str,
+        stores: impl StoreSet,
+        formats: Formats<P::KeyOut, P::ValueOut>,
+        factory: impl Fn() -> P + Send + Sync + 'static,
+    ) -> usize {
+        let mut graph = self.app.graph.borrow_mut();
+        // A given name burns no number here.
+        let name = match self.name {
+            Some(given) => graph.given(given).to_owned(),
+            None => graph.number(prefix),
+        };
+        let mut node = processor(name, vec![self.node], processor_wire(factory), formats);
+        node.stores = stores.indices();
+        let node = graph.add(node);
+        graph.connect_named(node, stores.names());
+        node
     }
 
     /// The formats of the stream's records, as far as they are known.
@@ -367,6 +394,16 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         drop(graph);
         KStream::at(self.app, node, rekeyed)
     }
+}
+
+/// The wire of a processor of the application.
+pub(crate) fn processor_wire<P: Processor>(
+    factory: impl Fn() -> P + Send + Sync + 'static,
+) -> Wire {
+    Box::new(move |wiring, node| {
+        let shared = ProcessorNode::wire(wiring, node, factory());
+        boxed::<P::KeyIn, P::ValueIn>(wiring, node, shared)
+    })
 }
 
 /// The role of verbs that set a new key.

@@ -13,7 +13,7 @@ use crate::operator::{
 };
 use crate::task::{Guarded, Input, Scratch, Wire, Wiring, boxed};
 use crate::topology::{
-    Graph, NameId, Role, Semantics, StoreSpec, StreamJoin, StreamJoinNodes, StreamJoinStores,
+    Graph, Kept, NameId, Role, Semantics, StoreSpec, StreamJoin, StreamJoinNodes, StreamJoinStores,
 };
 use crate::window::window_store_key;
 use headwater_log::TopicConfig;
@@ -389,6 +389,8 @@ where
         cached: false,
         logged: !stores.without_changelog,
         timestamped: false,
+        kept: Kept::Whole,
+        duplicates: true,
         changelog_config,
         changelog_topic: None,
         held: None,

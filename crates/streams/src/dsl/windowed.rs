@@ -4,11 +4,12 @@
 use super::app::{processor, store_spec};
 use super::grouped::add_stateful;
 use super::nulls::WithNulls;
+use super::store::Kind;
 use super::{KGroupedStream, KTable, Store};
 use crate::format::Formats;
 use crate::operator::{Materialized, WindowAggregate};
 use crate::task::{Scratch, Wire, boxed};
-use crate::topology::Role;
+use crate::topology::{Role, changelog_retention_ms};
 use crate::window::{TimeWindows, Windowed, millis, window_store_key};
 use headwater_store::Layout;
 use std::{cell::Cell, marker::PhantomData, sync::Arc};
@@ -142,7 +143,14 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KWindowedStream<'a, K, V> {
             value: store.value.clone(),
             ..rekeyed(store)
         };
-        let spec = store_spec(app, &name, store, layout);
+        let plain = store.kind == Kind::Plain;
+        let mut spec = store_spec(app, &name, store, layout);
+        if plain {
+            // The changelog is kept for the windows' own retention, not for that of the store supplied.
+            let kept_ms = changelog_retention_ms(windows.retention_ms()).to_string();
+            let config = &mut spec.changelog_config;
+            config.entry("retention.ms".into()).or_insert(kept_ms);
+        }
         let apply = Arc::new(apply);
         let wire: Wire = Box::new(move |wiring, node| {
             let store = wiring.topology.nodes[node].stores[0];
@@ -221,6 +229,9 @@ fn rekeyed<K, K2, A>(store: Store<K, A>) -> Store<K2, A> {
         retention: store.retention,
         history: store.history,
         changelog_config: store.changelog_config,
+        kind: store.kind,
+        duplicates: store.duplicates,
+        asks_for_cache: store.asks_for_cache,
         all_defaults: store.all_defaults,
     }
 }

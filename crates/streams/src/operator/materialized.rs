@@ -4,7 +4,7 @@
 
 use crate::dsl::store_formats;
 use crate::format::FormatOf;
-use crate::task::{Context, Flush, Outputs, Row, Rows, Scratch, StateStore, Update, Wiring};
+use crate::task::{Context, Flush, Outputs, Row, Rows, Scratch, Update, Wiring};
 use crate::{Change, Error, Headers, Position, Record, Result, Semantics};
 use headwater_log::HeadersRef;
 use headwater_store::{Layout, versioned};
@@ -155,10 +155,10 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         key: &[u8],
         local: Option<&[u8]>,
         timestamp: i64,
-        written: i64,
+        (written, headers): (i64, &Headers),
     ) -> Result<Option<bool>> {
         if !self.versioned {
-            ctx.write(self.store, key, local, written)?;
+            ctx.write_caused(self.store, key, local, written, headers)?;
             return Ok(Some(true));
         }
         let plain = local.map(|local| &local[8..]);
@@ -203,7 +203,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             self.local.give(local);
             return Ok(());
         }
-        let is_latest = self.write(ctx, key_bytes, bytes, timestamp, written);
+        let is_latest = self.write(ctx, key_bytes, bytes, timestamp, (written, cause.headers));
         self.local.give(local);
         let Some(is_latest) = is_latest? else {
             return Ok(());
@@ -295,8 +295,7 @@ impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
         if self.sends_old || local.is_none() {
             let mut before = self.before.take();
             // Below the record cache: the row as it was last sent on.
-            let StateStore { bytes, .. } = ctx.state.store(self.store);
-            if bytes.get(key, &mut before)? {
+            if ctx.state.store(self.store).get(key, &mut before)? {
                 old = Some(decode_row(&self.value, &self.topic, &before)?.0);
             }
             self.before.give(before);
@@ -304,7 +303,8 @@ impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
                 return Ok(()); // Created and deleted between two flushes: nobody saw it.
             }
         }
-        ctx.write(self.store, key, local, timestamp)?;
+        let headers = Headers::unpack(headers);
+        ctx.write_caused(self.store, key, local, timestamp, &headers)?;
         if self.outputs.is_empty() {
             return Ok(());
         }
@@ -317,7 +317,6 @@ impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
             None => None,
         };
         let value = Some(Change::latest(new, old.filter(|_| self.sends_old)));
-        let headers = Headers::unpack(headers);
         self.outputs.send(
             ctx,
             Record {

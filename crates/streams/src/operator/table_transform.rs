@@ -2,13 +2,13 @@
 //! Not processors: they forward nothing. Invariant: a row without a store is transformed again each time it is read, by a
 //! transformer of its reader's own.
 
-use crate::task::{Context, Outputs, Punctuate, Punctuation, Wiring, fail, panic_message};
+use super::Place;
+use crate::task::{Context, Outputs, Punctuate, Punctuation, Wiring, caught, fail};
 use crate::topology::OnError;
-use crate::{Error, ProcessorContext, Result};
-use std::cell::{Cell, RefCell};
+use crate::{ProcessorContext, Result};
+use std::cell::RefCell;
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 /// What a transformer may do besides computing: all that a processor may, but forward.
 pub type TransformContext<'a, 'c> = ProcessorContext<'a, 'c, Infallible, Infallible>;
@@ -29,7 +29,7 @@ pub trait ValueTransformer: 'static {
     }
 
     /// The value for a row; `None` stands for a deleted row, and an answer of `None` deletes. Called again for a row that is only
-    /// read or was replaced, unless the result is kept in a store. An error follows the policy for failures; see [`Error::failed`].
+    /// read or was replaced, unless the result is kept in a store. An error follows the policy for failures; see [`Error::failed`](crate::Error::failed).
     fn transform(
         &mut self,
         key: &Self::Key,
@@ -55,11 +55,9 @@ pub trait ValueTransformer: 'static {
 /// A transformer in a task.
 pub(crate) struct TransformerNode<T> {
     transformer: RefCell<T>,
-    name: Arc<str>,
+    place: Place,
     on_error: OnError,
-    connected: Vec<usize>,
     outputs: Outputs<Infallible, Infallible>,
-    number: Cell<usize>,
 }
 
 impl<T: ValueTransformer> TransformerNode<T> {
@@ -72,11 +70,9 @@ impl<T: ValueTransformer> TransformerNode<T> {
     ) -> Rc<Self> {
         let shared = Rc::new(Self {
             transformer: RefCell::new(transformer),
-            name: wiring.topology.nodes[node].name.as_str().into(),
+            place: Place::new(&wiring.topology.nodes[node].name, connected),
             on_error: wiring.topology.settings.on_error.clone(),
-            connected,
             outputs: Outputs::none(),
-            number: Cell::new(0),
         });
         wiring.processors.push(shared.clone());
         shared
@@ -100,19 +96,18 @@ impl<T: ValueTransformer> TransformerNode<T> {
         ctx: &'a mut Context<'c>,
         timestamp: i64,
     ) -> TransformContext<'a, 'c> {
-        let (number, connected) = (self.number.get(), &self.connected);
-        ProcessorContext::new(ctx, &self.outputs, &self.name, number, connected, timestamp)
+        ProcessorContext::new(ctx, &self.outputs, &self.place, timestamp)
     }
 
     /// Names this operator in an error that its transformer made outside a record.
     fn named(&self, result: Result<()>) -> Result<()> {
-        result.map_err(|error| error.in_node(&self.name, String::new))
+        result.map_err(|error| error.in_node(&self.place.name, String::new))
     }
 }
 
 impl<T: ValueTransformer> Punctuate for TransformerNode<T> {
     fn open(&self, ctx: &mut Context<'_>, number: usize) -> Result<()> {
-        self.number.set(number);
+        self.place.number.set(number);
         let now = ctx.state.now_ms;
         let mut transformer = self.transformer.borrow_mut();
         self.named(transformer.open(&mut self.context(ctx, now)))
@@ -120,16 +115,12 @@ impl<T: ValueTransformer> Punctuate for TransformerNode<T> {
 
     fn punctuate(&self, ctx: &mut Context<'_>, punctuation: Punctuation) -> Result<()> {
         let time = punctuation.time;
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let outcome = caught(|| {
             let mut transformer = self.transformer.borrow_mut();
             transformer.punctuate(punctuation, &mut self.context(ctx, time))
-        }));
-        let error = match outcome {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(panic) => Error::failed(panic_message(&*panic)),
-        };
-        fail(ctx, &self.on_error, &self.name, error, time)
+        });
+        let Err(error) = outcome else { return Ok(()) };
+        fail(ctx, &self.on_error, &self.place.name, error, time)
     }
 
     fn close(&self, ctx: &mut Context<'_>) -> Result<()> {

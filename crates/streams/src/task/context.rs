@@ -1,7 +1,8 @@
 //! What a task lends to an operator while one record passes through: stores, record cache, outputs.
 //! Not for applications: `ProcessorContext` is. Invariant: every write to a logged store goes to its changelog too.
 
-use super::{Dirty, Output, TaskState};
+use super::{CachedStore, Dirty, Output, TaskState};
+use crate::topology::Kept;
 use crate::{Headers, Position, Result};
 use headwater_log::{AppendRecord, HeadersRef};
 use headwater_store::{Entry, RecordCache, versioned};
@@ -19,7 +20,7 @@ impl Context<'_> {
     pub(crate) fn get(&mut self, store: usize, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         let state = self.state.store(store);
         let Some(slot) = state.cache else {
-            return Ok(state.bytes.get(key, value)?);
+            return Ok(state.get(key, value)?);
         };
         if let Some(entry) = self.cache.get(slot, key) {
             value.clear();
@@ -31,7 +32,7 @@ impl Context<'_> {
                 None => false,
             });
         }
-        if !state.bytes.get(key, value)? {
+        if !state.get(key, value)? {
             return Ok(false);
         }
         if state.caches_reads {
@@ -49,16 +50,45 @@ impl Context<'_> {
         Ok(found?)
     }
 
-    /// Writes the store and its changelog, past the record cache. `local` is the value as the store keeps it.
+    /// A store with what the record cache holds over it, for ranges.
+    pub(crate) fn cached(&self, store: usize) -> CachedStore<'_> {
+        CachedStore {
+            store: self.state.stores[store]
+                .as_ref()
+                .expect("operators name only stores of their sub-topology"),
+            cache: self.cache,
+        }
+    }
+
+    /// Writes the store and its changelog, past the record cache. A timestamped value is written under its own timestamp,
+    /// all else under `timestamp`.
     #[inline]
     pub(crate) fn write(
         &mut self,
         store: usize,
         key: &[u8],
-        local: Option<&[u8]>,
+        value: Option<&[u8]>,
         timestamp: i64,
     ) -> Result<()> {
-        self.write_with_headers(store, key, local, timestamp, HeadersRef::NONE)
+        self.write_with_headers(store, key, value, timestamp, HeadersRef::NONE)
+    }
+
+    /// As [`Context::write`]. `cause` are the headers of the record that is processed: a deletion takes them to the changelog of
+    /// a store that keeps headers (`ChangeLoggingTimestampedKeyValueBytesStoreWithHeaders`).
+    #[inline]
+    pub(crate) fn write_caused(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp: i64,
+        cause: &Headers,
+    ) -> Result<()> {
+        let headers = match self.state.store(store).kept {
+            Kept::WithHeaders if value.is_none() => cause.as_ref(),
+            _ => HeadersRef::NONE,
+        };
+        self.write_with_headers(store, key, value, timestamp, headers)
     }
 
     /// As [`Context::write`], with headers on the changelog's record.
@@ -67,31 +97,49 @@ impl Context<'_> {
         &mut self,
         store: usize,
         key: &[u8],
-        local: Option<&[u8]>,
+        value: Option<&[u8]>,
         timestamp: i64,
         headers: HeadersRef<'_>,
     ) -> Result<()> {
         let state = self.state.store(store);
-        match local {
-            Some(value) => state.bytes.put(key, value)?,
-            None => state.bytes.delete(key)?,
+        state.set(key, value, &Headers::default())?;
+        if !state.logged {
+            return Ok(());
         }
-        if state.logged {
-            let plain = if state.timestamped {
-                local.map(|value| &value[8..])
-            } else {
-                local
-            };
-            let record = AppendRecord {
-                timestamp,
-                key: Some(key),
-                value: plain,
-                headers,
-            };
-            self.output
-                .changelog(store, self.state.id.partition, &record)?;
+        let evicted = match state.logs_evicted {
+            true => state.bytes.take_evicted(),
+            false => Vec::new(),
+        };
+        let timed = value.filter(|_| state.timestamped);
+        let timed = timed.and_then(|value| value.split_first_chunk::<8>());
+        let (timestamp, plain) = match timed {
+            Some((timestamp, plain)) => (i64::from_be_bytes(*timestamp), Some(plain)),
+            None => (timestamp, value),
+        };
+        for key in &evicted {
+            self.log_change(store, key, None, timestamp, HeadersRef::NONE)?;
         }
-        Ok(())
+        self.log_change(store, key, plain, timestamp, headers)
+    }
+
+    /// A record for a store's changelog.
+    #[inline]
+    pub(crate) fn log_change(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp: i64,
+        headers: HeadersRef<'_>,
+    ) -> Result<()> {
+        let record = AppendRecord {
+            timestamp,
+            key: Some(key),
+            value,
+            headers,
+        };
+        self.output
+            .changelog(store, self.state.id.partition, &record)
     }
 
     /// As [`Context::write`], for a store of versions: `value` is valid from `timestamp` on. The changelog gets it even where the
@@ -106,14 +154,7 @@ impl Context<'_> {
         let state = self.state.store(store);
         let put = versioned::put(&mut state.bytes, key, value, timestamp)?;
         if state.logged {
-            let record = AppendRecord {
-                timestamp,
-                key: Some(key),
-                value,
-                headers: HeadersRef::NONE,
-            };
-            self.output
-                .changelog(store, self.state.id.partition, &record)?;
+            self.log_change(store, key, value, timestamp, HeadersRef::NONE)?;
         }
         Ok(put)
     }
@@ -163,7 +204,14 @@ impl Context<'_> {
                 }
                 None => {
                     for update in dirty.updates() {
-                        self.write(store, update.key, update.value, update.timestamp)?;
+                        let cause = Headers::unpack(update.headers);
+                        self.write_caused(
+                            store,
+                            update.key,
+                            update.value,
+                            update.timestamp,
+                            &cause,
+                        )?;
                     }
                 }
             }

@@ -4,8 +4,7 @@
 
 use super::{
     Awaits, Context, Counters, Dirty, Feed, InputState, Output, Punctuate, PunctuationKind,
-    Quarantine, StateStore, TaskState, Wiring, dead_letter,
-    guard::caught,
+    Quarantine, Schedules, StateStore, TaskState, Wiring, caught, dead_letter,
     input::Input,
     metadata,
     quarantine::{self, ReplayContext},
@@ -136,11 +135,12 @@ impl Task {
             now_ms: 0,
             counters: Counters::default(),
             at: usize::MAX,
-            schedules: Vec::new(),
+            schedules: Schedules::default(),
             commit_requested: false,
             topics: topology.source_topics.clone(),
             failures: Vec::new(),
             flushing: Position::NONE,
+            buffers: Default::default(),
             dirty: Dirty::default(),
             value: Vec::new(),
         };
@@ -415,22 +415,18 @@ impl Task {
             (PunctuationKind::StreamTime, self.state.stream_time),
             (PunctuationKind::WallClock, now_ms),
         ] {
-            // The one that has been due longest first. A punctuation may add schedules; each runs once at most, since
-            // it is then due after `time`.
-            while let Some(schedule) = self
-                .state
-                .schedules
-                .iter_mut()
-                .filter(|schedule| schedule.kind == kind && schedule.is_due(time))
-                .min_by_key(|schedule| schedule.next)
-            {
-                let (processor, punctuation) = (schedule.processor, schedule.take(time));
+            // A punctuation may add schedules; each runs once at most, since it is then due after `time`.
+            while let Some(mut schedule) = self.state.schedules.take_due(kind, time) {
+                let punctuation = schedule.take(time);
                 let mut ctx = Context {
                     state: &mut self.state,
                     cache,
                     output,
                 };
-                self.processors[processor].punctuate(&mut ctx, punctuation)?;
+                let outcome = self.processors[schedule.processor].punctuate(&mut ctx, punctuation);
+                // Put back only then, as Java does: with equal times the others are first.
+                self.state.schedules.put_back(schedule);
+                outcome?;
                 run += 1;
             }
         }
@@ -620,7 +616,12 @@ fn open_stores(
             logged: spec.writes_changelog(),
             timestamped: spec.timestamped,
             cache: spec.cached.then(|| cache.add_store()),
-            caches_reads: matches!(spec.layout, Layout::KeyValue),
+            caches_reads: matches!(spec.layout, Layout::KeyValue | Layout::Lru { .. }),
+            topic: topology.changelog(number).into(),
+            kept: spec.kept,
+            duplicates: spec.duplicates,
+            sequence: 0,
+            logs_evicted: matches!(spec.layout, Layout::Lru { .. }) && !spec.timestamped,
             formats: spec.formats.clone(),
             observed_time: -1,
             sealed_time: -1,

@@ -3,6 +3,9 @@
 
 use super::{Context, Dirty, Marks, Schedule, Update, guard::Failure};
 use crate::{Position, Result};
+use super::{Context, Dirty, Marks, Schedules, Update, guard::Failure};
+use crate::topology::Kept;
+use crate::{Headers, Result};
 use headwater_log::TaskId;
 use headwater_world::Executor;
 use std::{any::Any, rc::Rc, sync::Arc, task::Waker};
@@ -28,11 +31,56 @@ pub(crate) struct StateStore {
     pub(crate) cache: Option<usize>,
     /// What is read goes into the record cache too: for plain keys, not for windows.
     pub(crate) caches_reads: bool,
+    /// The topic that formats are told: the changelog, also of a store that has none.
+    pub(crate) topic: Arc<str>,
+    pub(crate) kept: Kept,
+    /// Keeps every value put under one key and start.
+    pub(crate) duplicates: bool,
+    /// The sequence number of the value put last, where duplicates are kept.
+    pub(crate) sequence: u32,
+    /// Keys that it evicts are deleted in the changelog too (`MemoryLRUCache.setWhenEldestRemoved`): those of plain stores only.
+    pub(crate) logs_evicted: bool,
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
     /// For windows: the largest time that the operator in front has seen, which decides what may expire; -1 before the first.
     pub(crate) observed_time: i64,
     /// The same as of the last seal.
     pub(crate) sealed_time: i64,
+}
+
+impl StateStore {
+    /// The value under `key` in the store itself, below the record cache.
+    #[inline]
+    pub(crate) fn get(
+        &self,
+        key: &[u8],
+        value: &mut Vec<u8>,
+    ) -> Result<bool, headwater_store::Error> {
+        if !self.bytes.get(key, value)? {
+            return Ok(false);
+        }
+        self.kept.unpack(&self.name, value)?;
+        Ok(true)
+    }
+
+    /// Sets or deletes the value under `key` in the store itself.
+    #[inline]
+    pub(crate) fn set(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        headers: &Headers,
+    ) -> Result<()> {
+        match value {
+            Some(value) if self.kept == Kept::Whole => self.bytes.put(key, value)?,
+            Some(value) => {
+                let mut packed = Vec::new();
+                self.bytes
+                    .put(key, self.kept.pack(value, headers, &mut packed))?;
+            }
+            None => self.bytes.delete(key)?,
+        }
+        Ok(())
+    }
 }
 
 /// Plain counters that the runtime publishes.
@@ -69,7 +117,7 @@ pub(crate) struct TaskState {
     pub(crate) counters: Counters,
     /// The operator at work, or the one that failed last; meaningless between records.
     pub(crate) at: usize,
-    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) schedules: Schedules,
     pub(crate) commit_requested: bool,
     /// Names of the topology's source topics, by number.
     pub(crate) topics: Arc<[Arc<str>]>,
@@ -77,6 +125,8 @@ pub(crate) struct TaskState {
     pub(crate) failures: Vec<Failure>,
     /// Where the record was read whose update a flush sends on.
     pub(crate) flushing: Position,
+    /// Buffers of processors' stores, lent for one read or write: key, value.
+    pub(crate) buffers: (Vec<u8>, Vec<u8>),
     /// Empty between flushes.
     pub(crate) dirty: Dirty,
     /// A value that was read only to see whether it is there.

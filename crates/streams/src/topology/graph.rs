@@ -2,7 +2,7 @@
 //! a [`Node`] is one operator under Java's name, with how it is wired.
 //! Not executable: a task wires it. Invariant: node and store names come from one counter, burned exactly as Kafka Streams burns it.
 
-use super::StreamJoin;
+use super::{Kept, StreamJoin};
 use crate::task::{FeedWire, Wire};
 use headwater_log::TopicConfig;
 use headwater_store::Layout;
@@ -145,8 +145,12 @@ pub(crate) struct StoreSpec {
     pub(crate) in_memory: Option<bool>,
     pub(crate) cached: bool,
     pub(crate) logged: bool,
-    /// Local values are `timestamp (8) | value`; the changelog holds the plain value under that timestamp.
+    /// Values are `timestamp (8) | value`; the changelog holds the plain value under that timestamp.
     pub(crate) timestamped: bool,
+    /// What the store keeps of a value.
+    pub(crate) kept: Kept,
+    /// A window store keeps every value put under one key and start.
+    pub(crate) duplicates: bool,
     pub(crate) changelog_config: TopicConfig,
     /// The topic whose records are the store's changelog, where it is not its own.
     pub(crate) changelog_topic: Option<String>,
@@ -202,6 +206,8 @@ pub(crate) struct Graph {
     pub(crate) grouped: usize,
     /// The repartition of a named group of a table that its aggregates share, by the node that makes the groups.
     pub(crate) table_repartitions: FxHashMap<usize, usize>,
+    /// Stores that an operator asked for by name, to be found by the build.
+    named_stores: Vec<(usize, String)>,
     /// What the DSL found wrong; `build` reports the first.
     pub(crate) problems: Vec<String>,
 }
@@ -325,6 +331,28 @@ impl Graph {
         }
         self.stores.push(spec);
         self.stores.len() - 1
+    }
+
+    /// Connects an operator to stores that may be added later.
+    pub(crate) fn connect_named(&mut self, node: usize, names: Vec<String>) {
+        let named = names.into_iter().map(|name| (node, name));
+        self.named_stores.extend(named);
+    }
+
+    /// Finds the stores that operators asked for by name.
+    pub(crate) fn find_stores(&mut self) {
+        for (node, name) in std::mem::take(&mut self.named_stores) {
+            match self.stores.iter().position(|store| store.name == name) {
+                Some(store) if self.nodes[node].stores.contains(&store) => {}
+                Some(store) => self.nodes[node].stores.push(store),
+                None => {
+                    let operator = self.nodes[node].name.clone();
+                    self.problem(format!(
+                        "{operator}: there is no store '{name}'; add it, as App::store does, or correct the name"
+                    ));
+                }
+            }
+        }
     }
 
     /// The store that holds a table's rows, opened for it if it had none; `None` for tables that are computed from others.

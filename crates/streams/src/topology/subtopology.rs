@@ -2,14 +2,21 @@
 //! Not the assignment of tasks. Invariant: nodes that share a store are in one part.
 
 use super::java_order::in_hash_order;
-use super::{Graph, NodeKind, StoreSpec, TopicName, Topology};
-use headwater_log::{InternalTopic, Subtopology, TopicConfig};
+use super::kept::{headers_len, put_headers};
+use super::{Graph, Kept, NodeKind, StoreSpec, TopicName, Topology};
+use crate::Result;
+use headwater_log::{HeadersRef, InternalTopic, Subtopology, TopicConfig};
 use headwater_store::{EngineKind, Layout, StoreOptions};
 
 /// Added to the retention of windowed changelogs (`windowstore.changelog.additional.retention.ms`).
 const ADDITIONAL_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
 /// Kafka's default of `delete.retention.ms`.
 const DELETE_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// How long the changelog of a windowed store is kept whose windows are kept for `retention_ms`.
+pub(crate) fn changelog_retention_ms(retention_ms: i64) -> i64 {
+    retention_ms.saturating_add(ADDITIONAL_RETENTION_MS)
+}
 
 /// A connected part of a topology.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +39,9 @@ pub struct StoreInfo {
     pub changelog: Option<String>,
     /// How to open one partition of it.
     pub options: StoreOptions,
-    /// The record timestamp is part of the local value.
+    /// The record timestamp is part of the value that the store keeps.
     pub timestamped: bool,
+    kept: Kept,
 }
 
 impl StoreInfo {
@@ -54,24 +62,46 @@ impl StoreInfo {
                 delete_retention_ms: DELETE_RETENTION_MS,
             },
             changelog,
-            timestamped: spec.timestamped,
+            timestamped: spec.timestamped && spec.kept != Kept::Untimed,
+            kept: spec.kept,
         }
     }
 
-    /// A changelog record as the store keeps it: timestamped stores have the record's timestamp in front.
+    /// A changelog record's value as the store keeps it: timestamped stores have the record's timestamp in front, and stores of
+    /// headers its headers before that.
     pub fn local_value<'a>(
         &self,
         timestamp: i64,
+        headers: HeadersRef<'_>,
         value: &'a [u8],
         buffer: &'a mut Vec<u8>,
     ) -> &'a [u8] {
-        if !self.timestamped {
+        if !self.timestamped && self.kept != Kept::WithHeaders {
             return value;
         }
         buffer.clear();
-        buffer.extend_from_slice(&timestamp.to_be_bytes());
+        if self.kept == Kept::WithHeaders {
+            put_headers(buffer, headers);
+        }
+        if self.timestamped {
+            buffer.extend_from_slice(&timestamp.to_be_bytes());
+        }
         buffer.extend_from_slice(value);
         buffer
+    }
+
+    /// The plain value in what the store keeps, and its timestamp where it keeps one.
+    pub fn plain_value<'a>(&self, kept: &'a [u8]) -> Result<(Option<i64>, &'a [u8])> {
+        let row = match self.kept {
+            Kept::WithHeaders => &kept[headers_len(&self.name, kept)?..],
+            _ => kept,
+        };
+        Ok(match row.split_first_chunk::<8>() {
+            Some((timestamp, plain)) if self.timestamped => {
+                (Some(i64::from_be_bytes(*timestamp)), plain)
+            }
+            _ => (None, row),
+        })
     }
 }
 

@@ -222,6 +222,7 @@ pub(super) fn process_stream_tick(app: &App) {
 pub(super) fn process_then_group(app: &App) {
     app.stream("in")
         .process((), || Identity)
+        .default_formats()
         .group_by_key()
         .count(unnamed())
         .to_stream()
@@ -236,6 +237,7 @@ pub(super) fn process_wall_clock_into_aggregation(app: &App) {
 pub(super) fn process_wall_clock_tick(app: &App) {
     app.stream("in")
         .process((), || Tick::wall_clock(ms(100)))
+        .default_formats()
         .to("out");
 }
 

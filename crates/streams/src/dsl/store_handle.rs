@@ -1,0 +1,258 @@
+//! Stores that processors open by a handle: `app.store(..)` and its siblings, and the handles themselves.
+//! Not the stores of tables: verbs make those. Invariant: a handle's types are those of its store.
+
+use super::app::{App, store_spec};
+use super::store::{Kind, Store};
+use crate::topology::{Kept, StoreSpec};
+use crate::window::millis;
+use headwater_store::Layout;
+use std::marker::PhantomData;
+
+/// Smallest segment of a windowed store, ms (`Stores`' `Math.max(retentionPeriod / 2, 60_000L)`).
+const SEGMENT_INTERVAL_MS_MIN: i64 = 60_000;
+
+/// Values by key (`KeyValueStore`).
+#[derive(Debug)]
+pub enum KeyValues {}
+
+/// Values by key, each with a timestamp (`TimestampedKeyValueStore`).
+#[derive(Debug)]
+pub enum TimestampedKeyValues {}
+
+/// Values by key and time (`WindowStore`).
+#[derive(Debug)]
+pub enum Windows {}
+
+/// Values by key and session (`SessionStore`).
+#[derive(Debug)]
+pub enum Sessions {}
+
+/// Versions of values by key (`VersionedKeyValueStore`).
+#[derive(Debug)]
+pub enum Versions {}
+
+/// Names a store inside processors; copy it into their factories. `S` is what it keeps: [`KeyValues`] unless said otherwise.
+pub struct StoreHandle<K, V, S = KeyValues> {
+    pub(crate) index: usize,
+    pub(crate) types: PhantomData<fn() -> (K, V, S)>,
+}
+
+impl<K, V, S> Clone for StoreHandle<K, V, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V, S> Copy for StoreHandle<K, V, S> {}
+
+impl<K, V, S> std::fmt::Debug for StoreHandle<K, V, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keeps = std::any::type_name::<S>();
+        write!(f, "store {} of {keeps}", self.index)
+    }
+}
+
+impl<K, V, S> StoreHandle<K, V, S> {
+    fn new(index: usize) -> Self {
+        Self {
+            index,
+            types: PhantomData,
+        }
+    }
+}
+
+impl App {
+    /// A key-value store for processors (`Stores.keyValueStoreBuilder`). Without a record cache unless
+    /// [`Store::with_cache`] asks for it.
+    pub fn store<K: 'static, V: 'static>(
+        &self,
+        store: impl Into<Store<K, V>>,
+    ) -> StoreHandle<K, V> {
+        let store = store.into();
+        StoreHandle::new(self.add_store(store, Layout::KeyValue, |spec| spec.timestamped = false))
+    }
+
+    /// A key-value store whose values have timestamps (`Stores.timestampedKeyValueStoreBuilder`).
+    pub fn timestamped_store<K: 'static, V: 'static>(
+        &self,
+        store: impl Into<Store<K, V>>,
+    ) -> StoreHandle<K, V, TimestampedKeyValues> {
+        let store = store.into();
+        StoreHandle::new(self.add_store(store, Layout::KeyValue, |spec| spec.timestamped = true))
+    }
+
+    /// A store of values by key and time (`Stores.windowStoreBuilder`), kept for the noun's [`Store::retention`].
+    /// With [`Store::duplicates`] each value put under one key and time stays.
+    pub fn window_store<K: 'static, V: 'static>(
+        &self,
+        store: impl Into<Store<K, V>>,
+    ) -> StoreHandle<K, V, Windows> {
+        let store = store.into();
+        let (retention_ms, segment_interval_ms) = self.retention(&store, "App::window_store");
+        let duplicates = store.duplicates;
+        let layout = Layout::Window {
+            retention_ms,
+            segment_interval_ms,
+        };
+        StoreHandle::new(self.add_store(store, layout, |spec| {
+            (spec.timestamped, spec.duplicates) = (false, duplicates);
+        }))
+    }
+
+    /// A store of values by key and session (`Stores.sessionStoreBuilder`), kept for the noun's [`Store::retention`].
+    pub fn session_store<K: 'static, V: 'static>(
+        &self,
+        store: impl Into<Store<K, V>>,
+    ) -> StoreHandle<K, V, Sessions> {
+        let store = store.into();
+        let (retention_ms, segment_interval_ms) = self.retention(&store, "App::session_store");
+        let layout = Layout::Session {
+            retention_ms,
+            segment_interval_ms,
+        };
+        StoreHandle::new(self.add_store(store, layout, |spec| spec.timestamped = false))
+    }
+
+    /// A store of versions (`Stores.versionedKeyValueStoreBuilder`), kept for the `history` of the noun's [`Store::versioned`].
+    pub fn versioned_store<K: 'static, V: 'static>(
+        &self,
+        store: impl Into<Store<K, V>>,
+    ) -> StoreHandle<K, V, Versions> {
+        let store = store.into();
+        if !store.is_versioned() && !matches!(store.kind, Kind::Nameless(_)) {
+            self.graph.borrow_mut().problem(format!(
+                "App::versioned_store: store '{}' has no history; give Store::versioned(..)",
+                store.name.as_deref().unwrap_or_default()
+            ));
+        }
+        StoreHandle::new(self.add_store(store, Layout::KeyValue, |_| {}))
+    }
+
+    /// The retention of a store and the time that one segment covers, ms.
+    fn retention<K, V>(&self, store: &Store<K, V>, verb: &str) -> (i64, i64) {
+        let Some(retention) = store.retention else {
+            self.graph.borrow_mut().problem(format!(
+                "{verb}: store '{}' has no retention; give Store::retention(..)",
+                store.name.as_deref().unwrap_or_default()
+            ));
+            return (0, SEGMENT_INTERVAL_MS_MIN);
+        };
+        let retention_ms = millis(retention);
+        (
+            retention_ms,
+            (retention_ms / 2).max(SEGMENT_INTERVAL_MS_MIN),
+        )
+    }
+
+    fn add_store<K: 'static, V: 'static>(
+        &self,
+        store: Store<K, V>,
+        layout: Layout,
+        set: impl FnOnce(&mut StoreSpec),
+    ) -> usize {
+        if store.name.is_none() {
+            self.graph.borrow_mut().problem(
+                "App::store: a store for processors must have a name; give Store::named(..)".into(),
+            );
+        }
+        let asked_for_cache = store.asks_for_cache;
+        let mut spec = store_spec(self, "App::store", store, layout);
+        spec.cached &= asked_for_cache;
+        spec.kept = Kept::Whole;
+        set(&mut spec);
+        self.graph.borrow_mut().add_store(spec)
+    }
+}
+
+/// The stores a processor uses: `()`, a handle, a name, or a tuple of up to eight of these; or a list of one type of them.
+/// A name must be one of a store by the time of `build`.
+pub trait StoreSet {
+    /// Their numbers in the topology, of those that are given by handles.
+    #[doc(hidden)]
+    fn indices(&self) -> Vec<usize>;
+
+    /// The names of the others.
+    #[doc(hidden)]
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl StoreSet for &str {
+    fn indices(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![(*self).to_owned()]
+    }
+}
+
+impl StoreSet for String {
+    fn indices(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.clone()]
+    }
+}
+
+impl StoreSet for () {
+    fn indices(&self) -> Vec<usize> {
+        Vec::new()
+    }
+}
+
+impl<K, V, S> StoreSet for StoreHandle<K, V, S> {
+    fn indices(&self) -> Vec<usize> {
+        vec![self.index]
+    }
+}
+
+impl<S: StoreSet> StoreSet for Vec<S> {
+    fn indices(&self) -> Vec<usize> {
+        self.iter().flat_map(StoreSet::indices).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.iter().flat_map(StoreSet::names).collect()
+    }
+}
+
+impl<S: StoreSet> StoreSet for &[S] {
+    fn indices(&self) -> Vec<usize> {
+        self.iter().flat_map(StoreSet::indices).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.iter().flat_map(StoreSet::names).collect()
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident)+) => {
+        impl<$($name: StoreSet),+> StoreSet for ($($name,)+) {
+            fn indices(&self) -> Vec<usize> {
+                #[expect(non_snake_case, reason = "a place of the tuple has the name of its type")]
+                let ($($name,)+) = self;
+                [$($name.indices()),+].concat()
+            }
+
+            fn names(&self) -> Vec<String> {
+                #[expect(non_snake_case, reason = "a place of the tuple has the name of its type")]
+                let ($($name,)+) = self;
+                [$($name.names()),+].concat()
+            }
+        }
+    };
+}
+
+tuples!(A);
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+tuples!(A B C D E);
+tuples!(A B C D E F);
+tuples!(A B C D E F G);
+tuples!(A B C D E F G H);

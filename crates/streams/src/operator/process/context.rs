@@ -1,0 +1,240 @@
+//! What a processor may do besides computing: forward, open its stores, ask for calls and commits, read times.
+//! Not shared: it lives for one call. Invariant: a store opens only for the processors it is connected to.
+
+use super::StoreView;
+use super::node::Place;
+use crate::dsl::StoreHandle;
+use crate::format::Formats;
+use crate::task::{Context, Outputs, Punctuation, PunctuationKind, Schedule};
+use crate::{Error, Headers, Position, Record, Result};
+use headwater_log::TaskId;
+use std::{cell::Cell, marker::PhantomData, rc::Rc, time::Duration};
+
+/// What a processor may do besides computing.
+pub struct ProcessorContext<'a, 'c, K, V> {
+    pub(super) inner: &'a mut Context<'c>,
+    pub(super) outputs: &'a Outputs<K, V>,
+    pub(super) place: &'a Place,
+    pub(super) cause: Cause,
+}
+
+impl<'a, 'c, K, V> ProcessorContext<'a, 'c, K, V> {
+    /// The context of a call without a record; `timestamp` is that of its writes.
+    pub(crate) fn new(
+        inner: &'a mut Context<'c>,
+        outputs: &'a Outputs<K, V>,
+        place: &'a Place,
+        timestamp: i64,
+    ) -> Self {
+        let cause = Cause {
+            timestamp,
+            position: Position::NONE,
+            headers: Headers::default(),
+        };
+        Self {
+            inner,
+            outputs,
+            place,
+            cause,
+        }
+    }
+}
+
+/// The record that a processor works on, for what its stores write.
+pub(crate) struct Cause {
+    pub(crate) timestamp: i64,
+    pub(crate) position: Position,
+    /// Empty unless a store of the processor has a record cache, which keeps them.
+    pub(crate) headers: Headers,
+}
+
+/// A schedule, for cancelling it (`Cancellable`). Dropping it cancels nothing.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    pub(crate) number: usize,
+    pub(crate) cancelled: Rc<Cell<bool>>,
+}
+
+impl Scheduled {
+    /// Ends the schedule: [`Processor::punctuate`](crate::Processor::punctuate) is not called for it again.
+    pub fn cancel(&self) {
+        self.cancelled.set(true);
+    }
+
+    /// True when `punctuation` is a call of this schedule.
+    pub fn made(&self, punctuation: Punctuation) -> bool {
+        punctuation.schedule == self.number
+    }
+}
+
+impl<K: Clone, V: Clone> ProcessorContext<'_, '_, K, V> {
+    /// Sends a record to the next operators; they have processed it when this returns.
+    pub fn forward(&mut self, record: Record<K, V>) -> Result<()> {
+        self.outputs.send(self.inner, record)
+    }
+
+    /// Sends a record to the next operator of this name only.
+    pub fn forward_to(&mut self, child: &str, record: Record<K, V>) -> Result<()> {
+        let children = &self.place.children;
+        match children.iter().position(|name| name == child) {
+            Some(number) => self.outputs.send_to(number, self.inner, record),
+            None => Err(Error::failed(format!(
+                "no operator '{child}' follows it; forward to one of: {}",
+                children.join(", ")
+            ))),
+        }
+    }
+}
+
+impl<K, V> ProcessorContext<'_, '_, K, V> {
+    /// A connected store.
+    pub fn store<SK: 'static, SV: 'static, S>(
+        &mut self,
+        store: StoreHandle<SK, SV, S>,
+    ) -> Result<StoreView<'_, SK, SV, S>> {
+        self.open(store.index)
+    }
+
+    /// A connected store by its name, for processors that are not given the handle. An error unless the store keeps these types
+    /// in this way.
+    pub fn store_named<SK: 'static, SV: 'static, S: 'static>(
+        &mut self,
+        name: &str,
+    ) -> Result<StoreView<'_, SK, SV, S>> {
+        let stores = self.inner.state.stores.iter();
+        let named = |store: &crate::task::StateStore| *store.name == *name;
+        let index = stores
+            .enumerate()
+            .find_map(|(index, store)| store.as_ref().filter(|store| named(store)).map(|_| index));
+        let index = index.ok_or_else(|| self.place.not_connected(name))?;
+        let state = self.inner.state.store(index);
+        let typed = state.formats.downcast_ref::<Formats<SK, SV>>().is_some();
+        if !typed || !super::view::keeps::<S>(state) {
+            return Err(Error::failed(format!(
+                "store '{name}' does not keep {} by {} as {}",
+                std::any::type_name::<SV>(),
+                std::any::type_name::<SK>(),
+                std::any::type_name::<S>()
+            )));
+        }
+        self.open(index)
+    }
+
+    fn open<SK: 'static, SV: 'static, S>(
+        &mut self,
+        index: usize,
+    ) -> Result<StoreView<'_, SK, SV, S>> {
+        let state = self.inner.state.stores.get(index).and_then(Option::as_ref);
+        let state = match state {
+            Some(state) if self.place.stores.contains(&index) => state,
+            state => {
+                let name = state.map_or("?", |state| &state.name);
+                return Err(self.place.not_connected(name));
+            }
+        };
+        let formats = state
+            .formats
+            .downcast_ref::<Formats<SK, SV>>()
+            .expect("a handle has the types of its store");
+        let formats = formats.clone();
+        let topic = state.topic.clone();
+        Ok(StoreView {
+            store: index,
+            key: formats.key.expect("a built store has its formats"),
+            value: formats.value.expect("a built store has its formats"),
+            topic,
+            cause: &self.cause,
+            ctx: Context {
+                state: self.inner.state,
+                cache: self.inner.cache,
+                output: self.inner.output,
+            },
+            types: PhantomData,
+        })
+    }
+
+    /// Asks for calls of [`Processor::punctuate`](crate::Processor::punctuate) each `interval` (at least 1 ms): by stream time at
+    /// multiples of it, first as soon as stream time is known; by the wall clock first after one interval.
+    pub fn schedule(&mut self, interval: Duration, kind: PunctuationKind) -> Scheduled {
+        let next = match kind {
+            PunctuationKind::StreamTime => 0,
+            PunctuationKind::WallClock => {
+                let now = self.inner.state.now_ms;
+                now.saturating_add(interval_ms(interval))
+            }
+        };
+        self.add_schedule(next, interval, kind)
+    }
+
+    /// As [`ProcessorContext::schedule`], at `start` (ms since the epoch, at least 0) and each `interval` after it; first at the
+    /// first of these times that is yet to come (KIP-1146).
+    pub fn schedule_from(
+        &mut self,
+        start: i64,
+        interval: Duration,
+        kind: PunctuationKind,
+    ) -> Scheduled {
+        let start = start.max(0);
+        let now = match kind {
+            PunctuationKind::StreamTime => self.inner.state.stream_time,
+            PunctuationKind::WallClock => self.inner.state.now_ms,
+        };
+        let every = interval_ms(interval);
+        let next = match start < now {
+            true => start.saturating_add(((now - start) / every + 1).saturating_mul(every)),
+            false => start,
+        };
+        self.add_schedule(next, interval, kind)
+    }
+
+    fn add_schedule(&mut self, next: i64, interval: Duration, kind: PunctuationKind) -> Scheduled {
+        let cancelled = Rc::new(Cell::new(false));
+        let number = self.inner.state.schedules.add(Schedule {
+            processor: self.place.number.get(),
+            kind,
+            interval_ms: interval_ms(interval),
+            next,
+            number: 0,
+            cancelled: cancelled.clone(),
+        });
+        Scheduled { number, cancelled }
+    }
+
+    /// Asks for a commit soon.
+    pub fn request_commit(&mut self) {
+        self.inner.state.commit_requested = true;
+    }
+
+    /// The largest timestamp the task has processed, ms since the epoch; -1 before the first.
+    pub fn stream_time(&self) -> i64 {
+        self.inner.state.stream_time
+    }
+
+    /// The wall clock as of this step, ms since the epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.inner.state.now_ms
+    }
+
+    /// The task's id.
+    pub fn task(&self) -> TaskId {
+        self.inner.state.id
+    }
+
+    /// Where the record that caused this call was read; [`Position::NONE`] in punctuations, `open` and `close`.
+    pub fn position(&self) -> Position {
+        self.cause.position
+    }
+
+    /// The name of a record's source topic; `None` for records that a punctuation made.
+    pub fn topic(&self, position: Position) -> Option<&str> {
+        self.inner
+            .state
+            .topics
+            .get(position.topic as usize)
+            .map(|topic| &**topic)
+    }
+}
+
+fn interval_ms(interval: Duration) -> i64 {
+    crate::window::millis(interval).max(1)
+}

@@ -1,0 +1,165 @@
+//! A processor as an operator: guarded, opened, punctuated and closed by its task.
+//! Not the processor itself. Invariant: a processor is never entered while it is at work; records that come then wait.
+
+use super::context::Cause;
+use super::{Processor, ProcessorContext};
+use crate::task::{Context, Outputs, Punctuate, Punctuation, Receive, Wiring, caught, fail};
+use crate::topology::OnError;
+use crate::{Error, Headers, Position, Record, Result};
+use std::cell::{Cell, RefCell};
+use std::{collections::VecDeque, rc::Rc, sync::Arc};
+
+/// Where a processor stands in its task.
+pub(crate) struct Place {
+    pub(crate) name: Arc<str>,
+    /// Its number among the task's processors.
+    pub(crate) number: Cell<usize>,
+    /// The stores it may open.
+    pub(crate) stores: Vec<usize>,
+    /// The operators that follow it.
+    pub(crate) children: Vec<String>,
+}
+
+impl Place {
+    /// The place of an operator that is asked to forward nothing.
+    pub(crate) fn new(name: &str, stores: Vec<usize>) -> Self {
+        Self {
+            name: name.into(),
+            number: Cell::new(0),
+            stores,
+            children: Vec::new(),
+        }
+    }
+
+    pub(crate) fn not_connected(&self, store: &str) -> Error {
+        Error::Processor {
+            node: self.name.to_string(),
+            reason: format!(
+                "store '{store}' is not connected; pass its handle to the verb that adds the processor"
+            ),
+        }
+    }
+}
+
+/// A processor as a node.
+pub(crate) struct ProcessorNode<P: Processor> {
+    processor: RefCell<P>,
+    /// Records that came while the processor was at work: flushing a record cache in the midst of a record may lead back to it.
+    /// As many as one record causes.
+    waiting: RefCell<VecDeque<Record<P::KeyIn, P::ValueIn>>>,
+    place: Place,
+    on_error: OnError,
+    /// A store of it has a record cache, which keeps the headers of what caused an update.
+    keeps_headers: bool,
+    outputs: Outputs<P::KeyOut, P::ValueOut>,
+}
+
+impl<P: Processor> ProcessorNode<P> {
+    /// The processor of `node`, registered to be opened, punctuated and closed.
+    pub(crate) fn wire(wiring: &mut Wiring<'_>, node: usize, processor: P) -> Shared<P> {
+        let topology = wiring.topology;
+        let built = &topology.nodes[node];
+        let name = |child: &usize| topology.nodes[*child].name.clone();
+        let cached = |store: &usize| topology.stores[*store].cached;
+        let shared = Rc::new(Self {
+            processor: RefCell::new(processor),
+            waiting: RefCell::default(),
+            place: Place {
+                name: built.name.as_str().into(),
+                number: Cell::new(0),
+                stores: built.stores.clone(),
+                children: built.children.iter().map(name).collect(),
+            },
+            on_error: topology.settings.on_error.clone(),
+            keeps_headers: built.stores.iter().any(cached),
+            outputs: wiring.outputs(node),
+        });
+        wiring.processors.push(shared.clone());
+        Shared(shared)
+    }
+
+    fn context<'a, 'c>(
+        &'a self,
+        ctx: &'a mut Context<'c>,
+        cause: Cause,
+    ) -> ProcessorContext<'a, 'c, P::KeyOut, P::ValueOut> {
+        ProcessorContext {
+            inner: ctx,
+            outputs: &self.outputs,
+            place: &self.place,
+            cause,
+        }
+    }
+
+    /// Names this operator in an error that its processor made outside a record.
+    fn named(&self, result: Result<()>) -> Result<()> {
+        result.map_err(|error| error.in_node(&self.place.name, String::new))
+    }
+}
+
+/// No record: a call by the clock, or at the beginning or end.
+fn no_record(timestamp: i64) -> Cause {
+    Cause {
+        timestamp,
+        position: Position::NONE,
+        headers: Headers::default(),
+    }
+}
+
+impl<P: Processor> Punctuate for ProcessorNode<P> {
+    fn open(&self, ctx: &mut Context<'_>, number: usize) -> Result<()> {
+        self.place.number.set(number);
+        let now = ctx.state.now_ms;
+        let mut processor = self.processor.borrow_mut();
+        self.named(caught(|| {
+            processor.open(&mut self.context(ctx, no_record(now)))
+        }))
+    }
+
+    fn punctuate(&self, ctx: &mut Context<'_>, punctuation: Punctuation) -> Result<()> {
+        let time = punctuation.time;
+        let outcome = caught(|| {
+            let mut processor = self.processor.borrow_mut();
+            let mut context = self.context(ctx, no_record(time));
+            processor.punctuate(punctuation, &mut context)
+        });
+        let Err(error) = outcome else { return Ok(()) };
+        let name = &self.place.name;
+        fail(ctx, &self.on_error, name, error, time)
+    }
+
+    fn close(&self, ctx: &mut Context<'_>) -> Result<()> {
+        let now = ctx.state.now_ms;
+        let mut processor = self.processor.borrow_mut();
+        self.named(caught(|| {
+            processor.close(&mut self.context(ctx, no_record(now)))
+        }))
+    }
+}
+
+/// Shares one node between the edge that feeds it and the task that punctuates it.
+pub(crate) struct Shared<P: Processor>(Rc<ProcessorNode<P>>);
+
+impl<P: Processor> Receive<P::KeyIn, P::ValueIn> for Shared<P> {
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<P::KeyIn, P::ValueIn>) -> Result<()> {
+        let node = &*self.0;
+        let Ok(mut processor) = node.processor.try_borrow_mut() else {
+            node.waiting.borrow_mut().push_back(record);
+            return Ok(());
+        };
+        let mut next = Some(record);
+        while let Some(record) = next {
+            let cause = Cause {
+                timestamp: record.timestamp,
+                position: record.position,
+                headers: match node.keeps_headers {
+                    true => record.headers.clone(),
+                    false => Headers::default(),
+                },
+            };
+            processor.process(record, &mut node.context(ctx, cause))?;
+            next = node.waiting.borrow_mut().pop_front();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! A store in a processor's hands: typed reads and writes. Here what all stores share; what each kind can do is below.
+//! Not the store: a view lives for one call. Invariant: a write reaches store and changelog at once, or the record cache of a
+//! store that has one.
+
+mod key_value;
+mod session;
+mod versioned;
+mod window;
+
+pub use key_value::Timestamped;
+pub use versioned::{VersionPut, VersionedRecord};
+
+use super::context::Cause;
+use crate::dsl::{KeyValues, Sessions, TimestampedKeyValues, Versions, Windows};
+use crate::format::FormatOf;
+use crate::operator::encode_key;
+use crate::task::{Context, StateStore};
+use crate::{Error, Headers, Result};
+use headwater_log::HeadersRef;
+use headwater_store::Layout;
+use std::any::TypeId;
+use std::ops::ControlFlow;
+use std::{marker::PhantomData, sync::Arc};
+
+/// A store in a processor's hands. `S` is what it keeps.
+pub struct StoreView<'a, K, V, S = KeyValues> {
+    pub(super) ctx: Context<'a>,
+    pub(super) store: usize,
+    pub(super) key: FormatOf<K>,
+    pub(super) value: FormatOf<V>,
+    /// The topic that formats are told.
+    pub(super) topic: Arc<str>,
+    pub(super) cause: &'a Cause,
+    pub(super) types: PhantomData<fn() -> S>,
+}
+
+/// True when a store keeps what `S` says.
+pub(super) fn keeps<S: 'static>(store: &StateStore) -> bool {
+    let kind = match (&store.bytes.options().layout, store.timestamped) {
+        (Layout::KeyValue | Layout::Lru { .. }, false) => TypeId::of::<KeyValues>(),
+        (Layout::KeyValue | Layout::Lru { .. }, true) => TypeId::of::<TimestampedKeyValues>(),
+        (Layout::Window { .. }, _) => TypeId::of::<Windows>(),
+        (Layout::Session { .. }, _) => TypeId::of::<Sessions>(),
+        (Layout::Versioned { .. }, _) => TypeId::of::<Versions>(),
+    };
+    kind == TypeId::of::<S>()
+}
+
+impl<K, V, S> StoreView<'_, K, V, S> {
+    /// Lends the task's buffers to `work`: for the key, which is encoded into the first, and for a value.
+    fn with_key<R>(
+        &mut self,
+        key: &K,
+        work: impl FnOnce(&mut Self, &mut Vec<u8>, &mut Vec<u8>) -> Result<R>,
+    ) -> Result<R> {
+        let (mut bytes, mut value) = std::mem::take(&mut self.ctx.state.buffers);
+        let outcome = match encode_key(&self.key, &self.topic, key, &mut bytes) {
+            Ok(true) => work(self, &mut bytes, &mut value),
+            Ok(false) => Err(self.refused("its keys cannot be null")),
+            Err(error) => Err(error),
+        };
+        self.ctx.state.buffers = (bytes, value);
+        outcome
+    }
+
+    fn refused(&self, why: &str) -> Error {
+        let state = self.ctx.state.stores[self.store].as_ref();
+        let name = state.map_or("?", |state| &state.name);
+        Error::failed(format!("store '{name}': {why}"))
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Result<K> {
+        self.key
+            .decode(&self.topic, HeadersRef::NONE, bytes)
+            .map_err(|error| Error::format(&self.topic, &error))
+    }
+
+    fn decode_value(&self, bytes: &[u8]) -> Result<V> {
+        self.value
+            .decode(&self.topic, HeadersRef::NONE, bytes)
+            .map_err(|error| Error::format(&self.topic, &error))
+    }
+
+    /// Appends the bytes of a value; false when it stands for null, which deletes.
+    fn encode_value(&self, value: &V, bytes: &mut Vec<u8>) -> Result<bool> {
+        if self.value.is_null(value) {
+            return Ok(false);
+        }
+        self.value
+            .encode(&self.topic, &mut Headers::default(), value, bytes)
+            .map_err(|error| Error::format(&self.topic, &error))?;
+        Ok(true)
+    }
+
+    /// Writes through the record cache where there is one.
+    fn write(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let (store, cause) = (self.store, self.cause);
+        match self.ctx.state.store(store).cache {
+            Some(slot) => {
+                let (timestamp, position) = (cause.timestamp, cause.position);
+                let entry = self.ctx.entry(store, timestamp, &cause.headers, position);
+                self.ctx.cache_put(store, slot, key, value, &entry)
+            }
+            None => {
+                let (timestamp, headers) = (cause.timestamp, &cause.headers);
+                self.ctx.write_caused(store, key, value, timestamp, headers)
+            }
+        }
+    }
+
+    /// Times at or before this have expired in a store with `retention_ms`.
+    fn expired_ms(&mut self) -> i64 {
+        let state = self.ctx.state.store(self.store);
+        match state.bytes.options().layout {
+            Layout::Window { retention_ms, .. } | Layout::Session { retention_ms, .. }
+                if state.observed_time >= 0 =>
+            {
+                state.observed_time.saturating_sub(retention_ms)
+            }
+            _ => i64::MIN,
+        }
+    }
+
+    /// The store has seen a window or session of this time; false when it has expired.
+    fn observe(&mut self, time: i64) -> bool {
+        let state = self.ctx.state.store(self.store);
+        state.observed_time = state.observed_time.max(time);
+        if time > self.expired_ms() {
+            return true;
+        }
+        self.ctx.drop_record();
+        false
+    }
+}
+
+/// Runs a visitor that may fail inside one that may not, and keeps its failure.
+struct Failing(Option<Error>);
+
+impl Failing {
+    fn step(&mut self, step: Result<ControlFlow<()>>) -> ControlFlow<()> {
+        step.unwrap_or_else(|error| {
+            self.0 = Some(error);
+            ControlFlow::Break(())
+        })
+    }
+
+    fn end(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,115 @@
+//! A store as its task reads it: what the record cache holds over what the store holds.
+//! Not for writing. Invariant: a cached deletion hides the store's value, and values read as operators wrote them.
+
+use super::StateStore;
+use headwater_store::{Direction, KeyRange, ReadBytes, RecordCache, Result, Visit};
+use std::ops::{ControlFlow, RangeInclusive};
+
+/// Reads one store through its record cache.
+pub(crate) struct CachedStore<'a> {
+    pub(crate) store: &'a StateStore,
+    pub(crate) cache: &'a RecordCache,
+}
+
+/// A cached update: key, and value unless it is a deletion.
+type Cached = (Vec<u8>, Option<Vec<u8>>);
+
+impl CachedStore<'_> {
+    /// The cached updates in a range, copied: what a visitor does may change the cache. As many as the cache holds.
+    fn cached(&self, range: KeyRange<'_>, direction: Direction) -> Vec<Cached> {
+        let Some(slot) = self.store.cache.filter(|slot| !self.cache.is_empty(*slot)) else {
+            return Vec::new();
+        };
+        self.cache
+            .range(slot, range, direction)
+            .map(|(key, entry)| (key.to_vec(), entry.value.clone()))
+            .collect()
+    }
+}
+
+impl ReadBytes for CachedStore<'_> {
+    fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+        let cached = self.store.cache.and_then(|slot| self.cache.peek(slot, key));
+        match cached {
+            Some(entry) => {
+                value.clear();
+                value.extend_from_slice(entry.value.as_deref().unwrap_or_default());
+                Ok(entry.value.is_some())
+            }
+            None => self.store.get(key, value),
+        }
+    }
+
+    fn scan(&self, range: KeyRange<'_>, direction: Direction, visit: &mut Visit<'_>) -> Result<()> {
+        self.scan_times(range, i64::MIN..=i64::MAX, direction, visit)
+    }
+
+    fn scan_times(
+        &self,
+        range: KeyRange<'_>,
+        times: RangeInclusive<i64>,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let mut cached = self.cached(range, direction).into_iter().peekable();
+        let (name, kept) = (&*self.store.name, self.store.kept);
+        let mut buffer = Vec::new();
+        let mut outcome = Ok(ControlFlow::Continue(()));
+        self.store
+            .bytes
+            .scan_times(range, times, direction, &mut |key, value| {
+                while let Some((head, value)) =
+                    cached.next_if(|(head, _)| before(direction, head, key))
+                {
+                    if let Some(value) = value
+                        && visit(&head, &value).is_break()
+                    {
+                        outcome = Ok(ControlFlow::Break(()));
+                        return ControlFlow::Break(());
+                    }
+                }
+                let step = match cached.next_if(|(head, _)| head == key) {
+                    Some((_, Some(value))) => Ok(visit(key, &value)),
+                    Some((_, None)) => Ok(ControlFlow::Continue(())),
+                    None => {
+                        (kept.unpacked(name, value, &mut buffer)).map(|value| visit(key, value))
+                    }
+                };
+                outcome = step;
+                match outcome {
+                    Ok(step) => step,
+                    Err(_) => ControlFlow::Break(()),
+                }
+            })?;
+        if outcome?.is_break() {
+            return Ok(());
+        }
+        for (key, value) in cached {
+            if let Some(value) = value
+                && visit(&key, &value).is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        &self.store.name
+    }
+
+    fn horizon_ms(&self) -> i64 {
+        self.store.bytes.horizon_ms()
+    }
+}
+
+/// True when `a` comes before `b` in this direction.
+fn before(direction: Direction, a: &[u8], b: &[u8]) -> bool {
+    match direction {
+        Direction::Forward => a < b,
+        Direction::Backward => a > b,
+    }
+}
