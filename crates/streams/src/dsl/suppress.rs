@@ -227,6 +227,8 @@ fn store_spec<T>(name: String, suppress: &Suppress<T>) -> StoreSpec {
         cached: false,
         logged: suppress.logged,
         timestamped: false,
+        kept: crate::topology::Kept::Whole,
+        duplicates: false,
         changelog_config: suppress.changelog_config.clone(),
         changelog_topic: None,
         held: Some(|key, bytes| {
