@@ -8,7 +8,7 @@ use crate::Change;
 use crate::format::{FormatOf, Formats};
 use crate::operator::suppress::{Buffer, HeldRow, Rule, SuppressedRows, Suppression, WhenFull};
 use crate::task::{Scratch, Wire, Wiring, boxed};
-use crate::topology::{Held, OldValues, Role, Semantics, StoreSpec, TableNode};
+use crate::topology::{Held, Kept, OldValues, Role, Semantics, StoreSpec, TableNode};
 use crate::window::{Windowed, millis};
 use headwater_log::TopicConfig;
 use headwater_store::Layout;
@@ -227,7 +227,7 @@ fn store_spec<T>(name: String, suppress: &Suppress<T>) -> StoreSpec {
         cached: false,
         logged: suppress.logged,
         timestamped: false,
-        kept: crate::topology::Kept::Whole,
+        kept: Kept::Whole,
         duplicates: false,
         changelog_config: suppress.changelog_config.clone(),
         changelog_topic: None,
