@@ -1,11 +1,9 @@
 //! What a task holds besides its operators: stores, times, counters. Not the record cache, which its worker owns.
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
-use super::{Context, Dirty, Marks, Schedule, Update, guard::Failure};
-use crate::{Position, Result};
 use super::{Context, Dirty, Marks, Schedules, Update, guard::Failure};
 use crate::topology::Kept;
-use crate::{Headers, Result};
+use crate::{Headers, Position, Result};
 use headwater_log::TaskId;
 use headwater_world::Executor;
 use std::{any::Any, rc::Rc, sync::Arc, task::Waker};
