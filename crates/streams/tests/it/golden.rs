@@ -3,6 +3,8 @@
 //!
 //! In the files `>> in` is a record piped in, and the lines below it what came out, topic by topic.
 
+mod stream_join;
+
 use headwater_streams::{App, Headers, Store, TestDriver, TestRecord, TimeWindows, Topology};
 use std::{collections::BTreeMap, fmt::Write, path::PathBuf, time::Duration};
 

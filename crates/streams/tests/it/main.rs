@@ -14,6 +14,7 @@ mod map_async;
 mod oracle;
 mod property;
 mod scenario;
+mod stream_join;
 mod suppress;
 mod table;
 mod task;
