@@ -7,6 +7,7 @@ use super::{Graph, Kept, NodeKind, StoreSpec, TopicName, Topology};
 use crate::Result;
 use headwater_log::{HeadersRef, InternalTopic, Subtopology, TopicConfig};
 use headwater_store::{EngineKind, Layout, StoreOptions};
+use std::collections::BTreeMap;
 
 /// Added to the retention of windowed changelogs (`windowstore.changelog.additional.retention.ms`).
 const ADDITIONAL_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
@@ -116,7 +117,7 @@ pub(crate) fn group(graph: &Graph, order: &[usize], topics: &[Vec<u32>]) -> Vec<
         }
         node
     }
-    let mut owner_of_store = std::collections::BTreeMap::new();
+    let mut owner_of_store = BTreeMap::new();
     for index in order.iter().copied() {
         let node = &nodes[index];
         let by_store: Vec<usize> = node
@@ -222,33 +223,49 @@ pub(crate) fn membership(topology: &Topology, part: &SubtopologyInfo) -> Subtopo
     answer
 }
 
-/// The topics of each group; groups that share a topic are one (`InternalTopologyBuilder.copartitionGroups`).
+/// The topics of each group (`InternalTopologyBuilder.copartitionGroups`). A group is joined with the one that the first of its
+/// topics is in, in the order of Java's hash sets, and not with those of the others: the same topics for the coordinator of a
+/// group that Java takes part in, and the same partition counts, since such groups share a topic.
 fn copartition_groups(topology: &Topology, part: &SubtopologyInfo) -> Vec<Vec<String>> {
-    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut groups: Vec<Vec<&str>> = Vec::new();
+    let mut group_of: BTreeMap<&str, usize> = BTreeMap::new();
     for sources in &topology.copartitions {
         if !sources.iter().all(|source| part.nodes.contains(source)) {
             continue;
         }
-        let mut joined = sources.clone();
-        groups.retain(|group| {
-            let apart = !group.iter().any(|source| joined.contains(source));
-            if !apart {
-                joined.extend(group);
-            }
-            apart
+        let topics = copartitioned(topology, sources);
+        let known = topics.iter().find_map(|topic| group_of.get(topic));
+        let number = known.copied().unwrap_or_else(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
         });
-        joined.sort_unstable();
-        joined.dedup();
-        groups.push(joined);
+        for topic in topics {
+            if !groups[number].contains(&topic) {
+                groups[number].push(topic);
+            }
+            group_of.insert(topic, number);
+        }
     }
-    let names = |source: usize| {
-        let topics = topology.topics_of(source).iter();
-        topics.map(|topic| topology.source_topics[*topic as usize].to_string())
-    };
-    groups
-        .into_iter()
-        .map(|group| group.into_iter().flat_map(names).collect())
+    let owned = |group: Vec<&str>| group.into_iter().map(str::to_owned).collect();
+    let held = groups.into_iter().enumerate();
+    held.filter(|(number, _)| group_of.values().any(|held| held == number))
+        .map(|(_, group)| owned(group))
         .collect()
+}
+
+/// The topics of these sources, in the order of a Java `HashSet`.
+fn copartitioned<'t>(topology: &'t Topology, sources: &[usize]) -> Vec<&'t str> {
+    let by_name = in_hash_order(sources.to_vec(), |source| &topology.nodes[*source].name);
+    let mut topics: Vec<&str> = Vec::new();
+    for source in by_name {
+        for topic in topology.topics_of(source) {
+            let topic = &*topology.source_topics[*topic as usize];
+            if !topics.contains(&topic) {
+                topics.push(topic);
+            }
+        }
+    }
+    in_hash_order(topics, |topic| topic)
 }
 
 /// Adds a topic that the part reads.
