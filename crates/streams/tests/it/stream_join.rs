@@ -55,7 +55,7 @@ fn what_waited_in_vain_before_a_restart_is_a_result_after_it() {
     let mut bench = Bench::new(|app| left_join(app, JoinWindows::of(ms(10))), &[]);
     pipe(&mut bench, 0, "a", "waits", 5);
     pipe(&mut bench, 0, "b", "waits too", 14);
-    let mut bench = bench.restarted();
+    let mut bench = bench.restart();
     assert_eq!(results(&mut bench), Vec::<String>::new());
     pipe(&mut bench, 1, "c", "any", 20);
     assert_eq!(results(&mut bench), ["a waits+nothing @5"]);
@@ -69,7 +69,7 @@ fn without_after_and_grace_what_waited_is_a_result_after_a_restart_too() {
     let windows = JoinWindows::of_ms(10, 0);
     let mut bench = Bench::new(|app| left_join(app, windows), &[]);
     pipe(&mut bench, 0, "a", "waits", 5);
-    let mut bench = bench.restarted();
+    let mut bench = bench.restart();
     pipe(&mut bench, 1, "c", "any", 20);
     assert_eq!(results(&mut bench), ["a waits+nothing @5"]);
 }
@@ -78,7 +78,7 @@ fn without_after_and_grace_what_waited_is_a_result_after_a_restart_too() {
 fn after_a_restart_a_late_record_is_judged_by_the_time_before_it() {
     let mut bench = Bench::new(|app| left_join(app, JoinWindows::of(ms(10))), &[]);
     pipe(&mut bench, 1, "a", "right", 100);
-    let mut bench = bench.restarted();
+    let mut bench = bench.restart();
     pipe(&mut bench, 0, "a", "late", 50);
     assert_eq!(results(&mut bench), ["a late+nothing @50"]);
     // Beyond retention, 20 ms: found before the restart neither.
@@ -92,7 +92,7 @@ fn duplicates_from_before_and_after_a_restart_are_all_met() {
     let mut bench = Bench::new(|app| left_join(app, JoinWindows::of(ms(10))), &[]);
     pipe(&mut bench, 1, "a", "1", 5);
     pipe(&mut bench, 1, "a", "2", 5);
-    let mut bench = bench.restarted();
+    let mut bench = bench.restart();
     pipe(&mut bench, 1, "a", "3", 5);
     pipe(&mut bench, 1, "a", "4", 5);
     pipe(&mut bench, 0, "a", "l", 6);

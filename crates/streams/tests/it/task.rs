@@ -129,32 +129,6 @@ impl Bench {
         }
     }
 
-    /// Commits, closes the task and opens it anew with its stores and the positions committed.
-    pub(super) fn restarted(mut self) -> Self {
-        self.flush();
-        self.task.seal().unwrap();
-        for (_, store) in self.task.stores() {
-            store.commit(None).unwrap();
-        }
-        let committed: Vec<_> = self.task.offsets().collect();
-        let (topology, id) = (self.task.topology().clone(), self.task.id());
-        let stores = self
-            .task
-            .close(&mut self.cache, Some(&mut self.output))
-            .unwrap();
-        let mut task = Task::new(
-            &topology,
-            id,
-            stores,
-            &committed,
-            &mut |_| 0,
-            &mut self.cache,
-        )
-        .unwrap();
-        task.open(&mut self.cache, &mut self.output, 0).unwrap();
-        Self { task, ..self }
-    }
-
     /// Hands input number `input` a chunk of records (key, value, timestamp) that begins at its fetch position.
     pub(super) fn feed(&mut self, input: usize, records: &[(&str, &str, i64)]) {
         let at = self.task.inputs().nth(input).unwrap();
