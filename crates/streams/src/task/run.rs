@@ -460,10 +460,11 @@ impl Task {
             for store in &self.stores {
                 match flush_store(&mut ctx, *store) {
                     Ok(flushed) => any |= flushed,
-                    Err(error) => failed = failed.or(Some(error)),
+                    Err(error) => failed = failed.or(Some((error, ctx.state.flushing))),
                 }
             }
-            if let Some(error) = failed {
+            if let Some((error, flushing)) = failed {
+                ctx.state.flushing = flushing;
                 return Err(error);
             }
             if !any {
