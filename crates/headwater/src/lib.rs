@@ -41,8 +41,9 @@ pub use headwater_streams::{
     KWindowedStream, KeyValues, OnError, Position, Processor, ProcessorContext, Punctuation,
     PunctuationKind, QuarantinedRecord, Record, Repartitioned, Scheduled, Sessions, Store,
     StoreHandle, StoreView, StreamWithin, Suppress, TestDriver, TestRecord, TimeWindows,
-    Timestamped, TimestampedKeyValues, Topic, Topology, TopologySettings, TransformContext,
-    ValueTransformer, VersionPut, VersionedRecord, Versions, Windowed, Windows, json, windowed,
+    Timestamped, TimestampedKeyValues, Topic, Topology, TopologyBuilder, TopologySettings,
+    TransformContext, ValueTransformer, VersionPut, VersionedRecord, Versions, Windowed, Windows,
+    json, windowed,
 };
 pub use headwater_world as world;
 pub use into_log::IntoLog;

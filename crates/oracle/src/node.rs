@@ -26,7 +26,7 @@ use crate::value::{Key, Ty, Val};
 use crate::{Case, Refusal};
 pub(crate) use handle::Handle;
 use handle::{by_type, on_stream, on_table};
-use headwater::streams::App;
+use headwater::TopologyBuilder;
 use headwater::{KStream, KTable};
 use std::collections::BTreeMap;
 
@@ -40,11 +40,13 @@ pub(crate) struct Node<'a> {
 
 /// The DSL while a case is carried out on it.
 pub(crate) struct Graph<'a> {
-    pub(crate) app: &'a App,
+    pub(crate) app: &'a TopologyBuilder,
     /// By id.
     nodes: BTreeMap<String, Node<'a>>,
     /// Of `add_store`, by name.
     pub(crate) stores: BTreeMap<String, StoreRef>,
+    /// Of the low-level topology: the types that an operator sends, by name.
+    sends: BTreeMap<String, (Ty, Ty)>,
 }
 
 /// A family's arms: true when the node is one of its own.
@@ -71,10 +73,27 @@ const FAMILIES: &[Family] = &[
 ];
 
 /// Carries out the nodes of a case, in order.
-pub(crate) fn build(app: &App, case: &Case) -> Result<(), Refusal> {
-    let (nodes, stores) = (BTreeMap::new(), BTreeMap::new());
-    let mut graph = Graph { app, nodes, stores };
+pub(crate) fn build(app: &TopologyBuilder, case: &Case) -> Result<(), Refusal> {
+    let mut graph = Graph {
+        app,
+        nodes: BTreeMap::new(),
+        stores: BTreeMap::new(),
+        sends: BTreeMap::new(),
+    };
+    // Processors of a low-level topology may come before their stores, whose handles they are made with.
+    let low_level = case.nodes.iter().any(low_level::is_low_level);
+    let early = |node: &&Spec| low_level && node.op() == "add_store";
+    for node in case.nodes.iter().filter(early) {
+        process::add_store(&mut graph, node)?;
+    }
     for node in &case.nodes {
+        if early(&node) {
+            for name in node.texts("processors") {
+                let spec = node.required_object("store")?;
+                app.connect(&name, spec.required("name")?);
+            }
+            continue;
+        }
         graph.add(node)?;
     }
     Ok(())

@@ -3,8 +3,8 @@
 
 use crate::case::Input;
 use crate::{Case, Refusal, node, result};
-use headwater::TestDriver;
-use headwater::streams::{App, Semantics, TopologySettings};
+use headwater::streams::{Semantics, TopologySettings};
+use headwater::{TestDriver, TopologyBuilder};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -31,7 +31,7 @@ pub fn run(case: &Case) -> Result<Value, Refusal> {
 fn run_unguarded(case: &Case) -> Result<Value, Refusal> {
     let mut out = result::empty(&case.name);
     let application = case.config.get("application.id");
-    let app = App::new(application.map_or(APPLICATION, String::as_str));
+    let app = TopologyBuilder::new(application.map_or(APPLICATION, String::as_str));
     match settings(case)? {
         Ok(settings) => app.configure(settings),
         Err(error) => {

@@ -97,7 +97,7 @@ impl StoreRef {
 }
 
 /// A store of `add_store`.
-pub(crate) fn added(app: &impl AddStore, spec: &Spec) -> std::result::Result<StoreRef, Refusal> {
+pub(crate) fn added(app: &App, spec: &Spec) -> std::result::Result<StoreRef, Refusal> {
     let name = spec.required("name")?;
     let (key, value) = (Ty::field(spec, "key")?, Ty::field(spec, "value")?);
     let mut store = Store::named(name)
@@ -114,54 +114,23 @@ pub(crate) fn added(app: &impl AddStore, spec: &Spec) -> std::result::Result<Sto
     }
     let store = logging(store, spec);
     Ok(match spec.required("type")? {
-        "kv" => StoreRef::KeyValue(app.key_value(store)),
-        "timestamped_kv" => StoreRef::Timestamped(app.timestamped(store)),
+        "kv" => StoreRef::KeyValue(app.store(store)),
+        "timestamped_kv" => StoreRef::Timestamped(app.timestamped_store(store)),
         "window" => {
             let mut store = store.retention(duration(spec, "retention_ms")?);
             if spec.bool("duplicates") == Some(true) {
                 store = store.duplicates();
             }
-            StoreRef::Window(app.window(store))
+            StoreRef::Window(app.window_store(store))
         }
         "session" => {
             let store = store.retention(duration(spec, "retention_ms")?);
-            StoreRef::Session(app.session(store))
+            StoreRef::Session(app.session_store(store))
         }
         "versioned" => {
             let store = store.versioned(duration(spec, "history_ms")?);
-            StoreRef::Versioned(app.versioned(store))
+            StoreRef::Versioned(app.versioned_store(store))
         }
         ty => return Err(Refusal::Unsupported(format!("store type {ty}"))),
     })
-}
-
-/// Where stores are added: the DSL or the low-level topology.
-pub(crate) trait AddStore {
-    fn key_value(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val>;
-    fn timestamped(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, TimestampedKeyValues>;
-    fn window(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Windows>;
-    fn session(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Sessions>;
-    fn versioned(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Versions>;
-}
-
-impl AddStore for App {
-    fn key_value(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val> {
-        self.store(store)
-    }
-
-    fn timestamped(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, TimestampedKeyValues> {
-        self.timestamped_store(store)
-    }
-
-    fn window(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Windows> {
-        self.window_store(store)
-    }
-
-    fn session(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Sessions> {
-        self.session_store(store)
-    }
-
-    fn versioned(&self, store: Store<Val, Val>) -> StoreHandle<Val, Val, Versions> {
-        self.versioned_store(store)
-    }
 }

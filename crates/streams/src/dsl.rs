@@ -20,6 +20,7 @@ mod table;
 mod table_join;
 mod table_verb;
 mod topic;
+mod topology_builder;
 mod windowed;
 
 pub use app::App;
@@ -40,6 +41,7 @@ pub use suppress::{Suppress, SuppressUntil, TimeLimit, WindowClose};
 pub use table::KTable;
 pub use table_join::JoinRows;
 pub use topic::{BadData, TimestampArgs, Topic};
+pub use topology_builder::{Parents, TopologyBuilder};
 pub use windowed::KWindowedStream;
 
 pub(crate) use app::store_formats;

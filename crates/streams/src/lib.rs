@@ -16,9 +16,9 @@ mod window;
 pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
     App, BadData, Branches, JoinRows, JoinTable, JoinWindows, KGroupedStream, KGroupedTable,
-    KStream, KTable, KWindowedStream, KeyValues, Repartitioned, Sessions, Store, StoreHandle,
-    StoreSet, StreamWithin, Suppress, SuppressUntil, TimeLimit, TimestampArgs,
-    TimestampedKeyValues, Topic, Versions, WindowClose, Windows, WithNulls,
+    KStream, KTable, KWindowedStream, KeyValues, Parents, Repartitioned, Sessions, Store,
+    StoreHandle, StoreSet, StreamWithin, Suppress, SuppressUntil, TimeLimit, TimestampArgs,
+    TimestampedKeyValues, Topic, TopologyBuilder, Versions, WindowClose, Windows, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};

@@ -12,9 +12,7 @@ use headwater::KStream;
 pub(super) fn add(graph: &mut Graph<'_>, node: &Spec) -> Result<bool, Refusal> {
     match node.op() {
         "add_store" => {
-            let spec = node.required_object("store")?;
-            let store = added(graph.app, &spec)?;
-            graph.stores.insert(spec.required("name")?.into(), store);
+            add_store(graph, node)?;
         }
         "process" => {
             let from = graph.input(node, "from")?;
@@ -27,6 +25,13 @@ pub(super) fn add(graph: &mut Graph<'_>, node: &Spec) -> Result<bool, Refusal> {
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+pub(super) fn add_store(graph: &mut Graph<'_>, node: &Spec) -> Result<(), Refusal> {
+    let spec = node.required_object("store")?;
+    let store = added(graph.app, &spec)?;
+    graph.stores.insert(spec.required("name")?.into(), store);
+    Ok(())
 }
 
 fn process<'a, K: Key>(

@@ -256,7 +256,14 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedTable<'a, K, V> {
         let group = graph.add_group(Role::default(), &[self.table.node]);
         let sink_topic = Topic::named(topic).keys(key.clone()).values(value.clone());
         let target = Some(name.clone());
-        add_sink(&mut graph, group, self.table.node, sink, target, sink_topic);
+        add_sink(
+            &mut graph,
+            group,
+            &[self.table.node],
+            sink,
+            target,
+            sink_topic,
+        );
         graph.repartitions.push(Repartition {
             topic: name.clone(),
             partitions: 0,

@@ -125,7 +125,7 @@ fn repartition_as<'a, K: Clone + 'static, V: Clone + 'static>(
     add_sink(
         &mut graph,
         group,
-        filter,
+        &[filter],
         sink,
         Some(name.clone()),
         sink_topic,

@@ -302,7 +302,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         let name = graph.name("KSTREAM-SINK-", self.name);
         let target = topic.names.first().cloned().map(TopicName::External);
         let group = graph.add_group(Role::default(), &[self.node]);
-        add_sink(&mut graph, group, self.node, name, target, topic);
+        add_sink(&mut graph, group, &[self.node], name, target, topic);
     }
 
     /// Runs a processor made by `factory`, one per task, with the stores named by `stores`. What it forwards may have other keys,
@@ -426,20 +426,20 @@ pub(crate) const CHANGES_VALUE: Role = Role {
     ..CHANGES_KEY
 };
 
-/// A sink node of `group` below `parent`; `target` is its topic unless that is chosen for each record.
+/// A sink node of `group` below `parents`; `target` is its topic unless that is chosen for each record.
 pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
     graph: &mut Graph,
     group: usize,
-    parent: usize,
+    parents: &[usize],
     name: String,
     target: Option<TopicName>,
     topic: Topic<K, V>,
 ) -> usize {
-    let known = graph.nodes[parent]
-        .formats
-        .downcast_ref::<Formats<K, V>>()
-        .cloned()
-        .unwrap_or(Formats::UNKNOWN);
+    let mut known = parents.iter().filter_map(|parent| {
+        let formats = &graph.nodes[*parent].formats;
+        formats.downcast_ref::<Formats<K, V>>().cloned()
+    });
+    let known = known.next().unwrap_or(Formats::UNKNOWN);
     let formats = Formats {
         key: topic.key.or(known.key),
         value: topic.value.or(known.value),
@@ -473,7 +473,7 @@ pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
         };
         boxed::<K, V>(wiring, node, sink)
     });
-    let mut node = processor(name, vec![parent], wire, formats);
+    let mut node = processor(name, parents.to_vec(), wire, formats);
     node.kind = NodeKind::Sink {
         topic: target,
         chosen_by: chosen_by.unwrap_or_default(),
