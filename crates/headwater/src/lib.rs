@@ -36,14 +36,16 @@ pub use headwater_runtime::{
 pub use headwater_store as store;
 pub use headwater_streams as streams;
 pub use headwater_streams::{
-    BadData, Change, Counters, Data, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Format,
-    FormatError, FormatOf, Headers, JoinWindows, KGroupedStream, KGroupedTable, KStream, KTable,
-    KWindowedStream, KeyValues, OnError, Position, Processor, ProcessorContext, Punctuation,
-    PunctuationKind, QuarantinedRecord, Record, Repartitioned, Scheduled, Sessions, Store,
-    StoreHandle, StoreView, StreamWithin, Suppress, TestDriver, TestRecord, TimeWindows,
-    Timestamped, TimestampedKeyValues, Topic, Topology, TopologyBuilder, TopologySettings,
-    TransformContext, ValueTransformer, VersionPut, VersionedRecord, Versions, Windowed, Windows,
-    json, windowed,
+    BadData, Change, Counters, Data, EmitStrategy, FixedKeyContext, FixedKeyProcessor,
+    FixedKeyRecord, Format, FormatError, FormatOf, Headers, JoinWindows, KCogroupedStream,
+    KGroupedStream, KGroupedTable, KSessionCogroup, KSessionStream, KStream, KTable,
+    KWindowedCogroup, KWindowedStream, KeyValues, OnError, Position, Processor, ProcessorContext,
+    Punctuation, PunctuationKind, QuarantinedRecord, Record, Repartitioned, Scheduled,
+    SessionWindows, Sessions, SlidingWindows, Store, StoreHandle, StoreView, StreamWithin,
+    Suppress, TestDriver, TestRecord, TimeWindows, Timestamped, TimestampedKeyValues, Topic,
+    Topology, TopologyBuilder, TopologySettings, TransformContext, UnlimitedWindows,
+    ValueTransformer, VersionPut, VersionedRecord, Versions, Windowed, Windowing, Windows, json,
+    session_windowed, windowed,
 };
 pub use headwater_world as world;
 pub use into_log::IntoLog;
@@ -52,10 +54,11 @@ pub use signal::{stop_requested, watch_signals};
 /// What most applications use.
 pub mod prelude {
     pub use crate::{
-        App, BadData, Data, EmbeddedLog, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord,
-        FormatOf, JoinWindows, KStream, KTable, Processor, ProcessorContext, Punctuation,
-        PunctuationKind, Record, Repartitioned, Result, Running, Scheduled, Settings, Store,
-        StoreHandle, Suppress, TestDriver, TimeWindows, Topic, Topology, Windowed, json, windowed,
+        App, BadData, Data, EmbeddedLog, EmitStrategy, FixedKeyContext, FixedKeyProcessor,
+        FixedKeyRecord, FormatOf, JoinWindows, KStream, KTable, Processor, ProcessorContext,
+        Punctuation, PunctuationKind, Record, Repartitioned, Result, Running, Scheduled,
+        SessionWindows, Settings, SlidingWindows, Store, StoreHandle, Suppress, TestDriver,
+        TimeWindows, Topic, Topology, UnlimitedWindows, Windowed, Windowing, json, windowed,
     };
 }
 

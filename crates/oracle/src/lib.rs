@@ -30,6 +30,8 @@ pub enum Refusal {
     Case(String),
     /// It uses something that Headwater does not have.
     Unsupported(String),
+    /// An argument that Headwater's types do not let through: refused earlier than at `build`.
+    Inexpressible(String),
     /// Headwater broke in a way that is no result: a panic outside the case's functions.
     Broken(String),
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Case(what) => write!(f, "not a case: {what}"),
             Self::Unsupported(what) => write!(f, "unsupported: {what}"),
+            Self::Inexpressible(what) => write!(f, "cannot be said: {what}"),
             Self::Broken(what) => write!(f, "broken: {what}"),
         }
     }

@@ -93,7 +93,9 @@ fn one(mode: &Mode, file: &Path, count: &mut Count) -> Result<()> {
         Err(refusal) => {
             match refusal {
                 Refusal::Unsupported(_) => count.unsupported += 1,
-                Refusal::Case(_) | Refusal::Broken(_) => count.broken += 1,
+                Refusal::Case(_) | Refusal::Inexpressible(_) | Refusal::Broken(_) => {
+                    count.broken += 1;
+                }
             }
             eprintln!("{}: {refusal}", file.display());
             return Ok(());

@@ -39,7 +39,14 @@ fn run_unguarded(case: &Case) -> Result<Value, Refusal> {
             return Ok(out);
         }
     }
-    node::build(&app, case)?;
+    match node::build(&app, case) {
+        Err(Refusal::Inexpressible(reason)) => {
+            let error = headwater::streams::Error::Topology(reason);
+            out["error"] = result::error("build", None, &error);
+            return Ok(out);
+        }
+        built => built?,
+    }
     let topology = match app.build() {
         Ok(topology) => topology,
         Err(error) => {

@@ -4,6 +4,7 @@
 
 mod app;
 mod branch;
+mod cogroup;
 mod grouped;
 mod grouped_table;
 mod join;
@@ -11,6 +12,7 @@ mod join_windows;
 mod map_async;
 mod nulls;
 mod repartition;
+mod session;
 mod store;
 mod store_handle;
 mod stream;
@@ -25,12 +27,14 @@ mod windowed;
 
 pub use app::App;
 pub use branch::Branches;
+pub use cogroup::{KCogroupedStream, KSessionCogroup, KWindowedCogroup};
 pub use grouped::KGroupedStream;
 pub use grouped_table::KGroupedTable;
 pub use join::JoinTable;
 pub use join_windows::JoinWindows;
 pub use nulls::WithNulls;
 pub use repartition::Repartitioned;
+pub use session::KSessionStream;
 pub use store::Store;
 pub use store_handle::{
     KeyValues, Sessions, StoreHandle, StoreSet, TimestampedKeyValues, Versions, Windows,
@@ -42,7 +46,7 @@ pub use table::KTable;
 pub use table_join::JoinRows;
 pub use topic::{BadData, TimestampArgs, Topic};
 pub use topology_builder::{Parents, TopologyBuilder};
-pub use windowed::KWindowedStream;
+pub use windowed::{KWindowedStream, WindowedBy};
 
 pub(crate) use app::store_formats;
 pub(crate) use topic::{PartitionOf, TimestampOf};

@@ -15,10 +15,11 @@ mod window;
 
 pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
-    App, BadData, Branches, JoinRows, JoinTable, JoinWindows, KGroupedStream, KGroupedTable,
-    KStream, KTable, KWindowedStream, KeyValues, Parents, Repartitioned, Sessions, Store,
-    StoreHandle, StoreSet, StreamWithin, Suppress, SuppressUntil, TimeLimit, TimestampArgs,
-    TimestampedKeyValues, Topic, TopologyBuilder, Versions, WindowClose, Windows, WithNulls,
+    App, BadData, Branches, JoinRows, JoinTable, JoinWindows, KCogroupedStream, KGroupedStream,
+    KGroupedTable, KSessionCogroup, KSessionStream, KStream, KTable, KWindowedCogroup,
+    KWindowedStream, KeyValues, Parents, Repartitioned, Sessions, Store, StoreHandle, StoreSet,
+    StreamWithin, Suppress, SuppressUntil, TimeLimit, TimestampArgs, TimestampedKeyValues, Topic,
+    TopologyBuilder, Versions, WindowClose, WindowedBy, Windows, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};
@@ -32,4 +33,7 @@ pub use task::{
     Task, decode_metadata, encode_metadata,
 };
 pub use topology::{OnError, Semantics, StoreInfo, SubtopologyInfo, Topology, TopologySettings};
-pub use window::{TimeWindows, Windowed, windowed};
+pub use window::{
+    EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Windowed,
+    Windowing, WindowsKind, session_windowed, windowed,
+};

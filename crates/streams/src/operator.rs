@@ -2,11 +2,18 @@
 //! Not the DSL and not a scheduler. Invariant: an operator keeps no state that a commit would have to save, except in stores.
 
 mod aggregate;
+mod emit_on_close;
+mod fold;
 mod join;
 mod map_async;
 mod materialized;
+mod observed_time;
 mod process;
+mod row_list;
+mod session_aggregate;
+mod session_rows;
 mod sink;
+mod sliding_aggregate;
 mod source;
 mod stream_join;
 pub(crate) mod suppress;
@@ -24,11 +31,17 @@ pub use process::{
 pub use table_transform::{TransformContext, ValueTransformer};
 
 pub(crate) use aggregate::{Aggregate, TableSource};
+pub(crate) use emit_on_close::{Closes, Closing};
+pub(crate) use fold::{Fold, FoldOf, fold};
 pub(crate) use join::TableJoin;
 pub(crate) use map_async::{Call, MapAsync};
 pub(crate) use materialized::{Kept, Materialized, StoredRows};
+pub(crate) use observed_time::ObservedTime;
 pub(crate) use process::{FixedKey, Place, ProcessorNode};
+pub(crate) use session_aggregate::SessionAggregate;
+pub(crate) use session_rows::{SessionRows, StoredSessions};
 pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};
+pub(crate) use sliding_aggregate::SlidingAggregate;
 pub(crate) use source::Source;
 pub(crate) use stream_join::{
     Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, Unmatched, UnmatchedRows,

@@ -263,6 +263,7 @@ fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut Subt
             timestamped: false,
             kept: Kept::Whole,
             duplicates: false,
+            java_expiry: None,
             changelog_config: Default::default(),
             changelog_topic: None,
             held: None,

@@ -86,7 +86,7 @@ fn aggregate<'a, K: Key>(
     let (ty, table) = match node.op() {
         "count" => {
             let store = store_of(node, from.key, Ty::Long, Family::KeyValue)?;
-            (Ty::Long, grouped.count_as(counted, store))
+            (Ty::Long, grouped.count_as(zero, counted, store))
         }
         "reduce" => {
             let store = store_of(node, from.key, from.value, Family::KeyValue)?;
@@ -109,7 +109,12 @@ fn aggregate<'a, K: Key>(
     Ok(())
 }
 
+/// A count before the first record.
+pub(super) fn zero() -> Val {
+    Val::Long(0)
+}
+
 /// A count after one more record.
-pub(super) fn counted(count: Option<Val>) -> Val {
-    Val::Long(seen(count).number() + 1)
+pub(super) fn counted(count: Val) -> Val {
+    Val::Long(count.number() + 1)
 }

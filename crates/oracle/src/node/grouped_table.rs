@@ -1,7 +1,7 @@
 //! Tables grouped by a new key, and their aggregations. Not grouped streams.
 //! Invariant: the formats of group and store are those of the static types.
 
-use super::group::{counted, store_of};
+use super::group::{counted, store_of, zero};
 use super::{Graph, Handle, Node, by_type, named, on_table, typed_table};
 use crate::Refusal;
 use crate::case::Spec;
@@ -67,7 +67,8 @@ fn aggregate<'a, K: Key>(
         "count" => {
             let store = store_of(node, from.key, Ty::Long, Family::KeyValue)?;
             let back = |count: Val| Val::Long(count.number() - 1);
-            (Ty::Long, grouped.count_as(counted, back, store))
+            let next = |count: Option<Val>| counted(count.unwrap_or_else(zero));
+            (Ty::Long, grouped.count_as(next, back, store))
         }
         "reduce" => {
             let store = store_of(node, from.key, from.value, Family::KeyValue)?;

@@ -1,8 +1,12 @@
 //! What a node's id stands for: one of the DSL's handles. Not the DSL. Invariant: a stream or table whose static key type is
 //! windowed is of `Windowed<Val>`, all others are of `Val`.
 
+use super::cogroup::Cogroup;
+use super::window::AnyWindows;
 use crate::value::Val;
-use headwater::{KGroupedStream, KGroupedTable, KStream, KTable, KWindowedStream, Windowed};
+use headwater::{
+    KGroupedStream, KGroupedTable, KSessionStream, KStream, KTable, KWindowedStream, Windowed,
+};
 
 /// A handle of the DSL.
 #[derive(Clone)]
@@ -15,8 +19,9 @@ pub(crate) enum Handle<'a> {
     WindowedGrouped(KGroupedStream<'a, Windowed<Val>, Val>),
     GroupedTable(KGroupedTable<'a, Val, Val>),
     WindowedGroupedTable(KGroupedTable<'a, Windowed<Val>, Val>),
-    /// With the size of its windows in ms.
-    TimeWindowed(KWindowedStream<'a, Val, Val>, i64),
+    Windowed(KWindowedStream<'a, Val, Val, AnyWindows>),
+    Sessions(KSessionStream<'a, Val, Val>),
+    Cogroup(Cogroup<'a>),
 }
 
 /// Runs `$body` with the stream of a node, whatever its keys; a node that is no stream is left to another family.

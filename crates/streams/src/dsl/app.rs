@@ -324,6 +324,7 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
         layout,
         kept,
         duplicates: false,
+        java_expiry: None,
         changelog_config: store.changelog_config,
         changelog_topic: None,
         held: None,

@@ -5,12 +5,12 @@ use super::app::{App, processor, store_formats, store_spec};
 use super::nulls::WithNulls;
 use super::repartition::through_repartition;
 use super::table::stored_rows;
-use super::{KStream, KTable, KWindowedStream, Store};
+use super::windowed::WindowedBy;
+use super::{KStream, KTable, Store};
 use crate::format::{FormatOf, Formats};
-use crate::operator::{Aggregate, Materialized};
+use crate::operator::{Aggregate, Fold, Materialized, fold};
 use crate::task::{Scratch, Wire, boxed};
 use crate::topology::{NameId, Node, OldValues, Role, StoreSpec, TableNode};
-use crate::window::TimeWindows;
 use headwater_store::Layout;
 use std::{any::Any, marker::PhantomData, sync::Arc};
 
@@ -87,19 +87,20 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
 
     /// Counts the records of each key.
     pub fn count(self, store: impl Into<Store<K, u64>>) -> KTable<'a, K, u64> {
-        self.count_as(|count| count.unwrap_or(0) + 1, store.into())
+        self.count_as(|| 0, |count| count + 1, store.into())
     }
 
     /// As `count`, in a type of the caller's; `next` gives the count after one more record.
     #[doc(hidden)]
     pub fn count_as<C: Clone + 'static>(
         self,
-        next: impl Fn(Option<C>) -> C + Send + Sync + 'static,
+        zero: impl Fn() -> C + Send + Sync + 'static,
+        next: impl Fn(C) -> C + Send + Sync + 'static,
         store: Store<K, C>,
     ) -> KTable<'a, K, C> {
         self.burn_for_count(&store);
-        let apply = move |_: &K, _: V, count: Option<C>| Some(next(count));
-        self.build("KSTREAM-AGGREGATE-", store, apply)
+        let add = move |_: &K, _: Option<V>, count: Option<C>| count.map(&next);
+        self.build("KSTREAM-AGGREGATE-", store, fold(move || Some(zero()), add))
     }
 
     /// Combines the values of each key; the first stands as it is.
@@ -110,12 +111,11 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
     ) -> KTable<'a, K, V> {
         let formats = self.stream.formats();
         let store = store.into().or_formats(formats.key, formats.value);
-        self.build("KSTREAM-REDUCE-", store, move |_, value, row| {
-            Some(match row {
-                Some(row) => reduce(row, value),
-                None => value,
-            })
-        })
+        let add = move |_: &K, value: Option<V>, row: Option<V>| match row {
+            Some(row) => Some(reduce(row, value?)),
+            None => value,
+        };
+        self.build("KSTREAM-REDUCE-", store, fold(|| None, add))
     }
 
     /// Folds the values of each key into a row that begins as `initial`.
@@ -125,26 +125,22 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
         add: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
         store: impl Into<Store<K, A>>,
     ) -> KTable<'a, K, A> {
-        self.build(
-            "KSTREAM-AGGREGATE-",
-            store.into(),
-            move |key, value, row| Some(add(key, value, row.unwrap_or_else(&initial))),
-        )
+        let add = move |key: &K, value: Option<V>, row: Option<A>| Some(add(key, value?, row?));
+        let fold = fold(move || Some(initial()), add);
+        self.build("KSTREAM-AGGREGATE-", store.into(), fold)
     }
 
-    /// Groups by window of time too.
-    pub fn windowed_by(self, windows: TimeWindows) -> KWindowedStream<'a, K, V> {
-        KWindowedStream {
-            grouped: self,
-            windows,
-        }
+    /// Groups by window too: of time ([`crate::TimeWindows`], [`crate::SlidingWindows`], your own [`crate::Windowing`]), or by
+    /// session ([`crate::SessionWindows`]).
+    pub fn windowed_by<W: WindowedBy<Self>>(self, windows: W) -> W::Windowed {
+        windows.windowed(self)
     }
 
     pub(crate) fn build<A: Clone + 'static>(
         self,
         prefix: &str,
         store: Store<K, A>,
-        apply: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+        fold: impl Fold<K, V, A>,
     ) -> KTable<'a, K, A> {
         let app = self.stream.app;
         let (store, name, explicit) = self.names(prefix, store);
@@ -158,22 +154,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
             ..Role::default()
         };
         let spec = store_spec(app, &name, store, Layout::KeyValue);
-        let apply = Arc::new(apply);
-        let wire: Wire = Box::new(move |wiring, node| {
-            let store = wiring.topology.nodes[node].stores[0];
-            let (key, value) = store_formats::<K, A>(wiring, store);
-            let rows = Materialized::wire(wiring, node, store, key.clone(), value);
-            let apply = apply.clone();
-            let apply = move |key: &K, value: V, row: Option<A>| apply(key, value, row);
-            let aggregate = Aggregate {
-                key,
-                rows,
-                apply,
-                key_bytes: Scratch::default(),
-                types: PhantomData,
-            };
-            boxed::<K, V>(wiring, node, aggregate)
-        });
+        let wire = aggregate_wire::<K, V, A, _>(Arc::new(fold));
         let node = processor(name, vec![source.node], wire, formats);
         add_stateful(app, role, node, spec)
     }
@@ -209,18 +190,38 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
         self,
         store: &Store<SK, A>,
         explicit: bool,
-    ) -> KStream<'a, K, V>
-    where
-        FormatOf<SK>: Clone,
-    {
+    ) -> KStream<'a, K, V> {
         if !self.stream.rekeyed {
             return self.stream;
         }
         let app = self.stream.app;
-        let given = self
-            .name
-            .map(|name| app.graph.borrow().given(name).to_owned());
-        let named = given.is_some();
+        let mut graph = app.graph.borrow_mut();
+        let shared = graph.grouped_repartitions.get(&self.number).copied();
+        if let Some(node) = shared.filter(|_| self.name.is_some()) {
+            let group = graph.nodes[node].group;
+            graph.add_parent(group, self.stream.node);
+            drop(graph);
+            super::repartition::burn(app);
+            return KStream::at(app, node, false);
+        }
+        drop(graph);
+        let source = self.own_repartition(store, explicit);
+        let mut graph = app.graph.borrow_mut();
+        graph.grouped_repartitions.insert(self.number, source.node);
+        drop(graph);
+        source
+    }
+
+    /// What comes back from a repartition topic of its own, named after group or store.
+    pub(crate) fn own_repartition<SK: 'static, A>(
+        self,
+        store: &Store<SK, A>,
+        explicit: bool,
+    ) -> KStream<'a, K, V> {
+        let graph = self.stream.app.graph.borrow();
+        let given = self.name.map(|name| graph.given(name).to_owned());
+        drop(graph);
+        let explicit = explicit || given.is_some();
         let base = given.or_else(|| store.name.clone()).unwrap_or_default();
         let known = self.stream.formats();
         let store_key = store.key.clone();
@@ -232,25 +233,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
             key,
             value: known.value,
         };
-        let shared = app
-            .graph
-            .borrow()
-            .grouped_repartitions
-            .get(&self.number)
-            .copied();
-        if let Some(node) = shared.filter(|_| named) {
-            super::repartition::burn(app);
-            let mut graph = app.graph.borrow_mut();
-            let group = graph.nodes[node].group;
-            graph.add_parent(group, self.stream.node);
-            drop(graph);
-            return KStream::at(app, node, false);
-        }
-        let source = through_repartition(self.stream, &base, formats, 0, named || explicit);
-        let mut graph = app.graph.borrow_mut();
-        graph.grouped_repartitions.insert(self.number, source.node);
-        drop(graph);
-        source
+        through_repartition(self.stream, &base, formats, 0, explicit)
     }
 }
 
@@ -263,11 +246,11 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KGroupedStream<'a, K,
     ) -> KTable<'a, K, V> {
         let formats = self.0.stream.formats();
         let store = store.into().or_formats(formats.key, formats.value);
-        self.0
-            .build("KSTREAM-REDUCE-", store, move |_, value, row| match row {
-                Some(row) => reduce(row, Some(value)),
-                None => Some(value),
-            })
+        let add = move |_: &K, value: Option<V>, row: Option<V>| match row {
+            Some(row) => reduce(row, value),
+            None => value,
+        };
+        self.0.build("KSTREAM-REDUCE-", store, fold(|| None, add))
     }
 
     /// As `KGroupedStream::aggregate`.
@@ -277,18 +260,51 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KGroupedStream<'a, K,
         add: impl Fn(&K, Option<V>, Option<A>) -> Option<A> + Send + Sync + 'static,
         store: impl Into<Store<K, A>>,
     ) -> KTable<'a, K, A> {
-        let apply =
-            move |key: &K, value: V, row: Option<A>| add(key, Some(value), row.or_else(&initial));
-        self.0.build("KSTREAM-AGGREGATE-", store.into(), apply)
+        let fold = fold(initial, add);
+        self.0.build("KSTREAM-AGGREGATE-", store.into(), fold)
     }
+}
+
+/// Wires an aggregation without windows.
+pub(crate) fn aggregate_wire<K, V, A, F>(fold: Arc<F>) -> Wire
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    A: Clone + 'static,
+    F: Fold<K, V, A>,
+{
+    Box::new(move |wiring, node| {
+        let store = wiring.topology.nodes[node].stores[0];
+        let (key, value) = store_formats::<K, A>(wiring, store);
+        let rows = Materialized::wire(wiring, node, store, key.clone(), value);
+        let aggregate = Aggregate {
+            key,
+            rows,
+            fold: fold.clone(),
+            key_bytes: Scratch::default(),
+            types: PhantomData,
+        };
+        boxed::<K, V>(wiring, node, aggregate)
+    })
 }
 
 /// Adds a node with its store and hands out the table it keeps.
 pub(crate) fn add_stateful<'a, K: Clone + 'static, A: Clone + 'static>(
     app: &'a App,
     role: Role,
+    node: Node,
+    spec: StoreSpec,
+) -> KTable<'a, K, A> {
+    add_table(app, role, node, spec, stored_rows::<K, A>())
+}
+
+/// As [`add_stateful`], for a table whose rows are read otherwise.
+pub(crate) fn add_table<'a, K: Clone + 'static, A: Clone + 'static>(
+    app: &'a App,
+    role: Role,
     mut node: Node,
     spec: StoreSpec,
+    rows: Wire,
 ) -> KTable<'a, K, A> {
     let mut graph = app.graph.borrow_mut();
     let store = graph.add_store(spec);
@@ -298,7 +314,7 @@ pub(crate) fn add_stateful<'a, K: Clone + 'static, A: Clone + 'static>(
         old_values: OldValues::Stored,
         lazy_store: None,
         store: Some(store),
-        rows: stored_rows::<K, A>(),
+        rows,
     });
     let node = graph.add_as(role, node);
     drop(graph);

@@ -15,7 +15,7 @@ use crate::task::{Guarded, Input, Scratch, Wire, Wiring, boxed};
 use crate::topology::{
     Graph, Kept, NameId, Role, Semantics, StoreSpec, StreamJoin, StreamJoinNodes, StreamJoinStores,
 };
-use crate::window::window_store_key;
+use crate::window::{Ends, window_store_keys};
 use headwater_log::TopicConfig;
 use headwater_store::Layout;
 use std::any::Any;
@@ -391,6 +391,7 @@ where
         timestamped: false,
         kept: Kept::Whole,
         duplicates: true,
+        java_expiry: None,
         changelog_config,
         changelog_topic: None,
         held: None,
@@ -404,7 +405,7 @@ where
     // Duplicates have keys of their own, so there is nothing to compact.
     let mut config = stores.changelog_config.clone();
     config.insert("cleanup.policy".into(), "delete".into());
-    let key = window_store_key(parts.key.clone(), parts.windows.size_ms());
+    let key = window_store_keys(parts.key.clone(), Ends::After(parts.windows.size_ms()));
     let left_formats = Arc::new(formats_of(&key, &parts.left));
     let right_formats = Arc::new(formats_of(&key, &parts.right));
     let answer = StreamJoinStores {

@@ -230,6 +230,7 @@ fn store_spec<T>(name: String, suppress: &Suppress<T>) -> StoreSpec {
         kept: Kept::Whole,
         duplicates: false,
         changelog_config: suppress.changelog_config.clone(),
+        java_expiry: None,
         changelog_topic: None,
         held: Some(|key, bytes| {
             HeldRow::decode(bytes).map(|row| Held {

@@ -2,16 +2,17 @@
 //! Not windowed. Invariant: an aggregate's timestamp never goes back; a table's row is the last by offset, not by time.
 
 use super::encode_key;
+use super::fold::Fold;
 use super::materialized::{Cause, Materialized};
 use crate::format::FormatOf;
 use crate::task::{Context, Outputs, Receive, Scratch};
 use crate::{Change, Record, Result};
+use std::sync::Arc;
 
-/// `apply(key, value, row)` answers the new row; `None` deletes it.
 pub(crate) struct Aggregate<K, V, A, F> {
     pub(crate) key: FormatOf<K>,
     pub(crate) rows: Materialized<K, A>,
-    pub(crate) apply: F,
+    pub(crate) fold: Arc<F>,
     pub(crate) key_bytes: Scratch,
     pub(crate) types: std::marker::PhantomData<fn(V)>,
 }
@@ -20,31 +21,39 @@ impl<K, V, A, F> Receive<K, V> for Aggregate<K, V, A, F>
 where
     K: Clone + 'static,
     A: Clone + 'static,
-    F: Fn(&K, V, Option<A>) -> Option<A>,
+    F: Fold<K, V, A>,
 {
     fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        let Some(value) = record.value else {
+        if record.value.is_none() {
             ctx.drop_record();
             return Ok(());
-        };
+        }
         let mut key_bytes = self.key_bytes.take();
         if !encode_key(&self.key, self.rows.topic(), &record.key, &mut key_bytes)? {
             ctx.drop_record();
             return Ok(());
         }
-        let (old, timestamp) = match self.rows.get(ctx, &key_bytes)? {
-            Some((row, stored)) => (Some(row), record.timestamp.max(stored)),
-            None => (None, record.timestamp),
+        let (row, kept, timestamp) = match self.rows.get(ctx, &key_bytes)? {
+            Some((row, stored)) => {
+                let row = Some(row);
+                let kept = self.rows.kept(&row);
+                (row, kept, record.timestamp.max(stored))
+            }
+            None => {
+                let row = self.fold.initial();
+                let kept = self.rows.kept_initial(&row);
+                (row, kept, record.timestamp)
+            }
         };
-        let kept = self.rows.kept(&old);
-        let new = (self.apply)(&record.key, value, old);
+        let new = self.fold.add(&record.key, record.value, row);
         let cause = Cause {
             timestamp,
             record_timestamp: record.timestamp,
             headers: &record.headers,
             position: record.position,
         };
-        self.rows
+        let _present = self
+            .rows
             .put(ctx, &key_bytes, || record.key, new, kept, cause)?;
         self.key_bytes.give(key_bytes);
         Ok(())
@@ -93,7 +102,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V>
             None
         };
         let cause = Cause::at(record.timestamp, &record.headers, record.position);
-        rows.put(ctx, &key_bytes, || record.key, new, old, cause)?;
+        let _present = rows.put(ctx, &key_bytes, || record.key, new, old, cause)?;
         self.key_bytes.give(key_bytes);
         Ok(())
     }

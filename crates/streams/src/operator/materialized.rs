@@ -52,14 +52,16 @@ impl<K: Clone + 'static, V: Clone + 'static> Kept<K, V> {
 }
 
 pub(crate) struct Materialized<K, V> {
+    node: usize,
     store: usize,
     topic: Arc<str>,
     cached: bool,
     /// Its store keeps versions.
     versioned: bool,
+    /// Updates go to the next operators; not where results are sent only when windows close.
+    forwards: bool,
+    semantics: Semantics,
     sends_old: bool,
-    /// Reads that nobody needs but that change what the record cache holds are made too, as Kafka Streams makes them.
-    reads_like_java: bool,
     value: FormatOf<V>,
     outputs: Outputs<K, Change<V>>,
     local: Scratch,
@@ -74,11 +76,22 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         key: FormatOf<K>,
         value: FormatOf<V>,
     ) -> Self {
+        Self::wire_as(wiring, node, store, (key, value), true)
+    }
+
+    /// As [`Materialized::wire`]; without `forwards` updates reach store and changelog only.
+    pub(crate) fn wire_as(
+        wiring: &mut Wiring<'_>,
+        node: usize,
+        store: usize,
+        (key, value): (FormatOf<K>, FormatOf<V>),
+        forwards: bool,
+    ) -> Self {
         let outputs = wiring.outputs::<K, Change<V>>(node);
         let topic: Arc<str> = wiring.topology.changelog(store).into();
         let sends_old = wiring.topology.sends_old(node);
         let cached = wiring.topology.stores[store].cached;
-        if cached {
+        if cached && forwards {
             let flusher = Flusher {
                 store,
                 topic: topic.clone(),
@@ -92,16 +105,27 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         }
         let layout = &wiring.topology.stores[store].layout;
         Self {
+            node,
             store,
             topic,
             cached,
             versioned: matches!(layout, Layout::Versioned { .. }),
+            forwards,
+            semantics: wiring.topology.settings.semantics,
             sends_old,
-            reads_like_java: wiring.topology.settings.semantics == Semantics::Java,
             value,
             outputs,
             local: Scratch::default(),
         }
+    }
+
+    pub(crate) fn store(&self) -> usize {
+        self.store
+    }
+
+    /// A row as the store keeps it, and its timestamp.
+    pub(crate) fn decode(&self, local: &[u8]) -> Result<(V, i64)> {
+        decode_row(&self.value, &self.topic, local)
     }
 
     /// The changelog's name, which formats see.
@@ -111,17 +135,26 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
 
     /// The operator has seen a record of this time: windows that end too long before it may expire.
     pub(crate) fn observe(&self, ctx: &mut Context<'_>, time: i64) {
-        ctx.state.store(self.store).observed_time = time;
+        ctx.state.store(self.store).observe(self.node, time);
     }
 
     /// True when [`Materialized::put`] uses the row before; with the record cache the flush reads it instead.
     pub(crate) fn needs_old(&self) -> bool {
-        self.sends_old && !self.cached
+        self.sends_old && self.forwards && !self.cached
     }
 
-    /// True when an operator that only wants to send the row before should read it.
+    /// `old` for [`Materialized::put`] of a row that was not there. Kafka Streams tells the row it began with.
+    pub(crate) fn kept_initial(&self, initial: &Option<V>) -> Option<V> {
+        match self.semantics {
+            Semantics::Java => self.kept(initial),
+            Semantics::Headwater => None,
+        }
+    }
+
+    /// True when an operator that only wants to send the row before should read it: reads that nobody needs but that change
+    /// what the record cache holds are made too, where Kafka Streams makes them.
     pub(crate) fn reads_old(&self) -> bool {
-        self.needs_old() || (self.cached && self.reads_like_java)
+        self.needs_old() || (self.cached && self.semantics == Semantics::Java)
     }
 
     /// `old` for [`Materialized::put`]: copied only where it is used.
@@ -171,7 +204,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         )
     }
 
-    /// Sets or deletes the row. `old` is the row before, where [`Materialized::needs_old`].
+    /// Sets or deletes the row; answers whether it is there now. `old` is the row before, where [`Materialized::needs_old`].
     pub(crate) fn put(
         &self,
         ctx: &mut Context<'_>,
@@ -180,7 +213,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         new: Option<V>,
         old: Option<V>,
         cause: Cause<'_>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut local = self.local.take();
         let timestamp = cause.timestamp;
         let present = encode_row(
@@ -201,15 +234,15 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             let entry = ctx.entry(self.store, written, cause.headers, cause.position);
             ctx.cache_put(self.store, slot, key_bytes, bytes, &entry)?;
             self.local.give(local);
-            return Ok(());
+            return Ok(present);
         }
         let is_latest = self.write(ctx, key_bytes, bytes, timestamp, (written, cause.headers));
         self.local.give(local);
         let Some(is_latest) = is_latest? else {
-            return Ok(());
+            return Ok(false);
         };
-        if self.outputs.is_empty() {
-            return Ok(());
+        if !self.forwards || self.outputs.is_empty() {
+            return Ok(present);
         }
         let change = Change {
             new: new.filter(|_| present),
@@ -219,7 +252,8 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         let mut record = Record::new(key(), Some(change), timestamp);
         record.headers = cause.headers.clone();
         record.position = cause.position;
-        self.outputs.send(ctx, record)
+        self.outputs.send(ctx, record)?;
+        Ok(present)
     }
 }
 

@@ -1,34 +1,37 @@
-//! Aggregation by key and window of time (`KStreamWindowAggregate`). Not sessions.
+//! Aggregation by key and window of time (`KStreamWindowAggregate`). Not sessions and sliding windows.
 //! Invariant: a record counts in a window only while the window's end is after stream time less grace.
 
 use super::encode_key;
+use super::fold::Fold;
 use super::materialized::{Cause, Materialized};
+use super::{Closing, ObservedTime};
 use crate::format::FormatOf;
 use crate::task::{Context, Receive, Scratch};
-use crate::window::{TimeWindows, Windowed};
+use crate::window::{Windowed, Windowing};
 use crate::{Record, Result};
-use std::cell::Cell;
+use std::{rc::Rc, sync::Arc};
 
-/// `apply(key, value, last, row)` answers the new row of one window; `last` says that no other window needs the value. `None`
-/// deletes the row.
-pub(crate) struct WindowAggregate<K, V, A, F> {
+pub(crate) struct WindowAggregate<K, V, A, W, F> {
     pub(crate) key: FormatOf<K>,
-    pub(crate) windows: TimeWindows,
+    pub(crate) windows: W,
     pub(crate) rows: Materialized<Windowed<K>, A>,
-    pub(crate) apply: F,
+    pub(crate) fold: Arc<F>,
     /// Records without a value are aggregated too; otherwise they are passed over.
     pub(crate) takes_tombstones: bool,
-    /// The largest timestamp this operator has seen; -1 before the first.
-    pub(crate) observed_time: Cell<i64>,
+    pub(crate) observed: ObservedTime,
+    /// Where results are sent only when windows close.
+    pub(crate) closing: Option<Rc<Closing<K, A>>>,
     pub(crate) key_bytes: Scratch,
     pub(crate) types: std::marker::PhantomData<fn(V)>,
 }
 
-impl<K, V, A, F> Receive<K, V> for WindowAggregate<K, V, A, F>
+impl<K, V, A, W, F> Receive<K, V> for WindowAggregate<K, V, A, W, F>
 where
     K: Clone + 'static,
+    V: Clone,
     A: Clone + 'static,
-    F: Fn(&K, &mut Option<V>, bool, Option<A>) -> Option<A>,
+    W: Windowing,
+    F: Fold<K, V, A>,
 {
     fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
         let mut key_bytes = self.key_bytes.take();
@@ -36,22 +39,45 @@ where
             ctx.drop_record();
             return Ok(());
         }
-        if record.timestamp > self.observed_time.get() {
-            self.observed_time.set(record.timestamp);
-            self.rows.observe(ctx, record.timestamp);
+        let observed = self.observed.advance(ctx, record.timestamp);
+        if self.closing.is_none() {
+            self.rows.observe(ctx, observed);
         }
         if record.value.is_none() && !self.takes_tombstones {
             ctx.drop_record();
-            return Ok(());
+        } else {
+            self.aggregate(ctx, &mut record, &mut key_bytes, observed)?;
         }
-        let closed = self
-            .observed_time
-            .get()
-            .saturating_sub(self.windows.grace_ms);
+        self.key_bytes.give(key_bytes);
+        if let Some(closing) = &self.closing {
+            closing.emit(ctx, observed, &record.headers, record.position)?;
+            // Last: what is not yet sent must not expire.
+            self.rows.observe(ctx, observed);
+        }
+        Ok(())
+    }
+}
+
+impl<K, V, A, W, F> WindowAggregate<K, V, A, W, F>
+where
+    K: Clone + 'static,
+    V: Clone,
+    A: Clone + 'static,
+    W: Windowing,
+    F: Fold<K, V, A>,
+{
+    fn aggregate(
+        &self,
+        ctx: &mut Context<'_>,
+        record: &mut Record<K, V>,
+        key_bytes: &mut Vec<u8>,
+        observed: i64,
+    ) -> Result<()> {
+        let closed = observed.saturating_sub(self.windows.grace_ms());
         let plain = key_bytes.len();
         let mut starts = self.windows.starts(record.timestamp).peekable();
         while let Some(start) = starts.next() {
-            let end = start.saturating_add(self.windows.size_ms);
+            let end = self.windows.end(start);
             if end <= closed {
                 ctx.drop_record();
                 continue;
@@ -59,13 +85,24 @@ where
             key_bytes.truncate(plain);
             key_bytes.extend_from_slice(&start.to_be_bytes());
             key_bytes.extend_from_slice(&[0; 4]); // The sequence number of stores that keep duplicates; here always 0.
-            let (old, timestamp) = match self.rows.get(ctx, &key_bytes)? {
-                Some((row, stored)) => (Some(row), record.timestamp.max(stored)),
-                None => (None, record.timestamp),
+            let (row, kept, timestamp) = match self.rows.get(ctx, key_bytes)? {
+                Some((row, stored)) => {
+                    let row = Some(row);
+                    let kept = self.rows.kept(&row);
+                    (row, kept, record.timestamp.max(stored))
+                }
+                None => {
+                    let row = self.fold.initial();
+                    let kept = self.rows.kept_initial(&row);
+                    (row, kept, record.timestamp)
+                }
             };
-            let kept = self.rows.kept(&old);
-            let last = starts.peek().is_none();
-            let new = (self.apply)(&record.key, &mut record.value, last, old);
+            // The last window needs no copy.
+            let value = match starts.peek() {
+                Some(_) => record.value.clone(),
+                None => record.value.take(),
+            };
+            let new = self.fold.add(&record.key, value, row);
             let cause = Cause {
                 timestamp,
                 record_timestamp: record.timestamp,
@@ -77,9 +114,11 @@ where
                 start,
                 end,
             };
-            self.rows.put(ctx, &key_bytes, key, new, kept, cause)?;
+            let present = self.rows.put(ctx, key_bytes, key, new, kept, cause)?;
+            if let Some(closing) = &self.closing {
+                closing.written(key_bytes, present);
+            }
         }
-        self.key_bytes.give(key_bytes);
         Ok(())
     }
 }

@@ -3,12 +3,13 @@
 //! Invariant: with several inputs the record with the lowest timestamp goes first, and none goes while an input awaits data.
 
 use super::{
-    Awaits, Context, Counters, Dirty, Feed, InputState, Output, Punctuate, PunctuationKind,
-    Quarantine, Schedules, StateStore, TaskState, Wiring, caught, dead_letter,
+    Awaits, Context, Counters, Dirty, Feed, InputState, JavaExpiry, Output, Punctuate,
+    PunctuationKind, Quarantine, Schedules, StateStore, TaskState, Wiring, caught, dead_letter,
     input::Input,
     metadata,
     quarantine::{self, ReplayContext},
 };
+use crate::topology::{Semantics, StoreSpec};
 use crate::{Error, Position, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
 use headwater_store::{Layout, RecordCache};
@@ -524,7 +525,10 @@ impl Task {
             if store.sealed_time >= 0 {
                 store.bytes.advance(store.sealed_time)?;
             }
-            store.sealed_time = store.observed_time;
+            store.sealed_time = match &store.java {
+                Some(java) => java.written_time(),
+                None => store.observed_time,
+            };
             store.bytes.seal();
         }
         Ok(())
@@ -603,6 +607,14 @@ fn head_time(input: &mut Input, feed: &dyn Feed) -> Result<Option<i64>> {
     Ok(time)
 }
 
+fn java_expiry(topology: &Topology, spec: &StoreSpec) -> Option<Box<JavaExpiry>> {
+    if topology.settings.semantics != Semantics::Java {
+        return None;
+    }
+    let in_memory = spec.in_memory == Some(true);
+    JavaExpiry::new(&spec.layout, in_memory, spec.java_expiry?).map(Box::new)
+}
+
 fn open_stores(
     topology: &Topology,
     stores: Vec<(usize, headwater_store::Store)>,
@@ -625,6 +637,8 @@ fn open_stores(
             logs_evicted: matches!(spec.layout, Layout::Lru { .. }) && !spec.timestamped,
             formats: spec.formats.clone(),
             observed_time: -1,
+            observers: Vec::new(),
+            java: java_expiry(topology, spec),
             sealed_time: -1,
         });
     }

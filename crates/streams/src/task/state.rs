@@ -1,7 +1,7 @@
 //! What a task holds besides its operators: stores, times, counters. Not the record cache, which its worker owns.
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
-use super::{Context, Dirty, Marks, Schedules, Update, guard::Failure};
+use super::{Context, Dirty, JavaExpiry, Marks, Schedules, Update, guard::Failure};
 use crate::topology::Kept;
 use crate::{Headers, Position, Result};
 use headwater_log::TaskId;
@@ -39,8 +39,13 @@ pub(crate) struct StateStore {
     /// Keys that it evicts are deleted in the changelog too (`MemoryLRUCache.setWhenEldestRemoved`): those of plain stores only.
     pub(crate) logs_evicted: bool,
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
-    /// For windows: the largest time that the operator in front has seen, which decides what may expire; -1 before the first.
+    /// For windows: the largest time that the operators in front have all seen, which decides what may expire; -1 before the
+    /// first.
     pub(crate) observed_time: i64,
+    /// The operators in front, and what each has seen.
+    pub(crate) observers: Vec<(usize, i64)>,
+    /// What Kafka Streams' own store would hide; under its semantics only.
+    pub(crate) java: Option<Box<JavaExpiry>>,
     /// The same as of the last seal.
     pub(crate) sealed_time: i64,
 }
@@ -53,7 +58,7 @@ impl StateStore {
         key: &[u8],
         value: &mut Vec<u8>,
     ) -> Result<bool, headwater_store::Error> {
-        if !self.bytes.get(key, value)? {
+        if self.hides(key) || !self.bytes.get(key, value)? {
             return Ok(false);
         }
         self.kept.unpack(&self.name, value)?;
@@ -68,7 +73,13 @@ impl StateStore {
         value: Option<&[u8]>,
         headers: &Headers,
     ) -> Result<()> {
+        // Kafka Streams' store may throw away what it is given.
+        let kept = match &mut self.java {
+            Some(java) => java.write(key),
+            None => true,
+        };
         match value {
+            Some(_) if !kept => {}
             Some(value) if self.kept == Kept::Whole => self.bytes.put(key, value)?,
             Some(value) => {
                 let mut packed = Vec::new();
@@ -78,6 +89,30 @@ impl StateStore {
             None => self.bytes.delete(key)?,
         }
         Ok(())
+    }
+
+    /// Operator `node` has seen `time`. Of several operators the slowest decides, so that none loses windows it still accepts.
+    #[inline]
+    pub(crate) fn observe(&mut self, node: usize, time: i64) {
+        if let [(known, seen)] = self.observers.as_mut_slice()
+            && *known == node
+        {
+            *seen = time;
+            self.observed_time = time;
+            return;
+        }
+        match self.observers.iter_mut().find(|(known, _)| *known == node) {
+            Some((_, seen)) => *seen = time,
+            None => self.observers.push((node, time)),
+        }
+        let slowest = self.observers.iter().map(|(_, seen)| *seen).min();
+        self.observed_time = slowest.unwrap_or(-1);
+    }
+
+    /// Kafka Streams' store would not show this row, and its semantics hold.
+    #[inline]
+    pub(crate) fn hides(&self, key: &[u8]) -> bool {
+        self.java.as_ref().is_some_and(|java| java.hides(key))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Not executable: a task wires it. Invariant: node and store names come from one counter, burned exactly as Kafka Streams burns it.
 
 use super::{Kept, StreamJoin};
-use crate::task::{FeedWire, Wire};
+use crate::task::{FeedWire, StoreOrder, Wire};
 use headwater_log::TopicConfig;
 use headwater_store::Layout;
 use rustc_hash::FxHashMap;
@@ -56,7 +56,7 @@ pub(crate) enum OldValues {
     Stored,
     /// An operator over these tables: it can if it keeps its rows, or else if they can.
     Derived(Vec<usize>),
-    /// A join of these tables, which must send theirs.
+    /// A join of these tables, or what a cogroup's operators make together: they must send theirs.
     Joined(Vec<usize>),
 }
 
@@ -151,6 +151,8 @@ pub(crate) struct StoreSpec {
     pub(crate) kept: Kept,
     /// A window store keeps every value put under one key and start.
     pub(crate) duplicates: bool,
+    /// Under Kafka Streams' semantics rows expire as in its store of this order; `None` leaves that to the operator.
+    pub(crate) java_expiry: Option<StoreOrder>,
     pub(crate) changelog_config: TopicConfig,
     /// The topic whose records are the store's changelog, where it is not its own.
     pub(crate) changelog_topic: Option<String>,

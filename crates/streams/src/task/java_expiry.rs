@@ -1,0 +1,116 @@
+//! Which rows of a window or session store Kafka Streams' own stores hide or have thrown away, for `Semantics::Java`: they go by
+//! the times of the rows written, not by what the operator has seen, and their rules differ by kind of store.
+//! Not how our stores expire. Invariant: a hidden row never shows again.
+
+use crate::window::EmitStrategy;
+use headwater_store::{Layout, session, window};
+
+/// Whether a store is ordered by time first (`EmitStrategy.onWindowClose` of a persistent store), which has bounds of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreOrder {
+    KeyFirst,
+    TimeFirst,
+}
+
+impl StoreOrder {
+    /// Of the store of an aggregation that emits so.
+    pub(crate) fn of(emit: EmitStrategy) -> Self {
+        match emit {
+            EmitStrategy::OnWindowUpdate => Self::KeyFirst,
+            EmitStrategy::OnWindowClose => Self::TimeFirst,
+        }
+    }
+}
+
+/// What `observedStreamTime` of a store does to its rows.
+#[derive(Clone, Debug)]
+pub(crate) struct JavaExpiry {
+    session: bool,
+    retention_ms: i64,
+    segment_interval_ms: i64,
+    in_memory: bool,
+    order: StoreOrder,
+    /// The latest time of a row written; -1 before the first.
+    written_time: i64,
+}
+
+impl JavaExpiry {
+    /// `None` for layouts without windows.
+    pub(crate) fn new(layout: &Layout, in_memory: bool, order: StoreOrder) -> Option<Self> {
+        let (session, retention_ms, segment_interval_ms) = match *layout {
+            Layout::Window {
+                retention_ms,
+                segment_interval_ms,
+            } => (false, retention_ms, segment_interval_ms),
+            Layout::Session {
+                retention_ms,
+                segment_interval_ms,
+            } => (true, retention_ms, segment_interval_ms),
+            _ => return None,
+        };
+        Some(Self {
+            session,
+            retention_ms,
+            segment_interval_ms,
+            in_memory,
+            order: if in_memory {
+                StoreOrder::KeyFirst
+            } else {
+                order
+            },
+            written_time: -1,
+        })
+    }
+
+    pub(crate) fn written_time(&self) -> i64 {
+        self.written_time
+    }
+
+    /// A row is written; false when the store throws it away.
+    pub(crate) fn write(&mut self, key: &[u8]) -> bool {
+        let Some(time) = self.time(key) else {
+            return true;
+        };
+        self.written_time = self.written_time.max(time);
+        if self.in_memory {
+            time > self.expired()
+        } else {
+            self.is_live(time)
+        }
+    }
+
+    /// Reads by key and time do not see the row.
+    pub(crate) fn hides(&self, key: &[u8]) -> bool {
+        let Some(time) = self.time(key) else {
+            return false;
+        };
+        match self.order {
+            StoreOrder::TimeFirst if !self.session => time < self.expired(),
+            _ => time <= self.expired(),
+        }
+    }
+
+    /// The read of closed windows does not see the row: that of sessions asks for no more than a segment that is there.
+    pub(crate) fn hides_from_close(&self, key: &[u8]) -> bool {
+        match self.time(key) {
+            Some(time) if self.session && !self.in_memory => !self.is_live(time),
+            _ => self.hides(key),
+        }
+    }
+
+    fn expired(&self) -> i64 {
+        self.written_time.saturating_sub(self.retention_ms)
+    }
+
+    fn is_live(&self, time: i64) -> bool {
+        time / self.segment_interval_ms >= self.expired() / self.segment_interval_ms
+    }
+
+    fn time(&self, key: &[u8]) -> Option<i64> {
+        if self.session {
+            session::parse(key).map(|(_, _, end)| end)
+        } else {
+            window::parse(key).map(|(_, start, _)| start)
+        }
+    }
+}
