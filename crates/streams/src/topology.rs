@@ -52,9 +52,10 @@ pub struct Topology {
 impl Topology {
     pub(crate) fn new(
         application: String,
-        settings: TopologySettings,
+        mut settings: TopologySettings,
         mut graph: Graph,
     ) -> Result<Self> {
+        settings.address_letters();
         graph.find_stores();
         order::merge_sources(&mut graph, settings.semantics);
         if settings.merge_repartition_topics {

@@ -2,7 +2,7 @@
 //! Not retried. Invariant: a letter holds the raw bytes of the source record and says where it was read and why it failed.
 
 use super::{Context, Route};
-use crate::topology::{OnError, Topology};
+use crate::topology::Topology;
 use crate::{Headers, Result};
 use headwater_log::{AppendRecord, HeadersRef, RecordRef};
 
@@ -36,9 +36,6 @@ pub(crate) fn send(
     source: Option<(&RecordRef<'_>, u32, u32)>,
 ) -> Result<()> {
     let failures = std::mem::take(&mut ctx.state.failures);
-    let OnError::DeadLetter(topic) = &topology.settings.on_error else {
-        return Ok(());
-    };
     for failure in failures {
         let reason = format!("{} failed: {}", failure.node, failure.reason);
         let (key, value, original, place) = match source {
@@ -57,7 +54,7 @@ pub(crate) fn send(
             headers: headers.as_ref(),
         };
         ctx.output
-            .send_to(topic, key.map_or(Route::Any, Route::Key), &letter)?;
+            .send_to(&failure.topic, key.map_or(Route::Any, Route::Key), &letter)?;
     }
     Ok(())
 }

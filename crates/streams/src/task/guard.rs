@@ -3,7 +3,7 @@
 //! that had it; those above go on as if it had passed the record over, or the task stops with an error that names it.
 
 use super::{Context, Receive};
-use crate::topology::{OnError, Topology};
+use crate::topology::{NodeKind, OnError, Topology};
 use crate::{Error, Record, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,6 +14,8 @@ pub(crate) struct Failure {
     pub(crate) node: Arc<str>,
     pub(crate) reason: String,
     pub(crate) timestamp: i64,
+    /// The topic for it.
+    pub(crate) topic: String,
 }
 
 pub(crate) struct Guarded<R> {
@@ -21,18 +23,27 @@ pub(crate) struct Guarded<R> {
     node: usize,
     name: Arc<str>,
     on_error: OnError,
+    /// For records that cannot be encoded or are too large.
+    on_unwritable: OnError,
     /// Failures end here. Otherwise the task catches them, once for many records, and asks where they happened.
     catches: bool,
 }
 
 impl<R> Guarded<R> {
     pub(crate) fn new(topology: &Topology, node: usize, operator: R) -> Self {
+        let settings = &topology.settings;
+        let is_sink = matches!(topology.nodes[node].kind, NodeKind::Sink { .. });
+        let on_unwritable = match is_sink && settings.on_error != OnError::Quarantine {
+            true => &settings.on_unwritable,
+            false => &settings.on_error,
+        };
         Self {
             operator,
             node,
             name: topology.nodes[node].name.as_str().into(),
-            on_error: topology.settings.on_error.clone(),
-            catches: !topology.settings.on_error.aborts(),
+            catches: !(settings.on_error.aborts() && on_unwritable.aborts()),
+            on_error: settings.on_error.clone(),
+            on_unwritable: on_unwritable.clone(),
         }
     }
 }
@@ -65,7 +76,18 @@ impl<R> Guarded<R> {
             Ok(Err(error)) => error,
             Err(panic) => Error::failed(panic_message(&*panic)),
         };
-        fail(ctx, &self.on_error, &self.name, error, timestamp)
+        let unwritable = match &error {
+            Error::BadData { offset: -1, .. } => true,
+            Error::Log(headwater_log::Error::TooLarge(_)) => true,
+            _ => false,
+        };
+        match unwritable {
+            true => {
+                let error = Error::failed(error);
+                fail(ctx, &self.on_unwritable, &self.name, error, timestamp)
+            }
+            false => fail(ctx, &self.on_error, &self.name, error, timestamp),
+        }
     }
 }
 
@@ -86,12 +108,12 @@ pub(crate) fn fail(
         return Err(error.in_node(name, String::new));
     }
     ctx.state.counters.failed += 1;
-    if let OnError::DeadLetter(_) = on_error {
-        let (node, reason) = (name.clone(), reason.clone());
+    if let OnError::DeadLetter(topic) = on_error {
         ctx.state.failures.push(Failure {
-            node,
-            reason,
+            node: name.clone(),
+            reason: reason.clone(),
             timestamp,
+            topic: topic.clone(),
         });
     }
     Ok(())

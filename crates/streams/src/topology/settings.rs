@@ -40,6 +40,11 @@ pub enum Semantics {
 pub struct TopologySettings {
     /// Closures and processors that fail.
     pub on_error: OnError,
+    /// Records that cannot be written to a topic: their format fails or they are too large (`production.exception.handler`).
+    /// `Quarantine` is none of its choices: with it as [`TopologySettings::on_error`] it covers them.
+    pub on_unwritable: OnError,
+    /// Where policies that say `Skip` send the records they pass over (`errors.dead.letter.queue.topic.name`, KIP-1034).
+    pub dead_letters: Option<String>,
     /// Repartition topics below one change of key become one (`merge.repartition.topics`).
     pub merge_repartition_topics: bool,
     /// Tables read from a topic use it as their changelog (`reuse.ktable.source.topics`).
@@ -76,23 +81,51 @@ impl TopologySettings {
                 self.explicit_names = value.eq_ignore_ascii_case("true");
             }
             "__internal.override.topic.prefix__" => self.topic_prefix = Some(value.to_owned()),
+            "errors.dead.letter.queue.topic.name" => self.dead_letters = Some(value.to_owned()),
             "deserialization.exception.handler" => {
-                self.bad_data = if value.ends_with("LogAndContinueExceptionHandler") {
-                    crate::BadData::Skip
-                } else {
-                    crate::BadData::Fail
+                let classes = (
+                    "LogAndFailExceptionHandler",
+                    "LogAndContinueExceptionHandler",
+                );
+                self.bad_data = match continues(name, value, classes)? {
+                    true => crate::BadData::Skip,
+                    false => crate::BadData::Fail,
                 };
             }
             "processing.exception.handler" => {
-                self.on_error = if value.ends_with("LogAndContinueProcessingExceptionHandler") {
-                    OnError::Skip
-                } else {
-                    OnError::Fail
+                let classes = (
+                    "LogAndFailProcessingExceptionHandler",
+                    "LogAndContinueProcessingExceptionHandler",
+                );
+                self.on_error = match continues(name, value, classes)? {
+                    true => OnError::Skip,
+                    false => OnError::Fail,
                 };
+            }
+            "production.exception.handler" => {
+                // Kafka Streams has no handler of its own that goes on.
+                let classes = ("DefaultProductionExceptionHandler", "none");
+                continues(name, value, classes)?;
+                self.on_unwritable = OnError::Fail;
             }
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Policies that pass records over send them to the topic set aside for all of them, if there is one.
+    pub(crate) fn address_letters(&mut self) {
+        let Some(topic) = &self.dead_letters else {
+            return;
+        };
+        if self.bad_data == crate::BadData::Skip {
+            self.bad_data = crate::BadData::DeadLetter(topic.clone());
+        }
+        for policy in [&mut self.on_error, &mut self.on_unwritable] {
+            if *policy == OnError::Skip {
+                *policy = OnError::DeadLetter(topic.clone());
+            }
+        }
     }
 
     fn optimize(&mut self, value: &str) -> Result<()> {
@@ -121,5 +154,17 @@ impl TopologySettings {
             self.single_store_self_join |= all || rule == "single.store.self.join";
         }
         Ok(())
+    }
+}
+
+/// True when the handler class named goes on after an error; `classes` are Kafka Streams' that fails and that goes on.
+fn continues(name: &str, value: &str, classes: (&str, &str)) -> Result<bool> {
+    match value.rsplit('.').next() {
+        Some(class) if class == classes.0 => Ok(false),
+        Some(class) if class == classes.1 => Ok(true),
+        _ => Err(Error::Topology(format!(
+            "{name}: '{value}' is a class of Java's that is not known here; there are {} and {}, and TopologySettings has the policies",
+            classes.0, classes.1
+        ))),
     }
 }

@@ -12,6 +12,7 @@ mod example;
 mod golden;
 mod map_async;
 mod oracle;
+mod processors;
 mod property;
 mod scenario;
 mod stream_join;
