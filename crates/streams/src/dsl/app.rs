@@ -299,7 +299,11 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
     store: Store<K, V>,
     layout: Layout,
 ) -> StoreSpec {
-    let headers = app.settings.borrow().stores_with_headers;
+    let headers = {
+        // Kafka Streams' own stores in memory keep no headers.
+        let settings = app.settings.borrow();
+        settings.stores_with_headers && !store.in_memory.unwrap_or(settings.stores_in_memory)
+    };
     let is_versioned = store.is_versioned();
     let layout = versioned_layout(app, operator, &store, layout);
     let (layout, kept) = match (store.kind, layout.clone()) {
