@@ -19,3 +19,4 @@ mod stream_join;
 mod suppress;
 mod table;
 mod task;
+mod window_close;
