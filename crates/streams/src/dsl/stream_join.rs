@@ -456,6 +456,7 @@ where
             store,
             topic: wiring.topology.changelog(store).into(),
             observed: observed(wiring, store),
+            timestamped: wiring.topology.stores[store].timestamped,
             overwrites: is_java(wiring),
             observes_tombstones: is_java(wiring)
                 && wiring.topology.stores[store].in_memory == Some(true),

@@ -70,7 +70,8 @@ impl Context<'_> {
         value: Option<&[u8]>,
         timestamp: i64,
     ) -> Result<()> {
-        self.write_with_headers(store, key, value, timestamp, HeadersRef::NONE)
+        let none = Headers::default();
+        self.write_with_headers(store, key, value, timestamp, (&none, HeadersRef::NONE))
     }
 
     /// As [`Context::write`]. `cause` are the headers of the record that is processed: a deletion takes them to the changelog of
@@ -88,10 +89,11 @@ impl Context<'_> {
             Kept::WithHeaders if value.is_none() => cause.as_ref(),
             _ => HeadersRef::NONE,
         };
-        self.write_with_headers(store, key, value, timestamp, headers)
+        let none = Headers::default();
+        self.write_with_headers(store, key, value, timestamp, (&none, headers))
     }
 
-    /// As [`Context::write`], with headers on the changelog's record.
+    /// As [`Context::write`], with headers beside the value, in a store that keeps them, and on the changelog's record.
     #[inline]
     pub(crate) fn write_with_headers(
         &mut self,
@@ -99,10 +101,10 @@ impl Context<'_> {
         key: &[u8],
         value: Option<&[u8]>,
         timestamp: i64,
-        headers: HeadersRef<'_>,
+        (kept, headers): (&Headers, HeadersRef<'_>),
     ) -> Result<()> {
         let state = self.state.store(store);
-        state.set(key, value, &Headers::default())?;
+        state.set(key, value, kept)?;
         if !state.logged {
             return Ok(());
         }

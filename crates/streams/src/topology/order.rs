@@ -48,6 +48,14 @@ fn same(a: &[TopicName], b: &[TopicName]) -> bool {
     a.iter().all(|topic| b.contains(topic)) && b.iter().all(|topic| a.contains(topic))
 }
 
+/// Puts `to` at the end in place of `from`, as Kafka Streams does.
+fn move_last(parents: &mut Vec<usize>, from: usize, to: usize) {
+    parents.retain(|parent| *parent != from);
+    if !parents.contains(&to) {
+        parents.push(to);
+    }
+}
+
 /// Everything below source `node` reads from source `other` instead.
 fn replace(graph: &mut Graph, node: usize, other: usize, semantics: Semantics) {
     if (*graph.nodes[node].formats).type_id() != (*graph.nodes[other].formats).type_id() {
@@ -60,21 +68,14 @@ fn replace(graph: &mut Graph, node: usize, other: usize, semantics: Semantics) {
     let (from, to) = (graph.nodes[node].group, graph.nodes[other].group);
     graph.groups[from].removed = true;
     for child in std::mem::take(&mut graph.groups[from].children) {
-        for parent in &mut graph.groups[child].parents {
-            if *parent == from {
-                *parent = to;
-            }
-        }
-        graph.groups[child].parents.dedup();
+        move_last(&mut graph.groups[child].parents, from, to);
         if !graph.groups[to].children.contains(&child) {
             graph.groups[to].children.push(child);
         }
     }
     for reader in &mut graph.nodes {
-        for parent in &mut reader.parents {
-            if *parent == node {
-                *parent = other;
-            }
+        if reader.parents.contains(&node) {
+            move_last(&mut reader.parents, node, other);
         }
     }
     for sources in &mut graph.copartitions {

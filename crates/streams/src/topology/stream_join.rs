@@ -2,7 +2,7 @@
 //! (`InternalStreamsBuilder.rewriteSingleStoreSelfJoin`). Not the join.
 //! Invariant: a store that is not needed is never part of the topology.
 
-use super::{Graph, Semantics, StoreSpec, TopologySettings};
+use super::{Graph, Kept, Semantics, StoreSpec, TopologySettings};
 use crate::task::Wire;
 
 /// A join of streams as the DSL has added it.
@@ -35,7 +35,14 @@ pub(crate) struct StreamJoinStores {
 
 /// Gives the joins their stores; sources must be merged before.
 pub(crate) fn settle(graph: &mut Graph, settings: &TopologySettings) {
-    for join in std::mem::take(&mut graph.stream_joins) {
+    for mut join in std::mem::take(&mut graph.stream_joins) {
+        for spec in [&mut join.stores.left, &mut join.stores.right] {
+            // Java's stores in memory keep what it hands to them, those on disk only the value.
+            if spec.in_memory.unwrap_or(settings.stores_in_memory) {
+                spec.timestamped = true;
+                spec.kept = Kept::WithHeaders;
+            }
+        }
         let one_stream = graph.groups[join.group].parents.len() == 1;
         // Java joins a stream with itself over one store whatever the join.
         let java = settings.semantics == Semantics::Java;

@@ -70,11 +70,13 @@ impl Scheduled {
 impl<K: Clone, V: Clone> ProcessorContext<'_, '_, K, V> {
     /// Sends a record to the next operators; they have processed it when this returns.
     pub fn forward(&mut self, record: Record<K, V>) -> Result<()> {
+        check_time(&record)?;
         self.outputs.send(self.inner, record)
     }
 
     /// Sends a record to the next operator of this name only.
     pub fn forward_to(&mut self, child: &str, record: Record<K, V>) -> Result<()> {
+        check_time(&record)?;
         let children = &self.place.children;
         match children.iter().position(|name| name == child) {
             Some(number) => self.outputs.send_to(number, self.inner, record),
@@ -237,4 +239,15 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
 
 fn interval_ms(interval: Duration) -> i64 {
     crate::window::millis(interval).max(1)
+}
+
+/// A record has a time, as Java's `Record` has; a negative one is a failure of the processor.
+fn check_time<K, V>(record: &Record<K, V>) -> Result<()> {
+    if record.timestamp < 0 {
+        let time = record.timestamp;
+        return Err(Error::failed(format!(
+            "a record cannot be forwarded with the timestamp {time}; give it 0 or more ms since the epoch"
+        )));
+    }
+    Ok(())
 }

@@ -21,6 +21,8 @@ pub(crate) struct Keep<K, V> {
     pub(crate) topic: Arc<str>,
     /// The mark with the largest time kept.
     pub(crate) observed: usize,
+    /// Values have their time in front.
+    pub(crate) timestamped: bool,
     /// Java: a restart numbers from 1 again, over records with equal key and time.
     pub(crate) overwrites: bool,
     /// Java's store in memory takes the time of tombstones too.
@@ -42,6 +44,9 @@ impl<K: Clone, V: Clone> Receive<K, V> for Keep<K, V> {
         }
         let mut value = self.value_bytes.take();
         // Its failure counts after the record has gone on, where Java meets it.
+        if self.timestamped {
+            value.extend_from_slice(&record.timestamp.to_be_bytes());
+        }
         let present = self.encode(record.value.as_ref(), &mut value);
         let (time, headers) = (record.timestamp, record.headers.clone());
         self.outputs.send(ctx, record)?;
@@ -108,6 +113,7 @@ impl<K, V> Keep<K, V> {
                 break;
             }
         }
-        ctx.write_with_headers(self.store, key, value, time, headers.as_ref())
+        let headers = (headers, headers.as_ref());
+        ctx.write_with_headers(self.store, key, value, time, headers)
     }
 }

@@ -57,9 +57,11 @@ impl OtherSide {
         let (mut from, mut to) = (self.from.take(), self.to.take());
         window::key(key, from_ms, 0, &mut from);
         window::key(key, to_ms, u32::MAX, &mut to);
-        let store = &ctx.state.store(self.store).bytes;
+        let store = ctx.state.store(self.store);
+        let (mut buffer, mut failure) = (Vec::new(), None);
+        let front = if store.timestamped { 8 } else { 0 };
         let range = KeyRange::inclusive(&from, &to);
-        store.scan_times(
+        store.bytes.scan_times(
             range,
             from_ms..=to_ms,
             Direction::Forward,
@@ -69,6 +71,13 @@ impl OtherSide {
                     && found_key == key
                     && (from_ms..=to_ms).contains(&time)
                 {
+                    let value = match store.kept.unpacked(&store.name, value, &mut buffer) {
+                        Ok(value) => value.get(front..).unwrap_or_default(),
+                        Err(error) => {
+                            failure = Some(error);
+                            return ControlFlow::Break(());
+                        }
+                    };
                     found.extend_from_slice(&time.to_be_bytes());
                     found.extend_from_slice(&(value.len() as u32).to_be_bytes());
                     found.extend_from_slice(value);
@@ -78,7 +87,10 @@ impl OtherSide {
         )?;
         self.from.give(from);
         self.to.give(to);
-        Ok(Partners(found))
+        match failure {
+            Some(error) => Err(error.into()),
+            None => Ok(Partners(found)),
+        }
     }
 
     /// Gives the buffer of what was fetched back.
