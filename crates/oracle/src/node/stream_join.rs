@@ -43,9 +43,11 @@ fn join<'a, K: Key>(
     if let Some(name) = node.text("store_name") {
         within = within.stores_named(name);
     }
-    if node.text("store_kind") == Some("in_memory") {
-        within = within.in_memory();
-    }
+    within = match node.text("store_kind") {
+        Some("in_memory") => within.in_memory(),
+        Some("persistent") => within.on_disk(),
+        _ => within,
+    };
     if node.bool("logging") == Some(false) {
         within = within.without_changelog();
     }

@@ -35,7 +35,7 @@ pub struct StreamWithin<'a, K, V> {
 #[derive(Clone, Debug, Default)]
 struct Stores {
     name: Option<String>,
-    in_memory: bool,
+    in_memory: Option<bool>,
     without_changelog: bool,
     changelog_config: TopicConfig,
 }
@@ -100,7 +100,13 @@ impl<K, V> StreamWithin<'_, K, V> {
 
     /// Keeps the stores in memory only; a restart restores all of them from their changelogs.
     pub fn in_memory(mut self) -> Self {
-        self.stores.in_memory = true;
+        self.stores.in_memory = Some(true);
+        self
+    }
+
+    /// Keeps the stores on disk, also where the application's stores are in memory by default.
+    pub fn on_disk(mut self) -> Self {
+        self.stores.in_memory = Some(false);
         self
     }
 
@@ -385,7 +391,7 @@ where
     let spec = |name: &str, layout, changelog_config, formats| StoreSpec {
         name: format!("{name}-store"),
         layout,
-        in_memory: stores.in_memory.then_some(true),
+        in_memory: stores.in_memory,
         cached: false,
         logged: !stores.without_changelog,
         timestamped: false,
