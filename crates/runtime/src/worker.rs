@@ -512,7 +512,7 @@ impl Worker {
         if slot.revoked {
             return Ok(0); // Its last commit covers what is done; more would never be committed.
         }
-        if slot.input_slots.len() > 1 {
+        if task.needs_ends() {
             for (index, client_slot) in slot.input_slots.iter().enumerate() {
                 task.set_end(index, self.client.end_offset(*client_slot));
             }

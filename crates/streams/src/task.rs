@@ -5,6 +5,7 @@
 mod awaits;
 mod cached;
 mod calls;
+mod closing_time;
 mod context;
 pub(crate) mod dead_letter;
 mod dirty;
@@ -30,6 +31,7 @@ pub use state::Counters;
 
 pub(crate) use awaits::{Awaiting, Awaits};
 pub(crate) use cached::CachedStore;
+pub(crate) use closing_time::{Advance, Announcer, ClosingTime};
 pub(crate) use context::Context;
 pub(crate) use dirty::{Dirty, Update};
 pub(crate) use guard::{Guarded, caught, fail, panic_message};

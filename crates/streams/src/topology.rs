@@ -1,6 +1,7 @@
 //! A finished topology: its nodes grouped into sub-topologies, its topics and stores by number, and how it prints.
 //! Not running and not typed at its surface: tasks wire it. Invariant: it is immutable and may be shared between threads.
 
+mod closing;
 mod describe;
 mod graph;
 mod java_order;
@@ -47,6 +48,8 @@ pub struct Topology {
     subtopologies: Vec<SubtopologyInfo>,
     /// All sub-topologies as if they were one.
     whole: SubtopologyInfo,
+    /// Source topics that carry the stream time of those that write them, by number.
+    timed_topics: Vec<bool>,
 }
 
 impl Topology {
@@ -108,7 +111,16 @@ impl Topology {
         if settings.on_error == OnError::Quarantine {
             quarantine(&mut graph, &mut subtopologies, &mut whole);
         }
+        let sources = source_topics.len();
+        let timed_topics = closing::timed_topics(
+            &graph,
+            &subtopologies,
+            &node_topics,
+            settings.semantics,
+            sources,
+        );
         Ok(Self {
+            timed_topics,
             application,
             settings,
             nodes: graph.nodes,
@@ -236,6 +248,21 @@ impl Topology {
 
     pub(crate) fn output_topic(&self, node: usize) -> Option<u32> {
         self.node_topics[node].first().copied()
+    }
+
+    /// True when the source topic of this number carries the stream time of those that write it.
+    pub(crate) fn is_timed(&self, topic: u32) -> bool {
+        self.timed_topics.get(topic as usize) == Some(&true)
+    }
+
+    /// True when an output topic is a source topic that carries it.
+    pub(crate) fn is_timed_output(&self, topic: u32) -> bool {
+        let name = self.output_topics.get(topic as usize);
+        let source = self
+            .source_topics
+            .iter()
+            .position(|source| Some(&**source) == name.map(String::as_str));
+        source.is_some_and(|source| self.is_timed(source as u32))
     }
 
     pub(crate) fn sends_old(&self, node: usize) -> bool {

@@ -291,7 +291,7 @@ pub(crate) fn results(log: &dyn Log, world: &World) -> Results {
     results
 }
 
-fn read_all(log: &dyn Log, world: &World, topic: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn read_all(log: &dyn Log, world: &World, topic: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let options = ClientOptions {
         guarantee: Guarantee::ExactlyOnce,
         ..ClientOptions::default()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod application;
+mod closing_time;
 mod configuration;
 mod crash;
 mod damage;

@@ -463,8 +463,11 @@ pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
             }
             None => Target::Chosen(choose.clone().expect(known)),
         };
+        let announcer =
+            (wiring.topology.output_topic(node)).and_then(|topic| wiring.announcer(topic));
         let sink = Sink {
             target,
+            announcer,
             key: wire_formats.key.clone().expect(known),
             value: wire_formats.value.clone().expect(known),
             partition: partition.clone(),

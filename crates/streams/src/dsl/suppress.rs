@@ -6,7 +6,9 @@ use super::app::processor;
 use super::table::boxed_rows;
 use crate::Change;
 use crate::format::{FormatOf, Formats};
-use crate::operator::suppress::{Buffer, HeldRow, Rule, SuppressedRows, Suppression, WhenFull};
+use crate::operator::suppress::{
+    Buffer, HeldRow, Rule, Shared, SuppressedRows, Suppression, WhenFull,
+};
 use crate::task::{Scratch, Wire, Wiring, boxed};
 use crate::topology::{Held, Kept, OldValues, Role, Semantics, StoreSpec, TableNode};
 use crate::window::{Windowed, millis};
@@ -279,7 +281,9 @@ where
             old_bytes: Scratch::default(),
             new_bytes: Scratch::default(),
         };
-        boxed::<K, Change<V>>(wiring, node, suppression)
+        let suppression = Rc::new(suppression);
+        wiring.closers.push(suppression.clone());
+        boxed::<K, Change<V>>(wiring, node, Shared(suppression))
     })
 }
 

@@ -28,10 +28,11 @@ impl ObservedTime {
         Self::Kept(wiring.marks.add(&mark))
     }
 
-    /// The time after a record of `timestamp`; -1 before the first.
+    /// The time by which windows close after a record of `timestamp`; -1 before the first. Behind repartition topics it is bounded
+    /// by what all upstream tasks have reached.
     #[inline]
     pub(crate) fn advance(&self, ctx: &mut Context<'_>, timestamp: i64) -> i64 {
-        match self {
+        let observed = match self {
             Self::Kept(mark) => {
                 let time = ctx.state.marks.get(*mark);
                 if timestamp > time {
@@ -43,6 +44,7 @@ impl ObservedTime {
                 time.set(time.get().max(timestamp));
                 time.get()
             }
-        }
+        };
+        ctx.state.closing.of(observed)
     }
 }

@@ -3,10 +3,10 @@
 
 use crate::dsl::PartitionOf;
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Route, Scratch};
+use crate::task::{Announcer, Context, Outputs, Receive, Route, Scratch};
 use crate::{Error, Record, Result};
 use headwater_log::AppendRecord;
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 /// Chooses the topic of a record.
 pub(crate) type TopicOf<K, V> = Arc<dyn Fn(&K, Option<&V>) -> String + Send + Sync>;
@@ -24,6 +24,8 @@ pub(crate) struct Sink<K, V> {
     pub(crate) key: FormatOf<K>,
     pub(crate) value: FormatOf<V>,
     pub(crate) partition: Option<PartitionOf<K, V>>,
+    /// Says the task's stream time, where windows close behind the topic.
+    pub(crate) announcer: Option<Rc<Announcer>>,
     pub(crate) key_bytes: Scratch,
     pub(crate) value_bytes: Scratch,
 }
@@ -85,7 +87,11 @@ impl<K, V> Receive<K, V> for Sink<K, V> {
             has_value = true;
         }
         let key = has_key.then_some(key_bytes.as_slice());
-        let route = self.route(ctx, &record, (number, topic), key)?;
+        let mut route = self.route(ctx, &record, (number, topic), key)?;
+        // A record without a key and with the header would be taken for one that says the time and no more.
+        if let Some(announcer) = self.announcer.as_ref().filter(|_| has_key) {
+            route = announcer.on_record(ctx, route, &mut record.headers)?;
+        }
         let encoded = AppendRecord {
             timestamp: record.timestamp,
             key,

@@ -9,7 +9,7 @@ pub(crate) use buffer::Buffer;
 pub(crate) use row::Row as HeldRow;
 
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Row, Rows, Scratch};
+use crate::task::{Advance, Context, Outputs, Receive, Row, Rows, Scratch};
 use crate::{Change, Error, Headers, Position, Record, Result};
 use row::{Origin, Values};
 use std::{cell::Cell, rc::Rc, sync::Arc};
@@ -53,23 +53,38 @@ pub(crate) struct Suppression<K, V, T> {
     pub(crate) new_bytes: Scratch,
 }
 
-impl<K, V, T> Receive<K, Change<V>> for Suppression<K, V, T>
+/// A suppression as its node and the task's clock share it.
+pub(crate) struct Shared<K, V, T>(pub(crate) Rc<Suppression<K, V, T>>);
+
+impl<K, V, T> Advance for Suppression<K, V, T>
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    T: Fn(&K, i64) -> i64,
+{
+    fn advance(&self, ctx: &mut Context<'_>) -> Result<()> {
+        self.release_due(ctx)
+    }
+}
+
+impl<K, V, T> Receive<K, Change<V>> for Shared<K, V, T>
 where
     K: Clone + 'static,
     V: Clone + 'static,
     T: Fn(&K, i64) -> i64,
 {
     fn receive(&self, ctx: &mut Context<'_>, record: Record<K, Change<V>>) -> Result<()> {
-        let observed = self.observed_time.get().max(record.timestamp);
-        self.observed_time.set(observed);
-        self.hold(ctx, &record)?;
-        self.release(ctx, Some(observed.saturating_sub(self.rule.wait_ms)))?;
-        if !self.is_full() {
+        let Self(suppression) = self;
+        let observed = suppression.observed_time.get().max(record.timestamp);
+        suppression.observed_time.set(observed);
+        suppression.hold(ctx, &record)?;
+        suppression.release_due(ctx)?;
+        if !suppression.is_full() {
             return Ok(());
         }
-        match self.rule.when_full {
-            WhenFull::EmitEarly => self.release(ctx, None),
-            WhenFull::ShutDown => Err(self.full()),
+        match suppression.rule.when_full {
+            WhenFull::EmitEarly => suppression.release(ctx, None),
+            WhenFull::ShutDown => Err(suppression.full()),
         }
     }
 }
@@ -80,6 +95,11 @@ where
     V: Clone + 'static,
     T: Fn(&K, i64) -> i64,
 {
+    fn release_due(&self, ctx: &mut Context<'_>) -> Result<()> {
+        let time = ctx.state.closing.settled(self.observed_time.get());
+        self.release(ctx, Some(time.saturating_sub(self.rule.wait_ms)))
+    }
+
     fn hold(&self, ctx: &mut Context<'_>, record: &Record<K, Change<V>>) -> Result<()> {
         let Some(change) = &record.value else {
             return Ok(());

@@ -22,6 +22,12 @@ impl Marks {
         self.0.len() - 1
     }
 
+    /// The time under `name`, if it is set.
+    pub(crate) fn find(&self, name: &str) -> Option<i64> {
+        let mark = self.0.iter().find(|(known, _)| **known == *name);
+        mark.map(|(_, time)| *time).filter(|time| *time >= 0)
+    }
+
     pub(crate) fn get(&self, number: usize) -> i64 {
         self.0[number].1
     }

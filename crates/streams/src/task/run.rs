@@ -3,8 +3,11 @@
 //! Invariant: with several inputs the record with the lowest timestamp goes first, and none goes while an input awaits data.
 
 use super::{
-    Awaits, Context, Counters, Dirty, Feed, InputState, JavaExpiry, Output, Punctuate,
-    PunctuationKind, Quarantine, Schedules, StateStore, TaskState, Wiring, caught, dead_letter,
+    Advance, Announcer, Awaits, ClosingTime, Context, Counters, Dirty, Feed, InputState,
+    JavaExpiry, Output, Punctuate, PunctuationKind, Quarantine, Schedules, StateStore, TaskState,
+    Wiring, caught,
+    closing_time::{self, Announcement},
+    dead_letter,
     input::Input,
     metadata,
     quarantine::{self, ReplayContext},
@@ -14,6 +17,9 @@ use crate::{Error, Position, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
 use headwater_store::{Layout, RecordCache};
 use std::{rc::Rc, sync::Arc};
+
+/// The default of `TopologySettings::partition_idle_ms`.
+const PARTITION_IDLE_MS: i64 = 1000;
 
 /// What a call of [`Task::process`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +36,10 @@ pub struct Task {
     pub(super) inputs: Vec<Input>,
     pub(super) feeds: Vec<Rc<dyn Feed>>,
     processors: Vec<Rc<dyn Punctuate>>,
+    announcers: Vec<Rc<Announcer>>,
+    closers: Vec<Rc<dyn Advance>>,
+    /// Since when, by the wall clock, it has been at the end of its inputs.
+    idle_since: Option<i64>,
     /// Numbers of its stores, in the order in which their caches are flushed.
     stores: Vec<usize>,
     pub(super) awaiting: Vec<(usize, Rc<dyn Awaits>)>,
@@ -59,6 +69,7 @@ impl Task {
         Ok(Self::wire(
             topology,
             subtopology,
+            true,
             id,
             stores,
             committed,
@@ -81,6 +92,7 @@ impl Task {
         Self::wire(
             topology,
             topology.whole(),
+            false,
             id,
             stores,
             &[],
@@ -92,6 +104,7 @@ impl Task {
     fn wire(
         topology: &Arc<Topology>,
         part: &SubtopologyInfo,
+        is_part: bool,
         id: TaskId,
         stores: Vec<(usize, headwater_store::Store)>,
         committed: &[(TopicPartition, CommittedOffset)],
@@ -99,6 +112,7 @@ impl Task {
         cache: &mut RecordCache,
     ) -> Self {
         let mut wiring = Wiring::new(topology);
+        wiring.part = Some(part).filter(|_| is_part);
         let mut inputs = Vec::new();
         let mut feeds = Vec::new();
         let mut marks = Vec::new();
@@ -125,6 +139,9 @@ impl Task {
             .max()
             .unwrap_or(-1);
         wiring.marks.merge(marks);
+        let timed = |topic: &u32| is_part && topology.is_timed(*topic);
+        let timed = part.source_topics.iter().copied().filter(timed).collect();
+        let closing = ClosingTime::new(timed, &wiring.marks);
         let state = TaskState {
             id,
             stores: open_stores(topology, stores, cache),
@@ -133,6 +150,8 @@ impl Task {
             marks: wiring.marks,
             executor: None,
             stream_time,
+            closing,
+            said_idle: false,
             now_ms: 0,
             counters: Counters::default(),
             at: usize::MAX,
@@ -150,6 +169,9 @@ impl Task {
             inputs,
             feeds,
             processors: wiring.processors,
+            announcers: wiring.announcers,
+            closers: wiring.closers,
+            idle_since: None,
             awaiting: wiring.awaiting,
             quarantine: Quarantine::new(topology, &part.stores),
             stores: part.stores.clone(),
@@ -204,6 +226,11 @@ impl Task {
     pub fn add_chunk(&mut self, input: usize, chunk: Chunk) {
         self.inputs[input].end = Some(chunk.end_offset);
         self.inputs[input].add(chunk);
+    }
+
+    /// True when what it does depends on whether its inputs are at their ends: keep [`Task::set_end`] up to date.
+    pub fn needs_ends(&self) -> bool {
+        self.inputs.len() > 1 || !self.announcers.is_empty()
     }
 
     /// Says how far the log is known to reach for input number `input`.
@@ -356,9 +383,20 @@ impl Task {
         }
         let (known, partition_time) = (input.head_time, input.partition_time);
         let quarantined = self.quarantine.as_ref().map(|_| input.partition.clone());
-        let Some(record) = input.next()? else {
+        let Some(mut record) = input.next()? else {
             return Ok(false);
         };
+        if self.state.closing.is_bounded()
+            && let Some(said) = Announcement::take(&mut record.headers)
+        {
+            let TaskState { closing, marks, .. } = &mut self.state;
+            closing.hear(marks, topic, said);
+            self.state.said_idle &= said.time == closing_time::IDLE;
+            if record.key.is_none() && record.value.is_none() {
+                return Ok(true);
+            }
+        }
+        self.state.said_idle = false;
         let feed = &*self.feeds[index];
         let timestamp = known.unwrap_or_else(|| feed.timestamp(&record, partition_time));
         self.state.counters.processed += 1;
@@ -432,8 +470,40 @@ impl Task {
             }
         }
         self.state.counters.punctuations += run;
+        run += self.announce_idle(cache, output)?;
         self.send_failures(cache, output)?;
         Ok(run)
+    }
+
+    /// Says that the task is idle once it has been at the end of its inputs for a while; answers to how many partitions.
+    fn announce_idle(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<u64> {
+        let settings = &self.topology.settings;
+        let idle_ms = settings.partition_idle_ms.unwrap_or(PARTITION_IDLE_MS);
+        if self.announcers.is_empty() || self.state.said_idle || idle_ms < 0 {
+            return Ok(0);
+        }
+        let at_end = |input: &Input| input.queued_bytes == 0 && !input.awaits_data();
+        if !self.state.closing.is_idle() || !self.inputs.iter().all(at_end) {
+            self.idle_since = None;
+            return Ok(0);
+        }
+        let now = self.state.now_ms;
+        if now - *self.idle_since.get_or_insert(now) < idle_ms {
+            return Ok(0);
+        }
+        // What record caches hold goes first.
+        self.flush(cache, output)?;
+        let mut ctx = Context {
+            state: &mut self.state,
+            cache,
+            output,
+        };
+        let mut said = 0;
+        for announcer in &self.announcers {
+            said += announcer.announce(&mut ctx, closing_time::IDLE)?;
+        }
+        self.state.said_idle = true;
+        Ok(said)
     }
 
     /// True once a processor asked for a commit since the last one.
@@ -468,9 +538,17 @@ impl Task {
                 ctx.state.flushing = flushing;
                 return Err(error);
             }
-            if !any {
-                return self.send_failures(cache, output);
+            if any {
+                continue;
             }
+            if ctx.state.closing.settle() {
+                for closer in &self.closers {
+                    closer.advance(&mut ctx)?;
+                }
+                continue;
+            }
+            closing_time::after_flush(&mut ctx, &self.announcers)?;
+            return self.send_failures(cache, output);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a task holds besides its operators: stores, times, counters. Not the record cache, which its worker owns.
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
-use super::{Context, Dirty, JavaExpiry, Marks, Schedules, Update, guard::Failure};
+use super::{ClosingTime, Context, Dirty, JavaExpiry, Marks, Schedules, Update, guard::Failure};
 use crate::topology::Kept;
 use crate::{Headers, Position, Result};
 use headwater_log::TaskId;
@@ -145,6 +145,10 @@ pub(crate) struct TaskState {
     pub(crate) marks: Marks,
     /// The largest timestamp processed; -1 before the first.
     pub(crate) stream_time: i64,
+    /// What bounds the time by which windows close.
+    pub(crate) closing: ClosingTime,
+    /// The task has said that it is idle, and has processed nothing since.
+    pub(crate) said_idle: bool,
     /// The wall clock as of this step, ms since the epoch.
     pub(crate) now_ms: i64,
     pub(crate) counters: Counters,

@@ -3,9 +3,9 @@
 //! Not thread-safe: a wired task stays on its thread. Invariant: the DSL connects only edges of equal types.
 
 use super::guard::Guarded;
-use super::{Awaits, BeforeCommit, Context, Flush, Marks, Punctuate, Rows};
+use super::{Advance, Announcer, Awaits, BeforeCommit, Context, Flush, Marks, Punctuate, Rows};
 use crate::topology::{NodeKind, Topology};
-use crate::{Record, Result};
+use crate::{Record, Result, SubtopologyInfo};
 use headwater_log::RecordRef;
 use rustc_hash::FxHashMap;
 use std::{any::Any, cell::Cell, rc::Rc};
@@ -120,6 +120,11 @@ pub(crate) struct Wiring<'t> {
     pub(crate) marks: Marks,
     /// What operators of one verb share within the task, by the verb's store.
     shared: FxHashMap<usize, Rc<dyn Any>>,
+    /// The sub-topology being wired, where its sinks say its stream time.
+    pub(crate) part: Option<&'t SubtopologyInfo>,
+    pub(crate) announcers: Vec<Rc<Announcer>>,
+    /// Operators that close something when time advances without a record.
+    pub(crate) closers: Vec<Rc<dyn Advance>>,
 }
 
 impl<'t> Wiring<'t> {
@@ -133,7 +138,25 @@ impl<'t> Wiring<'t> {
             awaiting: Vec::new(),
             marks: Marks::default(),
             shared: FxHashMap::default(),
+            part: None,
+            announcers: Vec::new(),
+            closers: Vec::new(),
         }
+    }
+
+    /// What says the task's stream time to the readers of output topic `topic`, where they need it.
+    pub(crate) fn announcer(&mut self, topic: u32) -> Option<Rc<Announcer>> {
+        let part = self.part.filter(|_| self.topology.is_timed_output(topic))?;
+        let sources = part.source_topics.iter();
+        let sources =
+            sources.map(|source| self.topology.source_topics[*source as usize].to_string());
+        let at_flush = part.stores.iter().any(|store| {
+            let store = &self.topology.stores[*store];
+            store.cached || store.held.is_some()
+        });
+        let announcer = Rc::new(Announcer::new(topic, sources.collect(), at_flush));
+        self.announcers.push(announcer.clone());
+        Some(announcer)
     }
 
     /// What the operators around `store` share; made by the first that asks.

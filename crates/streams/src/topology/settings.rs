@@ -61,6 +61,9 @@ pub struct TopologySettings {
     pub topic_prefix: Option<String>,
     /// Undecodable records of sources that say nothing themselves (`deserialization.exception.handler`).
     pub bad_data: crate::BadData,
+    /// For how many ms of wall clock a task must have been at the end of its inputs before it holds no window open that lies
+    /// behind a repartition topic; 1000 unless said otherwise, never when negative.
+    pub partition_idle_ms: Option<i64>,
     /// Whose semantics hold.
     pub semantics: Semantics,
 }
