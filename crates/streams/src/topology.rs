@@ -73,39 +73,9 @@ impl Topology {
         for store in &mut graph.stores {
             store.in_memory.get_or_insert(settings.stores_in_memory);
         }
-        let prefix = settings.topic_prefix.clone();
-        let prefix = prefix.unwrap_or_else(|| application.clone());
-        let mut source_topics: Vec<Arc<str>> = Vec::new();
-        let mut output_topics: Vec<String> = Vec::new();
-        let mut node_topics = vec![Vec::new(); graph.nodes.len()];
-        for index in &order {
-            match &graph.nodes[*index].kind {
-                NodeKind::Processor | NodeKind::Sink { topic: None, .. } => {}
-                NodeKind::Source { topics, .. } => {
-                    for topic in topics {
-                        let full: Arc<str> = topic.full(&prefix).into();
-                        if source_topics.contains(&full) {
-                            return Err(Error::Topology(format!(
-                                "application '{application}' reads topic '{full}' twice; read it once and use the stream twice"
-                            )));
-                        }
-                        node_topics[*index].push(source_topics.len() as u32);
-                        source_topics.push(full);
-                    }
-                }
-                NodeKind::Sink {
-                    topic: Some(topic), ..
-                } => {
-                    let full = topic.full(&prefix);
-                    let known = output_topics.iter().position(|known| *known == full);
-                    let number = known.unwrap_or_else(|| {
-                        output_topics.push(full);
-                        output_topics.len() - 1
-                    });
-                    node_topics[*index].push(number as u32);
-                }
-            }
-        }
+        let prefix = settings.topic_prefix.as_deref().unwrap_or(&application);
+        let (source_topics, output_topics, node_topics) = number_topics(&graph, &order, prefix)
+            .map_err(|problem| Error::Topology(format!("application '{application}' {problem}")))?;
         let mut subtopologies = subtopology::group(&graph, &order, &node_topics);
         let mut whole = subtopology::whole(&graph, &order, &node_topics);
         if settings.on_error == OnError::Quarantine {
@@ -305,6 +275,45 @@ fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut Subt
             whole.stores.push(store);
         }
     }
+}
+
+/// Topics that are read, topics that are written, and for each node the numbers of its own among them.
+type Numbered = (Vec<Arc<str>>, Vec<String>, Vec<Vec<u32>>);
+
+/// Numbers the topics in writing order; an error says what is wrong with one.
+fn number_topics(graph: &Graph, order: &[usize], prefix: &str) -> Result<Numbered, String> {
+    let mut source_topics: Vec<Arc<str>> = Vec::new();
+    let mut output_topics: Vec<String> = Vec::new();
+    let mut node_topics = vec![Vec::new(); graph.nodes.len()];
+    for index in order {
+        match &graph.nodes[*index].kind {
+            NodeKind::Processor | NodeKind::Sink { topic: None, .. } => {}
+            NodeKind::Source { topics, .. } => {
+                for topic in topics {
+                    let full: Arc<str> = topic.full(prefix).into();
+                    if source_topics.contains(&full) {
+                        return Err(format!(
+                            "reads topic '{full}' twice; read it once and use the stream twice"
+                        ));
+                    }
+                    node_topics[*index].push(source_topics.len() as u32);
+                    source_topics.push(full);
+                }
+            }
+            NodeKind::Sink {
+                topic: Some(topic), ..
+            } => {
+                let full = topic.full(prefix);
+                let known = output_topics.iter().position(|known| *known == full);
+                let number = known.unwrap_or_else(|| {
+                    output_topics.push(full);
+                    output_topics.len() - 1
+                });
+                node_topics[*index].push(number as u32);
+            }
+        }
+    }
+    Ok((source_topics, output_topics, node_topics))
 }
 
 /// What makes a topology impossible.

@@ -2,6 +2,8 @@
 //! Not the commit: the runtime decides when and settles how it ended.
 //! Invariant: with several inputs the record with the lowest timestamp goes first, and none goes while an input awaits data.
 
+mod idle;
+
 use super::{
     Advance, Announcer, Awaits, ClosingTime, Context, Counters, Dirty, Feed, InputState,
     JavaExpiry, Output, Punctuate, PunctuationKind, Quarantine, Schedules, StateStore, TaskState,
@@ -17,9 +19,6 @@ use crate::{Error, Position, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
 use headwater_store::{Layout, RecordCache};
 use std::{rc::Rc, sync::Arc};
-
-/// The default of `TopologySettings::partition_idle_ms`.
-const PARTITION_IDLE_MS: i64 = 1000;
 
 /// What a call of [`Task::process`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,26 +112,7 @@ impl Task {
     ) -> Self {
         let mut wiring = Wiring::new(topology);
         wiring.part = Some(part).filter(|_| is_part);
-        let mut inputs = Vec::new();
-        let mut feeds = Vec::new();
-        let mut marks = Vec::new();
-        for (topic, feed) in wiring.feeds(&part.nodes) {
-            let name = &topology.source_topics[topic as usize];
-            let partition = TopicPartition::new(name.clone(), id.partition);
-            let (position, time) = match committed
-                .iter()
-                .find(|(committed, _)| *committed == partition)
-            {
-                Some((_, offset)) => {
-                    let (time, named) = metadata::decode(&offset.metadata);
-                    marks.extend(named);
-                    (offset.offset, time)
-                }
-                None => (start(&partition), -1),
-            };
-            inputs.push(Input::new(name, topic, id.partition, position, time));
-            feeds.push(feed);
-        }
+        let (inputs, feeds, marks) = inputs(&mut wiring, part, id, committed, start);
         let stream_time = inputs
             .iter()
             .map(|input| input.partition_time)
@@ -226,11 +206,6 @@ impl Task {
     pub fn add_chunk(&mut self, input: usize, chunk: Chunk) {
         self.inputs[input].end = Some(chunk.end_offset);
         self.inputs[input].add(chunk);
-    }
-
-    /// True when what it does depends on whether its inputs are at their ends: keep [`Task::set_end`] up to date.
-    pub fn needs_ends(&self) -> bool {
-        self.inputs.len() > 1 || !self.announcers.is_empty()
     }
 
     /// Says how far the log is known to reach for input number `input`.
@@ -475,37 +450,6 @@ impl Task {
         Ok(run)
     }
 
-    /// Says that the task is idle once it has been at the end of its inputs for a while; answers to how many partitions.
-    fn announce_idle(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<u64> {
-        let settings = &self.topology.settings;
-        let idle_ms = settings.partition_idle_ms.unwrap_or(PARTITION_IDLE_MS);
-        if self.announcers.is_empty() || self.state.said_idle || idle_ms < 0 {
-            return Ok(0);
-        }
-        let at_end = |input: &Input| input.queued_bytes == 0 && !input.awaits_data();
-        if !self.state.closing.is_idle() || !self.inputs.iter().all(at_end) {
-            self.idle_since = None;
-            return Ok(0);
-        }
-        let now = self.state.now_ms;
-        if now - *self.idle_since.get_or_insert(now) < idle_ms {
-            return Ok(0);
-        }
-        // What record caches hold goes first.
-        self.flush(cache, output)?;
-        let mut ctx = Context {
-            state: &mut self.state,
-            cache,
-            output,
-        };
-        let mut said = 0;
-        for announcer in &self.announcers {
-            said += announcer.announce(&mut ctx, closing_time::IDLE)?;
-        }
-        self.state.said_idle = true;
-        Ok(said)
-    }
-
     /// True once a processor asked for a commit since the last one.
     pub fn commit_requested(&self) -> bool {
         self.state.commit_requested
@@ -669,6 +613,38 @@ fn flush_store(ctx: &mut Context<'_>, store: usize) -> Result<bool> {
         operator.before_commit(ctx)?;
     }
     flushed
+}
+
+/// The inputs of a task at their positions, who takes their records, and the times that the last commit carried.
+fn inputs(
+    wiring: &mut Wiring<'_>,
+    part: &SubtopologyInfo,
+    id: TaskId,
+    committed: &[(TopicPartition, CommittedOffset)],
+    start: &mut dyn FnMut(&TopicPartition) -> Offset,
+) -> (Vec<Input>, Vec<Rc<dyn Feed>>, Vec<(String, i64)>) {
+    let topology = wiring.topology;
+    let mut inputs = Vec::new();
+    let mut feeds = Vec::new();
+    let mut marks = Vec::new();
+    for (topic, feed) in wiring.feeds(&part.nodes) {
+        let name = &topology.source_topics[topic as usize];
+        let partition = TopicPartition::new(name.clone(), id.partition);
+        let (position, time) = match committed
+            .iter()
+            .find(|(committed, _)| *committed == partition)
+        {
+            Some((_, offset)) => {
+                let (time, named) = metadata::decode(&offset.metadata);
+                marks.extend(named);
+                (offset.offset, time)
+            }
+            None => (start(&partition), -1),
+        };
+        inputs.push(Input::new(name, topic, id.partition, position, time));
+        feeds.push(feed);
+    }
+    (inputs, feeds, marks)
 }
 
 /// The event time of the record in front of an input, decided once when it gets there.
