@@ -3,6 +3,7 @@
 //! Invariant: with several inputs the record with the lowest timestamp goes first, and none goes while an input awaits data.
 
 mod idle;
+mod inputs;
 
 use super::{
     Advance, Announcer, Awaits, ClosingTime, Context, Counters, Dirty, Feed, InputState,
@@ -112,7 +113,7 @@ impl Task {
     ) -> Self {
         let mut wiring = Wiring::new(topology);
         wiring.part = Some(part).filter(|_| is_part);
-        let (inputs, feeds, marks) = inputs(&mut wiring, part, id, committed, start);
+        let (inputs, feeds, marks) = inputs::of(&mut wiring, part, id, committed, start);
         let stream_time = inputs
             .iter()
             .map(|input| input.partition_time)
@@ -613,38 +614,6 @@ fn flush_store(ctx: &mut Context<'_>, store: usize) -> Result<bool> {
         operator.before_commit(ctx)?;
     }
     flushed
-}
-
-/// The inputs of a task at their positions, who takes their records, and the times that the last commit carried.
-fn inputs(
-    wiring: &mut Wiring<'_>,
-    part: &SubtopologyInfo,
-    id: TaskId,
-    committed: &[(TopicPartition, CommittedOffset)],
-    start: &mut dyn FnMut(&TopicPartition) -> Offset,
-) -> (Vec<Input>, Vec<Rc<dyn Feed>>, Vec<(String, i64)>) {
-    let topology = wiring.topology;
-    let mut inputs = Vec::new();
-    let mut feeds = Vec::new();
-    let mut marks = Vec::new();
-    for (topic, feed) in wiring.feeds(&part.nodes) {
-        let name = &topology.source_topics[topic as usize];
-        let partition = TopicPartition::new(name.clone(), id.partition);
-        let (position, time) = match committed
-            .iter()
-            .find(|(committed, _)| *committed == partition)
-        {
-            Some((_, offset)) => {
-                let (time, named) = metadata::decode(&offset.metadata);
-                marks.extend(named);
-                (offset.offset, time)
-            }
-            None => (start(&partition), -1),
-        };
-        inputs.push(Input::new(name, topic, id.partition, position, time));
-        feeds.push(feed);
-    }
-    (inputs, feeds, marks)
 }
 
 /// The event time of the record in front of an input, decided once when it gets there.

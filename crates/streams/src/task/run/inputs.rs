@@ -1,0 +1,39 @@
+//! The inputs that a task begins with. Not what waits in them. Invariant: an input without a committed position begins where its
+//! start is.
+
+use crate::SubtopologyInfo;
+use crate::task::{Feed, Wiring, input::Input, metadata};
+use headwater_log::{CommittedOffset, Offset, TaskId, TopicPartition};
+use std::rc::Rc;
+
+/// The inputs of a task at their positions, who takes their records, and the times that the last commit carried.
+pub(super) fn of(
+    wiring: &mut Wiring<'_>,
+    part: &SubtopologyInfo,
+    id: TaskId,
+    committed: &[(TopicPartition, CommittedOffset)],
+    start: &mut dyn FnMut(&TopicPartition) -> Offset,
+) -> (Vec<Input>, Vec<Rc<dyn Feed>>, Vec<(String, i64)>) {
+    let topology = wiring.topology;
+    let mut inputs = Vec::new();
+    let mut feeds = Vec::new();
+    let mut marks = Vec::new();
+    for (topic, feed) in wiring.feeds(&part.nodes) {
+        let name = &topology.source_topics[topic as usize];
+        let partition = TopicPartition::new(name.clone(), id.partition);
+        let (position, time) = match committed
+            .iter()
+            .find(|(committed, _)| *committed == partition)
+        {
+            Some((_, offset)) => {
+                let (time, named) = metadata::decode(&offset.metadata);
+                marks.extend(named);
+                (offset.offset, time)
+            }
+            None => (start(&partition), -1),
+        };
+        inputs.push(Input::new(name, topic, id.partition, position, time));
+        feeds.push(feed);
+    }
+    (inputs, feeds, marks)
+}
