@@ -17,7 +17,7 @@ const BATCH_RECORDS: u64 = 500;
 
 /// Options of the engine's yardstick.
 #[derive(Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Records of one run.
     #[arg(long, default_value_t = 5_000_000)]
     records: u64,
@@ -100,7 +100,7 @@ fn topology(changelog: bool) -> Result<Arc<Topology>> {
 }
 
 /// Runs and prints nanoseconds a record.
-pub fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let mut figures = Vec::new();
     for run in 0..options.runs {
         let nanos = one(options)?;

@@ -31,7 +31,7 @@ pub use headwater_log as log;
 pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
 pub use headwater_runtime::{
     Committed, ConfigName, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Running,
-    Settings, SourceWriter, Verdict, View, config_names, reset,
+    Settings, SourceWriter, Verdict, View, Worker, config_names, reset,
 };
 pub use headwater_store as store;
 pub use headwater_streams as streams;

@@ -156,8 +156,8 @@ impl Spec {
         Ok(Self(fields.clone()))
     }
 
-    /// A field that is there.
-    pub(crate) fn get(&self, field: &str) -> Option<&Value> {
+    /// A field that is there and not null.
+    pub fn get(&self, field: &str) -> Option<&Value> {
         self.0.get(field).filter(|value| !value.is_null())
     }
 
@@ -165,7 +165,8 @@ impl Spec {
         self.get(field).is_some()
     }
 
-    pub(crate) fn text(&self, field: &str) -> Option<&str> {
+    /// A field of text.
+    pub fn text(&self, field: &str) -> Option<&str> {
         self.get(field)?.as_str()
     }
 
@@ -185,7 +186,8 @@ impl Spec {
         self.get(field)?.as_bool()
     }
 
-    pub(crate) fn object(&self, field: &str) -> Result<Option<Spec>, Refusal> {
+    /// An object in a field.
+    pub fn object(&self, field: &str) -> Result<Option<Spec>, Refusal> {
         self.get(field).map(Spec::of).transpose()
     }
 

@@ -7,6 +7,7 @@ mod combine;
 mod difference;
 mod function;
 pub mod fuzz;
+mod live;
 mod node;
 mod processor;
 mod result;
@@ -17,6 +18,7 @@ mod value;
 
 pub use case::{Case, Input, Spec};
 pub use difference::{Difference, difference};
+pub use live::{Stage, Topics, live};
 pub use run::run;
 pub use show::show;
 pub use value::{Ty, Val};

@@ -30,8 +30,7 @@ pub fn run(case: &Case) -> Result<Value, Refusal> {
 
 fn run_unguarded(case: &Case) -> Result<Value, Refusal> {
     let mut out = result::empty(&case.name);
-    let application = case.config.get("application.id");
-    let app = TopologyBuilder::new(application.map_or(APPLICATION, String::as_str));
+    let app = TopologyBuilder::new(application(case));
     match settings(case)? {
         Ok(settings) => app.configure(settings),
         Err(error) => {
@@ -78,6 +77,12 @@ fn run_unguarded(case: &Case) -> Result<Value, Refusal> {
     Ok(out)
 }
 
+/// The case's application id.
+pub(crate) fn application(case: &Case) -> &str {
+    let given = case.config.get("application.id");
+    given.map_or(APPLICATION, String::as_str)
+}
+
 /// Feeds the inputs up to the first that fails.
 fn feed(case: &Case, driver: &mut TestDriver, out: &mut Value) {
     let mut records = Vec::new();
@@ -101,7 +106,9 @@ fn feed(case: &Case, driver: &mut TestDriver, out: &mut Value) {
 }
 
 /// The case's settings of the topology; the inner error is one of the topology.
-fn settings(case: &Case) -> Result<headwater::streams::Result<TopologySettings>, Refusal> {
+pub(crate) fn settings(
+    case: &Case,
+) -> Result<headwater::streams::Result<TopologySettings>, Refusal> {
     let mut settings = TopologySettings {
         // Where Kafka Streams is wrong, so is the expected result.
         semantics: Semantics::Java,
@@ -118,7 +125,7 @@ fn settings(case: &Case) -> Result<headwater::streams::Result<TopologySettings>,
     Ok(Ok(settings))
 }
 
-fn cache_bytes(case: &Case) -> Result<Option<usize>, Refusal> {
+pub(crate) fn cache_bytes(case: &Case) -> Result<Option<usize>, Refusal> {
     let bytes = case.config.get("statestore.cache.max.bytes");
     let parsed = bytes.map(|bytes| bytes.parse()).transpose();
     parsed.map_err(|_| Refusal::Case("statestore.cache.max.bytes is no number".into()))

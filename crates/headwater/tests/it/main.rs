@@ -10,6 +10,7 @@ mod async_calls;
 mod failure;
 mod fixture;
 mod guarantee;
+mod java;
 mod lifecycle;
 mod memory;
 mod quarantine;

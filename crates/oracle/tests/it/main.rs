@@ -5,6 +5,8 @@
     reason = "tests read case files; nothing here is ever simulated"
 )]
 
+mod runtime;
+
 use headwater_oracle::{Case, difference, run};
 use serde_json::Value;
 use std::collections::BTreeSet;

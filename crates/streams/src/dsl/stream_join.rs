@@ -443,6 +443,12 @@ fn observed(wiring: &mut Wiring<'_>, store: usize) -> usize {
     wiring.marks.add(&name)
 }
 
+/// The mark with the number given last in a store.
+fn last_number(wiring: &mut Wiring<'_>, store: usize) -> usize {
+    let name = format!("{}.number", wiring.topology.stores[store].name);
+    wiring.marks.add(&name)
+}
+
 fn keep_wire<K, L, R, O, V>(
     parts: Arc<Parts<K, L, R, O>>,
     value: fn(&Parts<K, L, R, O>) -> FormatOf<V>,
@@ -463,6 +469,7 @@ where
             topic: wiring.topology.changelog(store).into(),
             observed: observed(wiring, store),
             timestamped: wiring.topology.stores[store].timestamped,
+            last_number: last_number(wiring, store),
             overwrites: is_java(wiring),
             observes_tombstones: is_java(wiring)
                 && wiring.topology.stores[store].in_memory == Some(true),

@@ -109,6 +109,14 @@ impl Schedules {
         None
     }
 
+    /// Moves every schedule on to its first call after `time`, without a call.
+    pub(crate) fn pass(&mut self, kind: PunctuationKind, time: i64) {
+        while let Some(mut schedule) = self.take_due(kind, time) {
+            schedule.take(time);
+            self.put_back(schedule);
+        }
+    }
+
     fn heap(&mut self, kind: PunctuationKind) -> &mut Vec<Schedule> {
         match kind {
             PunctuationKind::StreamTime => &mut self.stream_time,

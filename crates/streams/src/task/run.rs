@@ -123,7 +123,7 @@ impl Task {
         let timed = |topic: &u32| is_part && topology.is_timed(*topic);
         let timed = part.source_topics.iter().copied().filter(timed).collect();
         let closing = ClosingTime::new(timed, &wiring.marks);
-        let state = TaskState {
+        let mut state = TaskState {
             id,
             stores: open_stores(topology, stores, cache),
             flushers: wiring.flushers,
@@ -145,6 +145,7 @@ impl Task {
             dirty: Dirty::default(),
             value: Vec::new(),
         };
+        state.remember_observed_times(topology);
         Self {
             topology: topology.clone(),
             inputs,
@@ -241,6 +242,11 @@ impl Task {
         };
         for (number, processor) in self.processors.iter().enumerate() {
             caught(|| processor.open(&mut ctx, number))?;
+        }
+        if self.topology.settings.semantics == Semantics::Headwater {
+            // What was due before the restart has been called before it; Kafka Streams calls it again.
+            let time = self.state.stream_time;
+            self.state.schedules.pass(PunctuationKind::StreamTime, time);
         }
         self.open_quarantine()?;
         self.opened = true;
@@ -460,7 +466,9 @@ impl Task {
     pub fn flush(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<()> {
         self.state.at = usize::MAX;
         self.state.flushing = Position::NONE;
-        caught(|| self.flush_stores(cache, output)).map_err(|error| self.blame(error, None))
+        let flushed = caught(|| self.flush_stores(cache, output));
+        self.state.mark_observed_times();
+        flushed.map_err(|error| self.blame(error, None))
     }
 
     fn flush_stores(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<()> {
@@ -662,6 +670,7 @@ fn open_stores(
             observed_time: -1,
             observers: Vec::new(),
             java: java_expiry(topology, spec),
+            observed_mark: None,
             sealed_time: -1,
         });
     }

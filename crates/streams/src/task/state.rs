@@ -2,9 +2,12 @@
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
 use super::{ClosingTime, Context, Dirty, JavaExpiry, Marks, Schedules, Update, guard::Failure};
+use crate::Semantics;
 use crate::topology::Kept;
+use crate::topology::Topology;
 use crate::{Headers, Position, Result};
 use headwater_log::TaskId;
+use headwater_store::Layout;
 use headwater_world::Executor;
 use std::{any::Any, rc::Rc, sync::Arc, task::Waker};
 
@@ -46,6 +49,8 @@ pub(crate) struct StateStore {
     pub(crate) observers: Vec<(usize, i64)>,
     /// What Kafka Streams' own store would hide; under its semantics only.
     pub(crate) java: Option<Box<JavaExpiry>>,
+    /// The mark that keeps it across restarts; none under Java's semantics, where it begins anew.
+    pub(crate) observed_mark: Option<usize>,
     /// The same as of the last seal.
     pub(crate) sealed_time: i64,
 }
@@ -171,6 +176,35 @@ pub(crate) struct TaskState {
 }
 
 impl TaskState {
+    /// Stores that expire go on with the time that their operators had seen before the restart, and so expire what they had
+    /// expired before.
+    pub(crate) fn remember_observed_times(&mut self, topology: &Topology) {
+        if topology.settings.semantics == Semantics::Java {
+            return;
+        }
+        for store in self.stores.iter_mut().flatten() {
+            let expires = matches!(
+                store.bytes.options().layout,
+                Layout::Window { .. } | Layout::Session { .. }
+            );
+            if expires {
+                let mark = self.marks.add(&format!("{}.observed", store.name));
+                store.observed_mark = Some(mark);
+                store.observed_time = self.marks.get(mark);
+            }
+        }
+    }
+
+    /// What [`TaskState::remember_observed_times`] will read after a restart; before each commit.
+    pub(crate) fn mark_observed_times(&mut self) {
+        for store in self.stores.iter().flatten() {
+            if let Some(mark) = store.observed_mark {
+                let known = self.marks.get(mark);
+                self.marks.set(mark, known.max(store.observed_time));
+            }
+        }
+    }
+
     pub(crate) fn store(&mut self, store: usize) -> &mut StateStore {
         self.stores[store]
             .as_mut()

@@ -23,6 +23,8 @@ pub(crate) struct Keep<K, V> {
     pub(crate) observed: usize,
     /// Values have their time in front.
     pub(crate) timestamped: bool,
+    /// The mark with the number given last: records of equal key and time stay in their order across a restart.
+    pub(crate) last_number: usize,
     /// Java: a restart numbers from 1 again, over records with equal key and time.
     pub(crate) overwrites: bool,
     /// Java's store in memory takes the time of tombstones too.
@@ -79,6 +81,10 @@ impl<K, V> Keep<K, V> {
                 ControlFlow::Break(())
             })?;
         }
+        if !self.overwrites {
+            let last = ctx.state.marks.get(self.last_number);
+            self.number.set(u32::try_from(last).unwrap_or(0));
+        }
         self.restored.set(Some(restored));
         Ok(restored)
     }
@@ -112,6 +118,10 @@ impl<K, V> Keep<K, V> {
             if time > restored || self.overwrites || !ctx.holds(self.store, key)? {
                 break;
             }
+        }
+        if !self.overwrites {
+            let number = i64::from(self.number.get());
+            ctx.state.marks.set(self.last_number, number);
         }
         let headers = (headers, headers.as_ref());
         ctx.write_with_headers(self.store, key, value, time, headers)
