@@ -131,24 +131,15 @@ impl Plan {
                 let test = Test::parse(node.required("test")?, key, value)?;
                 (Kind::FailIf(test), key, value)
             }
-            "dedup" => {
-                let window_ms = node.required_long("window_ms")?;
-                (Kind::Dedup { window_ms }, key, value)
-            }
-            "session_tracker" => {
-                let gap_ms = node.required_long("gap_ms")?;
-                (Kind::SessionTracker { gap_ms }, key, Ty::Str)
-            }
             "versioned_put" => (Kind::VersionedPut, key, Ty::Long),
-            "versioned_get" => {
-                let offset_ms = node.required_long("offset_ms")?;
-                (Kind::VersionedGet { offset_ms }, key, Ty::Str)
-            }
             "route" => {
                 let child = Function::parse(node.required("child_fn")?, key, value)?;
                 (Kind::Route(child), key, value)
             }
-            other => return Err(Refusal::Unsupported(format!("processor {other}"))),
+            name => match with_number(node, name)? {
+                Some((kind, text)) => (kind, key, if text { Ty::Str } else { value }),
+                None => return Err(Refusal::Unsupported(format!("processor {name}"))),
+            },
         };
         Ok(Self {
             key,
@@ -174,6 +165,26 @@ impl Plan {
             types: PhantomData,
         }
     }
+}
+
+/// The processors that need no more than a number; true where they give a text.
+fn with_number(node: &Spec, name: &str) -> std::result::Result<Option<(Kind, bool)>, Refusal> {
+    let number = |field| node.required_long(field);
+    Ok(match name {
+        "dedup" => {
+            let window_ms = number("window_ms")?;
+            Some((Kind::Dedup { window_ms }, false))
+        }
+        "session_tracker" => {
+            let gap_ms = number("gap_ms")?;
+            Some((Kind::SessionTracker { gap_ms }, true))
+        }
+        "versioned_get" => {
+            let offset_ms = number("offset_ms")?;
+            Some((Kind::VersionedGet { offset_ms }, true))
+        }
+        _ => None,
+    })
 }
 
 /// A processor of a case.

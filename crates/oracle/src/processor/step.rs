@@ -64,18 +64,7 @@ impl Plan {
         let keyless = seen.key == Val::Null;
         Ok(Some(match &self.kind {
             kind if keyless && kind.needs_key() => return Ok(None),
-            Kind::RunningTotal => {
-                let store = self.store()?;
-                let total = match value {
-                    Val::Null => Val::Null,
-                    value => {
-                        let old = store.get(ctx, &key)?.number();
-                        Val::Long(old.wrapping_add(value.number()))
-                    }
-                };
-                store.put(ctx, &key, &total, time)?;
-                total
-            }
+            Kind::RunningTotal => self.total(&key, seen, ctx)?,
             Kind::Put => {
                 if !keyless {
                     self.store()?.put(ctx, &key, &text_of(value), time)?;
@@ -131,5 +120,18 @@ impl Plan {
             }
             _ => value.clone(),
         }))
+    }
+
+    fn total(&self, key: &Val, seen: &Seen, ctx: &mut impl Reach) -> Result<Val> {
+        let store = self.store()?;
+        let total = match &seen.value {
+            Val::Null => Val::Null,
+            value => {
+                let old = store.get(ctx, key)?.number();
+                Val::Long(old.wrapping_add(value.number()))
+            }
+        };
+        store.put(ctx, key, &total, seen.timestamp)?;
+        Ok(total)
     }
 }

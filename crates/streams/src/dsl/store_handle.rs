@@ -34,8 +34,11 @@ pub enum Versions {}
 /// Names a store inside processors; copy it into their factories. `S` is what it keeps: [`KeyValues`] unless said otherwise.
 pub struct StoreHandle<K, V, S = KeyValues> {
     pub(crate) index: usize,
-    pub(crate) types: PhantomData<fn() -> (K, V, S)>,
+    pub(crate) types: PhantomData<Keeps<K, V, S>>,
 }
+
+/// A handle holds none of its types.
+type Keeps<K, V, S> = fn() -> (K, V, S);
 
 impl<K, V, S> Clone for StoreHandle<K, V, S> {
     fn clone(&self) -> Self {

@@ -76,11 +76,10 @@ impl<R> Guarded<R> {
             Ok(Err(error)) => error,
             Err(panic) => Error::failed(panic_message(&*panic)),
         };
-        let unwritable = match &error {
-            Error::BadData { offset: -1, .. } => true,
-            Error::Log(headwater_log::Error::TooLarge(_)) => true,
-            _ => false,
-        };
+        let unwritable = matches!(
+            &error,
+            Error::BadData { offset: -1, .. } | Error::Log(headwater_log::Error::TooLarge(_))
+        );
         match unwritable {
             true => {
                 let error = Error::failed(error);
