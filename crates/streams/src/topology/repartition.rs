@@ -13,11 +13,19 @@ type Candidates = Vec<(usize, Vec<usize>)>;
 pub(crate) fn merge(graph: &mut Graph, semantics: Semantics) {
     let mut candidates = candidates(graph);
     through_merges(graph, &mut candidates);
-    for (key_change, repartitions) in candidates {
+    for (key_change, mut repartitions) in candidates {
+        repartitions.retain(|repartition| same_types(graph, key_change, *repartition));
         if !repartitions.is_empty() {
             merge_below(graph, semantics, key_change, &repartitions);
         }
     }
+}
+
+/// What goes through the topic is what the change of key sends. Kafka Streams does not count `processValues` as a change of
+/// value, and fails at the first record where it is one.
+fn same_types(graph: &Graph, key_change: usize, repartition: usize) -> bool {
+    let formats = |group| (*graph.nodes[output(graph, group)].formats).type_id();
+    formats(key_change) == formats(repartition)
 }
 
 fn candidates(graph: &Graph) -> Candidates {

@@ -14,6 +14,7 @@ mod map_async;
 mod oracle;
 mod processors;
 mod property;
+mod repartition;
 mod scenario;
 mod stream_join;
 mod suppress;
