@@ -55,7 +55,7 @@ pub(crate) fn materialized<K: Key>(
 }
 
 /// The changelog of a store: none, or with settings.
-fn logging<K, V>(store: Store<K, V>, spec: &Spec) -> Store<K, V> {
+pub(crate) fn logging<K, V>(store: Store<K, V>, spec: &Spec) -> Store<K, V> {
     if spec.bool("logging") == Some(false) {
         return store.without_changelog();
     }

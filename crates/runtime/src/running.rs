@@ -45,6 +45,7 @@ pub struct Running {
 
 /// Starts `topology` on `log`.
 pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Result<Running> {
+    refuse_globals(&topology)?;
     let topology = match settings.cache_bytes_max {
         0 => topology.without_record_caches(),
         _ => topology,
@@ -392,4 +393,19 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".into())
+}
+
+/// Workers do not fill global stores: a topology with one would find them empty.
+fn refuse_globals(topology: &Topology) -> Result<()> {
+    let Some(part) = topology.globals().first() else {
+        return Ok(());
+    };
+    let topics = part.source_topics.iter();
+    let topics: Vec<&str> = topics
+        .map(|topic| &*topology.source_topics()[*topic as usize])
+        .collect();
+    Err(Error::Config(format!(
+        "topic '{}' fills a global store, which only the test driver keeps; read it as a table, partitioned like what joins it",
+        topics.join("', '")
+    )))
 }

@@ -9,10 +9,10 @@ pub use contents::{StoreContents, StoreRow};
 
 use crate::format::{Data, Formats};
 use crate::operator::UnmatchedRows;
-use crate::task::{Output, Route, Task};
+use crate::task::{Globals, Output, Route, Task};
 use crate::{Error, Headers, Result, Topology};
 use headwater_log::batch::BatchBuilder;
-use headwater_log::{AppendRecord, Chunk, HeadersRef, Slot, TopicPartition};
+use headwater_log::{AppendRecord, Chunk, HeadersRef, RecordRef, Slot, TopicPartition};
 use headwater_store::{Budget, Direction, EngineKind, KeyRange, RecordCache, Store};
 use headwater_world::{SimulatedExecutor, World};
 use std::collections::{BTreeMap, VecDeque};
@@ -37,10 +37,11 @@ pub struct TestRecord {
 /// Drives a topology in a test.
 pub struct TestDriver {
     topology: Arc<Topology>,
-    /// One for all sub-topologies.
     /// Runs the calls of `map_async`, until each has ended, before a record's commit.
     executor: Arc<SimulatedExecutor>,
+    /// One for all sub-topologies.
     task: Task,
+    globals: Globals,
     turns: Turns,
     cache: RecordCache,
     output: Recorder,
@@ -68,20 +69,22 @@ impl TestDriver {
         let budget = Budget::new(64 << 20, 1 << 20);
         let mut cache = RecordCache::new(cache_bytes_max);
         let mut output = Recorder::new(&topology);
-        let mut stores = Vec::new();
-        for number in &topology.whole().stores {
-            let info = topology.store(*number);
-            let mut options = info.expect("a part names its stores").options;
-            options.engine = EngineKind::Memory;
-            stores.push((*number, Store::open(options, None, &budget, &world)?));
-        }
-        let mut task = Task::whole(&topology, stores, &mut cache);
+        let parts = topology.globals().iter();
+        let global_stores: Vec<usize> = parts.flat_map(|part| part.stores.clone()).collect();
+        let stores = open_stores(&topology, topology.whole().stores.clone(), &budget, &world)?;
+        let globals = Globals::new(
+            &topology,
+            open_stores(&topology, global_stores, &budget, &world)?,
+        );
+        globals.open(0)?;
+        let mut task = Task::whole(&topology, stores, &mut cache).with_globals(&globals);
         task.set_executor(simulation.executor.clone(), Waker::noop().clone());
         task.open(&mut cache, &mut output, 0)?;
         Ok(Self {
             topology,
             executor: simulation.executor,
             task,
+            globals,
             turns: Turns::default(),
             cache,
             output,
@@ -129,8 +132,10 @@ impl TestDriver {
                 "the topology does not read topic '{topic}'"
             )));
         }
-        self.feed(topic, &record)?;
-        self.settle()
+        let offset = self.feed(topic, &record)?;
+        self.settle()?;
+        // After the task, where it reads the topic too.
+        self.apply_global(topic, &record, offset)
     }
 
     /// Moves the wall clock on by `ms`, and runs what is due.
@@ -171,6 +176,12 @@ impl TestDriver {
     /// What store `name` holds, taken apart by its layout; `None` when no operator uses it.
     pub fn contents(&mut self, name: &str) -> Result<Option<StoreContents>> {
         let number = self.store_number(name)?;
+        if self.topology.is_global_store(number) {
+            return self
+                .globals
+                .with(number, |store| StoreContents::of(store, None))
+                .map(Some);
+        }
         let lists = self.topology.stores[number].formats.is::<UnmatchedRows>();
         let found = self.task.stores().find(|(found, _)| *found == number);
         let held = self.topology.stores[number].held;
@@ -248,7 +259,20 @@ impl TestDriver {
         counters.dropped + counters.bad
     }
 
-    fn feed(&mut self, topic: &str, record: &TestRecord) -> Result<()> {
+    /// Hands a record to the global stores that are filled from its topic.
+    fn apply_global(&mut self, topic: &str, record: &TestRecord, offset: i64) -> Result<()> {
+        let record = RecordRef {
+            offset,
+            timestamp: record.timestamp,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: record.headers.as_ref(),
+        };
+        self.globals.apply(topic, 0, &record, self.now_ms)
+    }
+
+    /// Queues a record for the task, if that reads its topic; answers its offset.
+    fn feed(&mut self, topic: &str, record: &TestRecord) -> Result<i64> {
         let partition = TopicPartition::new(topic, 0);
         let offset = self.offsets.entry(topic.into()).or_default();
         let mut batch = BatchBuilder::default();
@@ -261,20 +285,21 @@ impl TestDriver {
         let mut bytes = batch.finish();
         headwater_log::batch::set_base_offset(&mut bytes, *offset);
         *offset += 1;
+        let at = *offset - 1;
         let Some(input) = self
             .task
             .inputs()
             .position(|input| input.partition == partition)
         else {
-            return Ok(());
+            return Ok(at);
         };
         let waited = self.task.next_timestamp(input)?.is_some();
         let chunk = Chunk {
             partition,
             slot: Slot(0),
-            position: *offset - 1,
-            next_offset: *offset,
-            end_offset: *offset,
+            position: at,
+            next_offset: at + 1,
+            end_offset: at + 1,
             bytes,
             aborted: Vec::new(),
         };
@@ -282,7 +307,7 @@ impl TestDriver {
         if !waited {
             self.offer(input)?;
         }
-        Ok(())
+        Ok(at)
     }
 
     fn offer(&mut self, input: usize) -> Result<()> {
@@ -306,7 +331,8 @@ impl TestDriver {
     fn settle(&mut self) -> Result<()> {
         loop {
             while let Some((topic, record)) = self.output.internal.pop_front() {
-                self.feed(&topic, &record)?;
+                let offset = self.feed(&topic, &record)?;
+                self.apply_global(&topic, &record, offset)?;
             }
             let Some(input) = self.turns.poll() else {
                 return Ok(());
@@ -344,6 +370,23 @@ impl TestDriver {
         task.take_spent(drop);
         Ok(())
     }
+}
+
+/// Opens stores in memory.
+fn open_stores(
+    topology: &Topology,
+    numbers: Vec<usize>,
+    budget: &Arc<Budget>,
+    world: &World,
+) -> Result<Vec<(usize, Store)>> {
+    let mut stores = Vec::new();
+    for number in numbers {
+        let info = topology.store(number);
+        let mut options = info.expect("a part names its stores").options;
+        options.engine = EngineKind::Memory;
+        stores.push((number, Store::open(options, None, budget, world)?));
+    }
+    Ok(stores)
 }
 
 fn encode<T: Data>(topic: &str, headers: &mut Headers, value: &T) -> Result<Option<Vec<u8>>> {

@@ -5,6 +5,8 @@
 mod app;
 mod branch;
 mod cogroup;
+mod foreign_key;
+mod global;
 mod grouped;
 mod grouped_table;
 mod join;
@@ -28,6 +30,8 @@ mod windowed;
 pub use app::App;
 pub use branch::Branches;
 pub use cogroup::{KCogroupedStream, KSessionCogroup, KWindowedCogroup};
+pub use foreign_key::ByForeignKey;
+pub use global::{ByGlobalKey, GlobalKTable};
 pub use grouped::KGroupedStream;
 pub use grouped_table::KGroupedTable;
 pub use join::JoinTable;

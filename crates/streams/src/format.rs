@@ -9,6 +9,7 @@ mod primitive;
 pub use json::json;
 
 pub(crate) use change::changes;
+pub(crate) use primitive::nullable;
 
 use crate::Headers;
 use headwater_log::HeadersRef;

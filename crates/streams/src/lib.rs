@@ -15,11 +15,12 @@ mod window;
 
 pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
-    App, BadData, Branches, JoinRows, JoinTable, JoinWindows, KCogroupedStream, KGroupedStream,
-    KGroupedTable, KSessionCogroup, KSessionStream, KStream, KTable, KWindowedCogroup,
-    KWindowedStream, KeyValues, Parents, Repartitioned, Sessions, Store, StoreHandle, StoreSet,
-    StreamWithin, Suppress, SuppressUntil, TimeLimit, TimestampArgs, TimestampedKeyValues, Topic,
-    TopologyBuilder, Versions, WindowClose, WindowedBy, Windows, WithNulls,
+    App, BadData, Branches, ByForeignKey, ByGlobalKey, GlobalKTable, JoinRows, JoinTable,
+    JoinWindows, KCogroupedStream, KGroupedStream, KGroupedTable, KSessionCogroup, KSessionStream,
+    KStream, KTable, KWindowedCogroup, KWindowedStream, KeyValues, Parents, Repartitioned,
+    Sessions, Store, StoreHandle, StoreSet, StreamWithin, Suppress, SuppressUntil, TimeLimit,
+    TimestampArgs, TimestampedKeyValues, Topic, TopologyBuilder, Versions, WindowClose, WindowedBy,
+    Windows, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};
@@ -29,8 +30,8 @@ pub use operator::{
 };
 pub use record::{Change, Headers, Position, Record};
 pub use task::{
-    Counters, InputState, Output, Progress, Punctuation, PunctuationKind, QuarantinedRecord, Route,
-    Task, decode_metadata, encode_metadata,
+    Counters, Globals, InputState, Output, Progress, Punctuation, PunctuationKind,
+    QuarantinedRecord, Route, Task, decode_metadata, encode_metadata,
 };
 pub use topology::{OnError, Semantics, StoreInfo, SubtopologyInfo, Topology, TopologySettings};
 pub use window::{

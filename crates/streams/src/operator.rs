@@ -4,6 +4,8 @@
 mod aggregate;
 mod emit_on_close;
 mod fold;
+pub(crate) mod foreign_key;
+mod global_join;
 mod join;
 mod map_async;
 mod materialized;
@@ -33,6 +35,7 @@ pub use table_transform::{TransformContext, ValueTransformer};
 pub(crate) use aggregate::{Aggregate, TableSource};
 pub(crate) use emit_on_close::{Closes, Closing};
 pub(crate) use fold::{Fold, FoldOf, fold};
+pub(crate) use global_join::GlobalJoin;
 pub(crate) use join::TableJoin;
 pub(crate) use map_async::{Call, MapAsync};
 pub(crate) use materialized::{Kept, Materialized, StoredRows};

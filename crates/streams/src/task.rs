@@ -9,6 +9,7 @@ mod closing_time;
 mod context;
 pub(crate) mod dead_letter;
 mod dirty;
+mod globals;
 mod guard;
 mod input;
 mod java_expiry;
@@ -21,6 +22,7 @@ mod run;
 mod state;
 mod wiring;
 
+pub use globals::Globals;
 pub use input::InputState;
 pub use metadata::{decode_metadata, encode_metadata};
 pub use output::{Output, Route};

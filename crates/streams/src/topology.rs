@@ -47,6 +47,7 @@ pub struct Topology {
     node_topics: Vec<Vec<u32>>,
     subtopologies: Vec<SubtopologyInfo>,
     /// All sub-topologies as if they were one.
+    globals: Vec<SubtopologyInfo>,
     whole: SubtopologyInfo,
     /// Source topics that carry the stream time of those that write them, by number.
     timed_topics: Vec<bool>,
@@ -76,7 +77,10 @@ impl Topology {
         let prefix = settings.topic_prefix.as_deref().unwrap_or(&application);
         let (source_topics, output_topics, node_topics) = number_topics(&graph, &order, prefix)
             .map_err(|problem| Error::Topology(format!("application '{application}' {problem}")))?;
-        let mut subtopologies = subtopology::group(&graph, &order, &node_topics);
+        let parts = subtopology::group(&graph, &order, &node_topics);
+        let (globals, mut subtopologies): (Vec<_>, Vec<_>) = parts
+            .into_iter()
+            .partition(|part| part.nodes.iter().any(|node| graph.is_global(*node)));
         let mut whole = subtopology::whole(&graph, &order, &node_topics);
         if settings.on_error == OnError::Quarantine {
             quarantine(&mut graph, &mut subtopologies, &mut whole);
@@ -101,6 +105,7 @@ impl Topology {
             output_topics,
             node_topics,
             subtopologies,
+            globals,
             whole,
         })
     }
@@ -120,14 +125,24 @@ impl Topology {
         &self.output_topics
     }
 
-    /// The connected parts.
+    /// The connected parts that run as tasks. Their numbers have gaps where global stores are numbered with them.
     pub fn subtopologies(&self) -> &[SubtopologyInfo] {
         &self.subtopologies
     }
 
     /// One connected part.
     pub fn subtopology(&self, id: u32) -> Option<&SubtopologyInfo> {
-        self.subtopologies.get(id as usize)
+        self.subtopologies.iter().find(|part| part.id == id)
+    }
+
+    /// The parts that fill global stores, of which every worker keeps a copy: they make no tasks.
+    pub fn globals(&self) -> &[SubtopologyInfo] {
+        &self.globals
+    }
+
+    /// True for a global store.
+    pub(crate) fn is_global_store(&self, store: usize) -> bool {
+        self.globals.iter().any(|part| part.stores.contains(&store))
     }
 
     /// All of it as one part, as the test driver runs it; its number is 0.
@@ -263,6 +278,7 @@ fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut Subt
             duplicates: false,
             java_expiry: None,
             changelog_config: Default::default(),
+            missing: None,
             changelog_topic: None,
             held: None,
             formats: Arc::new(Formats {
@@ -283,6 +299,7 @@ type Numbered = (Vec<Arc<str>>, Vec<String>, Vec<Vec<u32>>);
 /// Numbers the topics in writing order; an error says what is wrong with one.
 fn number_topics(graph: &Graph, order: &[usize], prefix: &str) -> Result<Numbered, String> {
     let mut source_topics: Vec<Arc<str>> = Vec::new();
+    let mut read_by_tasks: Vec<u32> = Vec::new();
     let mut output_topics: Vec<String> = Vec::new();
     let mut node_topics = vec![Vec::new(); graph.nodes.len()];
     for index in order {
@@ -291,13 +308,22 @@ fn number_topics(graph: &Graph, order: &[usize], prefix: &str) -> Result<Numbere
             NodeKind::Source { topics, .. } => {
                 for topic in topics {
                     let full: Arc<str> = topic.full(prefix).into();
-                    if source_topics.contains(&full) {
+                    let known = source_topics.iter().position(|known| *known == full);
+                    let number = known.unwrap_or_else(|| {
+                        source_topics.push(full.clone());
+                        source_topics.len() - 1
+                    }) as u32;
+                    node_topics[*index].push(number);
+                    // What fills global stores may be read by tasks too.
+                    if graph.is_global(*index) {
+                        continue;
+                    }
+                    if read_by_tasks.contains(&number) {
                         return Err(format!(
                             "reads topic '{full}' twice; read it once and use the stream twice"
                         ));
                     }
-                    node_topics[*index].push(source_topics.len() as u32);
-                    source_topics.push(full);
+                    read_by_tasks.push(number);
                 }
             }
             NodeKind::Sink {

@@ -4,6 +4,7 @@
 use super::cogroup::Cogroup;
 use super::window::AnyWindows;
 use crate::value::Val;
+use headwater::streams::GlobalKTable;
 use headwater::{
     KGroupedStream, KGroupedTable, KSessionStream, KStream, KTable, KWindowedStream, Windowed,
 };
@@ -22,6 +23,7 @@ pub(crate) enum Handle<'a> {
     Windowed(KWindowedStream<'a, Val, Val, AnyWindows>),
     Sessions(KSessionStream<'a, Val, Val>),
     Cogroup(Cogroup<'a>),
+    GlobalTable(GlobalKTable<'a, Val, Val>),
 }
 
 /// Runs `$body` with the stream of a node, whatever its keys; a node that is no stream is left to another family.

@@ -110,7 +110,7 @@ impl App {
         owns
     }
 
-    fn table_store_name<K, V>(&self, topic: &Topic<K, V>) -> String {
+    pub(crate) fn table_store_name<K, V>(&self, topic: &Topic<K, V>) -> String {
         let mut graph = self.graph.borrow_mut();
         let topic = topic.names.first().map_or("", String::as_str);
         let name = graph.number(&format!("{topic}-STATE-STORE-"));
@@ -292,7 +292,7 @@ fn versioned_layout<K, V>(
     }
 }
 
-/// The store of `operator` as tasks open it. Missing formats and names are problems that `build` reports.
+/// The store of `operator` as tasks open it. A format that is missing is a problem once the store is opened.
 pub(crate) fn store_spec<K: 'static, V: 'static>(
     app: &App,
     operator: &str,
@@ -314,8 +314,17 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
         _ => (layout, Kept::Whole),
     };
     let name = store.name.unwrap_or_default();
-    let formats = (store.key.is_some(), store.value.is_some());
-    check_store(app, operator, &name, formats, store.kind);
+    check_store(app, operator, &name, store.kind);
+    let missing = match (&store.key, &store.value) {
+        (None, _) => Some("keys"),
+        (_, None) => Some("values"),
+        _ => None,
+    };
+    let missing = missing.map(|which| {
+        format!(
+            "{operator}: store '{name}' has no format for its {which}; give Store::named(\"{name}\").{which}(..)"
+        )
+    });
     StoreSpec {
         name,
         in_memory: match layout {
@@ -336,22 +345,13 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
             key: store.key,
             value: store.value,
         }),
+        missing,
     }
 }
 
 /// What is wrong with the store of `operator`, for `build`.
-fn check_store(app: &App, operator: &str, name: &str, formats: (bool, bool), kind: Kind) {
+fn check_store(app: &App, operator: &str, name: &str, kind: Kind) {
     let mut graph = app.graph.borrow_mut();
-    let which = match formats {
-        (false, _) => Some("keys"),
-        (_, false) => Some("values"),
-        _ => None,
-    };
-    if let Some(which) = which {
-        graph.problem(format!(
-            "{operator}: store '{name}' has no format for its {which}; give Store::named(\"{name}\").{which}(..)"
-        ));
-    }
     match kind {
         Kind::Lru { entries_max: 0 } => graph.problem(format!(
             "{operator}: the LRU store '{name}' must keep at least one key; give Store::lru(1) or more"

@@ -7,7 +7,7 @@ use super::{App, KStream, Topic};
 use crate::format::{Data, Formats};
 use crate::operator::{NullKeyFilter, Source};
 use crate::task::{Feed, Wire, Wiring, boxed};
-use crate::topology::{NodeKind, Repartition, Role, TopicName};
+use crate::topology::{Node, NodeKind, Repartition, Role, TopicName};
 use std::rc::Rc;
 
 /// How to repartition.
@@ -134,6 +134,23 @@ fn repartition_as<'a, K: Clone + 'static, V: Clone + 'static>(
         topic: name.clone(),
         partitions,
     });
+    let node = internal_source(source, name, formats);
+    let node = graph.add_to(group, node);
+    drop(graph);
+    KStream::at(app, node, false)
+}
+
+/// The source of a topic that the topology writes itself; its formats are known.
+pub(crate) fn internal_source<K: Clone + 'static, V: Clone + 'static>(
+    name: String,
+    topic: TopicName,
+    formats: Formats<K, V>,
+) -> Node {
+    let known = "who adds an internal topic knows its formats";
+    let (key, value) = (
+        formats.key.clone().expect(known),
+        formats.value.clone().expect(known),
+    );
     let make = move |wiring: &mut Wiring<'_>, node: usize| -> Rc<dyn Feed> {
         Rc::new(Source {
             key: key.clone(),
@@ -144,14 +161,12 @@ fn repartition_as<'a, K: Clone + 'static, V: Clone + 'static>(
             outputs: wiring.outputs::<K, V>(node),
         })
     };
-    let mut node = processor(source, vec![], Box::new(|_, _| Box::new(())), formats);
+    let mut node = processor(name, vec![], Box::new(|_, _| Box::new(())), formats);
     node.kind = NodeKind::Source {
-        topics: vec![name],
+        topics: vec![topic],
         feed: Box::new(make),
     };
-    let node = graph.add_to(group, node);
-    drop(graph);
-    KStream::at(app, node, false)
+    node
 }
 
 /// Spends the numbers of a repartition that is not made.

@@ -416,6 +416,7 @@ pub(crate) const CHANGES_KEY: Role = Role {
     relaxed_null_keys: false,
     versioned: None,
     suppresses: false,
+    global: false,
     grace_ms: None,
 };
 

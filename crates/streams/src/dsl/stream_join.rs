@@ -401,6 +401,7 @@ where
         changelog_config,
         changelog_topic: None,
         held: None,
+        missing: None,
         formats,
     };
     let retention_ms = parts.windows.retention_ms().max(0);

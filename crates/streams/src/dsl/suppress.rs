@@ -234,6 +234,7 @@ fn store_spec<T>(name: String, suppress: &Suppress<T>) -> StoreSpec {
         changelog_config: suppress.changelog_config.clone(),
         java_expiry: None,
         changelog_topic: None,
+        missing: None,
         held: Some(|key, bytes| {
             HeldRow::decode(bytes).map(|row| Held {
                 time: row.time,

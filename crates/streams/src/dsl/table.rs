@@ -60,6 +60,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KTable<'a, K, V> {
         let mut graph = self.app.graph.borrow_mut();
         let mut formats = self.formats_in(&graph);
         set(&mut formats);
+        if let Some(spec) = graph.nodes[self.node].lazy_store() {
+            spec.complete(&formats);
+        }
         graph.nodes[self.node].formats = Box::new(formats);
         drop(graph);
         self
@@ -129,7 +132,7 @@ pub(crate) fn table_source_node<K: Clone + 'static, V: Clone + 'static>(
         let known = "a built table has its formats";
         let source = TableSource {
             key: wire_formats.key.clone().expect(known),
-            value: wire_formats.value.clone().expect(known),
+            value: wire_formats.value.clone(),
             rows,
             outputs: wiring.outputs(node),
             key_bytes: Scratch::default(),

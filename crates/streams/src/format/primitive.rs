@@ -122,6 +122,11 @@ impl Data for () {
     }
 }
 
+/// The format of a type that may be absent.
+pub(crate) fn nullable<T: 'static>(format: FormatOf<T>) -> FormatOf<Option<T>> {
+    Arc::new(Nullable(format))
+}
+
 struct Nullable<T>(FormatOf<T>);
 
 impl<T> Format<Option<T>> for Nullable<T> {
@@ -146,7 +151,10 @@ impl<T> Format<Option<T>> for Nullable<T> {
         self.0.decode(topic, headers, bytes).map(Some)
     }
     fn is_null(&self, value: &Option<T>) -> bool {
-        value.is_none()
+        value.as_ref().is_none_or(|value| self.0.is_null(value))
+    }
+    fn partition_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        self.0.partition_key(bytes)
     }
     fn null(&self) -> Option<Option<T>> {
         Some(None)

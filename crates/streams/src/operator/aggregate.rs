@@ -63,7 +63,8 @@ where
 /// Rows of a topic: each record replaces the row of its key, a tombstone deletes it. Without a store it only sends them on.
 pub(crate) struct TableSource<K, V> {
     pub(crate) key: FormatOf<K>,
-    pub(crate) value: FormatOf<V>,
+    /// Known where there is a store; tells which values stand for null.
+    pub(crate) value: Option<FormatOf<V>>,
     pub(crate) rows: Option<Materialized<K, V>>,
     pub(crate) outputs: Outputs<K, Change<V>>,
     pub(crate) key_bytes: Scratch,
@@ -71,7 +72,8 @@ pub(crate) struct TableSource<K, V> {
 
 impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V> {
     fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        let new = record.value.filter(|value| !self.value.is_null(value));
+        let is_null = |value: &V| (self.value.as_ref()).is_some_and(|format| format.is_null(value));
+        let new = record.value.filter(|value| !is_null(value));
         let Some(rows) = &self.rows else {
             if self.key.is_null(&record.key) {
                 ctx.drop_record();

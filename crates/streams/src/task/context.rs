@@ -18,7 +18,13 @@ impl Context<'_> {
     /// does (`CachingKeyValueStore.getInternal`): what is cached decides what is evicted, and so what is sent on.
     #[inline]
     pub(crate) fn get(&mut self, store: usize, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
-        let state = self.state.store(store);
+        let TaskState {
+            stores, globals, ..
+        } = &mut *self.state;
+        let Some(state) = &mut stores[store] else {
+            // Not of this task: global, which its worker keeps.
+            return globals.get(store, key, value);
+        };
         let Some(slot) = state.cache else {
             return Ok(state.get(key, value)?);
         };

@@ -6,7 +6,7 @@ mod idle;
 mod inputs;
 
 use super::{
-    Advance, Announcer, Awaits, ClosingTime, Context, Counters, Dirty, Feed, InputState,
+    Advance, Announcer, Awaits, ClosingTime, Context, Counters, Dirty, Feed, Globals, InputState,
     JavaExpiry, Output, Punctuate, PunctuationKind, Quarantine, Schedules, StateStore, TaskState,
     Wiring, caught,
     closing_time::{self, Announcement},
@@ -122,45 +122,35 @@ impl Task {
         wiring.marks.merge(marks);
         let timed = |topic: &u32| is_part && topology.is_timed(*topic);
         let timed = part.source_topics.iter().copied().filter(timed).collect();
-        let closing = ClosingTime::new(timed, &wiring.marks);
-        let mut state = TaskState {
-            id,
-            stores: open_stores(topology, stores, cache),
-            flushers: wiring.flushers,
-            before_commit: wiring.before_commit,
-            marks: wiring.marks,
-            executor: None,
-            stream_time,
-            closing,
-            said_idle: false,
-            now_ms: 0,
-            counters: Counters::default(),
-            at: usize::MAX,
-            schedules: Schedules::default(),
-            commit_requested: false,
-            topics: topology.source_topics.clone(),
-            failures: Vec::new(),
-            flushing: Position::NONE,
-            buffers: Default::default(),
-            dirty: Dirty::default(),
-            value: Vec::new(),
-        };
+        let processors = std::mem::take(&mut wiring.processors);
+        let awaiting = std::mem::take(&mut wiring.awaiting);
+        let announcers = std::mem::take(&mut wiring.announcers);
+        let closers = std::mem::take(&mut wiring.closers);
+        let stores = open_stores(topology, stores, cache);
+        let mut state = open_state(topology, wiring, id, stores, timed);
+        state.stream_time = stream_time;
         state.remember_observed_times(topology);
         Self {
             topology: topology.clone(),
             inputs,
             feeds,
-            processors: wiring.processors,
-            announcers: wiring.announcers,
-            closers: wiring.closers,
+            processors,
+            announcers,
+            closers,
             idle_since: None,
-            awaiting: wiring.awaiting,
+            awaiting,
             quarantine: Quarantine::new(topology, &part.stores),
             stores: part.stores.clone(),
             state,
             idle_ms_max: 0,
             opened: false,
         }
+    }
+
+    /// Lets the task read its worker's global stores.
+    pub fn with_globals(mut self, globals: &Globals) -> Self {
+        self.state.globals = globals.clone();
+        self
     }
 
     /// The task's id.
@@ -646,7 +636,41 @@ fn java_expiry(topology: &Topology, spec: &StoreSpec) -> Option<Box<JavaExpiry>>
     JavaExpiry::new(&spec.layout, in_memory, spec.java_expiry?).map(Box::new)
 }
 
-fn open_stores(
+/// The state of what was wired, before the first record.
+pub(super) fn open_state(
+    topology: &Topology,
+    wiring: Wiring<'_>,
+    id: TaskId,
+    stores: Vec<Option<StateStore>>,
+    timed: Vec<u32>,
+) -> TaskState {
+    let closing = ClosingTime::new(timed, &wiring.marks);
+    TaskState {
+        id,
+        stores,
+        globals: Globals::default(),
+        flushers: wiring.flushers,
+        before_commit: wiring.before_commit,
+        marks: wiring.marks,
+        executor: None,
+        stream_time: -1,
+        closing,
+        said_idle: false,
+        now_ms: 0,
+        counters: Counters::default(),
+        at: usize::MAX,
+        schedules: Schedules::default(),
+        commit_requested: false,
+        topics: topology.source_topics.clone(),
+        failures: Vec::new(),
+        flushing: Position::NONE,
+        buffers: Default::default(),
+        dirty: Dirty::default(),
+        value: Vec::new(),
+    }
+}
+
+pub(super) fn open_stores(
     topology: &Topology,
     stores: Vec<(usize, headwater_store::Store)>,
     cache: &mut RecordCache,

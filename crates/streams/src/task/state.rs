@@ -1,7 +1,9 @@
 //! What a task holds besides its operators: stores, times, counters. Not the record cache, which its worker owns.
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
-use super::{ClosingTime, Context, Dirty, JavaExpiry, Marks, Schedules, Update, guard::Failure};
+use super::{
+    ClosingTime, Context, Dirty, Globals, JavaExpiry, Marks, Schedules, Update, guard::Failure,
+};
 use crate::Semantics;
 use crate::topology::Kept;
 use crate::topology::Topology;
@@ -141,6 +143,8 @@ pub struct Counters {
 pub(crate) struct TaskState {
     pub(crate) id: TaskId,
     pub(crate) stores: Vec<Option<StateStore>>,
+    /// The global stores, which all tasks of a worker read.
+    pub(crate) globals: Globals,
     pub(crate) flushers: Vec<Option<Rc<dyn Flush>>>,
     /// By store.
     pub(crate) before_commit: Vec<Option<Rc<dyn BeforeCommit>>>,

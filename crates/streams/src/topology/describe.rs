@@ -3,15 +3,23 @@
 //! of neighbours by how much hung below them when they were added, in the order of Java's hash tables.
 
 use super::java_order::{TreeSet, in_hash_order};
-use super::{NodeKind, TopicName, Topology};
+use super::{NodeKind, SubtopologyInfo, TopicName, Topology};
 use std::fmt::Write;
 
 pub(crate) fn describe(topology: &Topology) -> String {
     let mut text = String::from("Topologies:\n");
-    for part in topology.subtopologies() {
+    let mut parts: Vec<(&SubtopologyInfo, bool)> = Vec::new();
+    parts.extend(topology.subtopologies().iter().map(|part| (part, false)));
+    parts.extend(topology.globals().iter().map(|part| (part, true)));
+    parts.sort_by_key(|(part, _)| part.id);
+    for (place, (part, global)) in parts.into_iter().enumerate() {
         // Writing to a String cannot fail.
-        let indent = if part.id == 0 { "   " } else { "  " };
-        let _ = writeln!(text, "{indent}Sub-topology: {}", part.id);
+        let indent = if place == 0 { "   " } else { "  " };
+        let _ = write!(text, "{indent}Sub-topology: {}", part.id);
+        if global {
+            text.push_str(" for global store (will not generate tasks)");
+        }
+        text.push('\n');
         let drawing = Drawing::of(topology, &part.nodes);
         let mut nodes = part.nodes.clone();
         nodes.sort_by(|a, b| {
@@ -21,7 +29,9 @@ pub(crate) fn describe(topology: &Topology) -> String {
         for node in nodes {
             describe_node(topology, &drawing, node, &mut text);
         }
-        text.push('\n');
+        if !global {
+            text.push('\n');
+        }
     }
     text
 }

@@ -3,6 +3,7 @@
 //! Not executable: a task wires it. Invariant: node and store names come from one counter, burned exactly as Kafka Streams burns it.
 
 use super::{Kept, StreamJoin};
+use crate::format::Formats;
 use crate::task::{FeedWire, StoreOrder, Wire};
 use headwater_log::TopicConfig;
 use headwater_store::Layout;
@@ -107,6 +108,8 @@ pub(crate) struct Role {
     pub(crate) versioned: Option<bool>,
     /// Holds a table's updates back.
     pub(crate) suppresses: bool,
+    /// Fills a global store.
+    pub(crate) global: bool,
     /// A windowed aggregate: the time after a window's end at which it closes, for `suppress`.
     pub(crate) grace_ms: Option<i64>,
 }
@@ -160,9 +163,33 @@ pub(crate) struct StoreSpec {
     pub(crate) held: Option<HeldOf>,
     /// `Formats<K, V>` with both formats known.
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
+    /// What is wrong while a format is not known: a problem once the store is opened.
+    pub(crate) missing: Option<String>,
+}
+
+impl Node {
+    /// The store that a table opens once someone needs its rows.
+    pub(crate) fn lazy_store(&mut self) -> Option<&mut StoreSpec> {
+        self.table.as_mut()?.lazy_store.as_mut()
+    }
 }
 
 impl StoreSpec {
+    /// Fills in the formats that are not known.
+    pub(crate) fn complete<K: 'static, V: 'static>(&mut self, known: &Formats<K, V>) {
+        let Some(own) = self.formats.downcast_ref::<Formats<K, V>>() else {
+            return;
+        };
+        let formats = Formats {
+            key: own.key.clone().or_else(|| known.key.clone()),
+            value: own.value.clone().or_else(|| known.value.clone()),
+        };
+        if formats.key.is_some() && formats.value.is_some() {
+            self.missing = None;
+        }
+        self.formats = Arc::new(formats);
+    }
+
     /// The topic that the store is restored from.
     pub(crate) fn changelog(&self, prefix: &str) -> String {
         match &self.changelog_topic {
@@ -331,6 +358,7 @@ impl Graph {
                 spec.name
             ));
         }
+        self.problems.extend(spec.missing.clone());
         self.stores.push(spec);
         self.stores.len() - 1
     }
@@ -428,6 +456,11 @@ impl Graph {
             table.sends_old = sends;
         }
         sends
+    }
+
+    /// True for the operators that fill a global store.
+    pub(crate) fn is_global(&self, node: usize) -> bool {
+        self.groups[self.nodes[node].group].role.global
     }
 
     /// The source nodes that feed `node` within its sub-topology.

@@ -147,10 +147,10 @@ pub(crate) fn group(graph: &Graph, order: &[usize], topics: &[Vec<u32>]) -> Vec<
     groups
 }
 
-/// All nodes as one part.
+/// All nodes that tasks run, as one part.
 pub(crate) fn whole(graph: &Graph, order: &[usize], topics: &[Vec<u32>]) -> SubtopologyInfo {
     let mut whole = SubtopologyInfo::empty(0);
-    for index in order.iter().copied() {
+    for index in order.iter().copied().filter(|node| !graph.is_global(*node)) {
         whole.add(graph, index, &topics[index]);
     }
     whole
