@@ -216,6 +216,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KTable<'a, K, V> {
             ..Role::default()
         };
         let node = graph.add_as(role, node);
+        graph.forget_sources(node);
         drop(graph);
         KTable::at(app, node)
     }

@@ -224,6 +224,10 @@ pub(crate) struct Graph {
     pub(crate) repartitions: Vec<Repartition>,
     /// Sets of source nodes whose topics must have equal partition counts.
     pub(crate) copartitions: Vec<Vec<usize>>,
+    /// The same as Kafka Streams has them, which does not look past the nodes below.
+    pub(crate) java_copartitions: Vec<Vec<usize>>,
+    /// Nodes above which Kafka Streams forgets the sources (`KTableImpl.suppress`, `CogroupedStreamAggregateBuilder`).
+    forgetful: Vec<usize>,
     /// Generated names of stores and internal topics, for the explicit-name check.
     pub(crate) generated: Vec<String>,
     /// Joins of streams, which the build gives their stores.
@@ -465,9 +469,17 @@ impl Graph {
 
     /// The source nodes that feed `node` within its sub-topology.
     pub(crate) fn sources_of(&self, node: usize) -> Vec<usize> {
+        self.sources_below(node, &[])
+    }
+
+    /// As [`Graph::sources_of`], but not those above `ends`.
+    fn sources_below(&self, node: usize, ends: &[usize]) -> Vec<usize> {
         let mut sources = Vec::new();
         let mut open = vec![node];
         while let Some(index) = open.pop() {
+            if ends.contains(&index) {
+                continue;
+            }
             let node = &self.nodes[index];
             if matches!(node.kind, NodeKind::Source { .. }) && !sources.contains(&index) {
                 sources.push(index);
@@ -480,11 +492,21 @@ impl Graph {
 
     /// The sources of two nodes must have equal partition counts.
     pub(crate) fn copartition(&mut self, left: usize, right: usize) {
-        let mut sources = self.sources_of(left);
-        sources.extend(self.sources_of(right));
-        sources.sort_unstable();
-        sources.dedup();
+        let both = |ends: &[usize]| {
+            let mut sources = self.sources_below(left, ends);
+            sources.extend(self.sources_below(right, ends));
+            sources.sort_unstable();
+            sources.dedup();
+            sources
+        };
+        let (sources, java) = (both(&[]), both(&self.forgetful));
         self.copartitions.push(sources);
+        self.java_copartitions.push(java);
+    }
+
+    /// Kafka Streams forgets at this node which sources are above it.
+    pub(crate) fn forget_sources(&mut self, node: usize) {
+        self.forgetful.push(node);
     }
 
     pub(crate) fn problem(&mut self, message: String) {

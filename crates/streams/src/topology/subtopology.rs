@@ -230,7 +230,7 @@ fn copartition_groups(topology: &Topology, part: &SubtopologyInfo) -> Vec<Vec<St
     let mut groups: Vec<Vec<&str>> = Vec::new();
     let mut group_of: BTreeMap<&str, usize> = BTreeMap::new();
     for sources in &topology.copartitions {
-        if !sources.iter().all(|source| part.nodes.contains(source)) {
+        if sources.is_empty() || !sources.iter().all(|source| part.nodes.contains(source)) {
             continue;
         }
         let topics = copartitioned(topology, sources);
