@@ -61,9 +61,6 @@ impl Topology {
     ) -> Result<Self> {
         settings.address_letters();
         graph.find_stores();
-        if settings.semantics == Semantics::Java {
-            graph.copartitions = std::mem::take(&mut graph.java_copartitions);
-        }
         order::merge_sources(&mut graph, settings.semantics);
         if settings.merge_repartition_topics {
             repartition::merge(&mut graph, settings.semantics);

@@ -5,6 +5,7 @@
     reason = "tests read case files; nothing here is ever simulated"
 )]
 
+mod recorded;
 mod runtime;
 
 use headwater_oracle::{Case, difference, run};

@@ -289,12 +289,8 @@ impl<'a, K: Clone + 'static, A: Clone + 'static> KCogroupedStream<'a, K, A> {
         }
         let mut graph = self.app.graph.borrow_mut();
         // As in Kafka Streams, of what the groups read before any repartition.
-        let mut read: Vec<usize> = (self.members.iter())
-            .flat_map(|member| graph.sources_of(member.node()))
-            .collect();
-        read.sort_unstable();
-        read.dedup();
-        graph.copartitions.push(read);
+        let read: Vec<usize> = self.members.iter().map(|member| member.node()).collect();
+        graph.copartition(&read);
         sources
     }
 
@@ -349,6 +345,7 @@ impl<'a, K: Clone + 'static, A: Clone + 'static> KCogroupedStream<'a, K, A> {
             rows,
         });
         let node = graph.add(node);
+        graph.forget_sources(node);
         drop(graph);
         KTable::at(self.app, node)
     }

@@ -276,7 +276,7 @@ where
         let group = graph.add_group(Role::default(), &[sink]);
         let source = internal_source(names.source.clone(), topic, formats);
         let source = graph.add_to(group, source);
-        graph.copartition(self.right, source);
+        graph.copartition(&[self.right, source]);
         source
     }
 
@@ -324,7 +324,7 @@ where
         let group = graph.add_group(Role::default(), &[sink]);
         let source = internal_source(self.names.answer_source.clone(), topic, answer_formats);
         let source = graph.add_to(group, source);
-        graph.copartition(self.left, source);
+        graph.copartition(&[self.left, source]);
         source
     }
 

@@ -122,7 +122,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static, R: Clone + 'static> JoinTable<'
         });
         let mut node = processor(name, vec![stream.node], wire, formats);
         node.stores = stores;
-        graph.copartition(stream.node, self.node);
+        graph.copartition(&[stream.node, self.node]);
         let role = Role {
             relaxed_null_keys: left,
             ..Role::default()

@@ -278,7 +278,7 @@ where
         right = repartition_for_join(right, given, "-right", formats);
     }
     let mut graph = app.graph.borrow_mut();
-    graph.copartition(left.node, right.node);
+    graph.copartition(&[left.node, right.node]);
     let names = Names::new(&mut graph, kind, given, stores.name.as_deref());
     if let Some(problem) = windows.problem() {
         graph.problem(format!("{}: {problem}", names.merge));

@@ -222,7 +222,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static, R: Clone + 'static> JoinRows<'a
         let store = store.map(|store| named_store(app, store));
         let mut graph = app.graph.borrow_mut();
         let merge = graph.name("KTABLE-MERGE-", table.name);
-        graph.copartition(table.node, self.node);
+        graph.copartition(&[table.node, self.node]);
         let (left_stores, right_stores) =
             (graph.row_stores(table.node), graph.row_stores(self.node));
         // The side whose rows may stand alone must tell when they no longer do.

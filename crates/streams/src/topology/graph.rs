@@ -467,12 +467,7 @@ impl Graph {
         self.groups[self.nodes[node].group].role.global
     }
 
-    /// The source nodes that feed `node` within its sub-topology.
-    pub(crate) fn sources_of(&self, node: usize) -> Vec<usize> {
-        self.sources_below(node, &[])
-    }
-
-    /// As [`Graph::sources_of`], but not those above `ends`.
+    /// The source nodes that feed `node` within its sub-topology, but not those above `ends`.
     fn sources_below(&self, node: usize, ends: &[usize]) -> Vec<usize> {
         let mut sources = Vec::new();
         let mut open = vec![node];
@@ -490,16 +485,16 @@ impl Graph {
         sources
     }
 
-    /// The sources of two nodes must have equal partition counts.
-    pub(crate) fn copartition(&mut self, left: usize, right: usize) {
-        let both = |ends: &[usize]| {
-            let mut sources = self.sources_below(left, ends);
-            sources.extend(self.sources_below(right, ends));
+    /// The sources of these nodes must have equal partition counts.
+    pub(crate) fn copartition(&mut self, nodes: &[usize]) {
+        let all = |ends: &[usize]| {
+            let of_node = |node: &usize| self.sources_below(*node, ends);
+            let mut sources: Vec<usize> = nodes.iter().flat_map(of_node).collect();
             sources.sort_unstable();
             sources.dedup();
             sources
         };
-        let (sources, java) = (both(&[]), both(&self.forgetful));
+        let (sources, java) = (all(&[]), all(&self.forgetful));
         self.copartitions.push(sources);
         self.java_copartitions.push(java);
     }

@@ -9,6 +9,9 @@ use std::collections::BinaryHeap;
 
 /// Merges stream sources of equal topics (`mergeDuplicateSourceNodes`): the first stays.
 pub(crate) fn merge_sources(graph: &mut Graph, semantics: Semantics) {
+    if semantics == Semantics::Java {
+        graph.copartitions = std::mem::take(&mut graph.java_copartitions);
+    }
     let mut kept: Vec<usize> = Vec::new();
     for group in 0..graph.groups.len() {
         if !graph.groups[group].role.stream_source {

@@ -297,7 +297,13 @@ fn changelog_config(spec: &StoreSpec) -> TopicConfig {
     let mut config = settings(&[("message.timestamp.type", "CreateTime")]);
     match spec.layout {
         Layout::Window { retention_ms, .. } | Layout::Session { retention_ms, .. } => {
-            config.insert("cleanup.policy".into(), "compact,delete".into());
+            // Where each value has a key of its own there is nothing to compact (`WindowStoreBuilder.retainDuplicates`).
+            let policy = if spec.duplicates {
+                "delete"
+            } else {
+                "compact,delete"
+            };
+            config.insert("cleanup.policy".into(), policy.into());
             config.insert(
                 "retention.ms".into(),
                 retention_ms
