@@ -29,10 +29,13 @@ impl<K, V> Clone for GlobalKTable<'_, K, V> {
 
 impl<K, V> Copy for GlobalKTable<'_, K, V> {}
 
+/// Makes a global table's key of a record.
+type Select<K, V, G> = Arc<dyn Fn(&K, &V) -> G + Send + Sync>;
+
 /// A global table under a key made of the stream's records: what stands on the right of [`KStream::join`].
 pub struct ByGlobalKey<'a, K, V, G, R> {
     table: GlobalKTable<'a, G, R>,
-    select: Arc<dyn Fn(&K, &V) -> G + Send + Sync>,
+    select: Select<K, V, G>,
 }
 
 impl<'a, G: Clone + 'static, R: Clone + 'static> GlobalKTable<'a, G, R> {

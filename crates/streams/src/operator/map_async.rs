@@ -24,7 +24,10 @@ use std::task::{Poll, Waker};
 pub(crate) type Call<V> = Pin<Box<dyn Future<Output = Result<Option<V>, String>> + Send>>;
 
 /// Results that wait for the task, and who wakes it.
-struct Done<K, V>(Mutex<Vec<(K, u64, Result<Option<V>, String>)>>);
+struct Done<K, V>(Mutex<Vec<Finished<K, V>>>);
+
+/// The key, the generation and the result of a call.
+type Finished<K, V> = (K, u64, Result<Option<V>, String>);
 
 /// Records of one key; the call of the front one may run.
 type Queue<K, V> = VecDeque<Record<K, V>>;

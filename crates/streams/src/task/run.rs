@@ -4,21 +4,22 @@
 
 mod idle;
 mod inputs;
+mod state;
 
 use super::{
-    Advance, Announcer, Awaits, ClosingTime, Context, Counters, Dirty, Feed, Globals, InputState,
-    JavaExpiry, Output, Punctuate, PunctuationKind, Quarantine, Schedules, StateStore, TaskState,
-    Wiring, caught,
+    Advance, Announcer, Awaits, Context, Counters, Feed, Globals, InputState, Output, Punctuate,
+    PunctuationKind, Quarantine, TaskState, Wiring, caught,
     closing_time::{self, Announcement},
     dead_letter,
     input::Input,
     metadata,
     quarantine::{self, ReplayContext},
 };
-use crate::topology::{Semantics, StoreSpec};
+use crate::topology::Semantics;
 use crate::{Error, Position, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
-use headwater_store::{Layout, RecordCache};
+use headwater_store::RecordCache;
+pub(super) use state::{open_state, open_stores};
 use std::{rc::Rc, sync::Arc};
 
 /// What a call of [`Task::process`] did.
@@ -69,7 +70,6 @@ impl Task {
         Ok(Self::wire(
             topology,
             subtopology,
-            true,
             id,
             stores,
             committed,
@@ -92,7 +92,6 @@ impl Task {
         Self::wire(
             topology,
             topology.whole(),
-            false,
             id,
             stores,
             &[],
@@ -104,16 +103,20 @@ impl Task {
     fn wire(
         topology: &Arc<Topology>,
         part: &SubtopologyInfo,
-        is_part: bool,
         id: TaskId,
         stores: Vec<(usize, headwater_store::Store)>,
         committed: &[(TopicPartition, CommittedOffset)],
         start: &mut dyn FnMut(&TopicPartition) -> Offset,
         cache: &mut RecordCache,
     ) -> Self {
+        let is_part = !std::ptr::eq(part, topology.whole());
         let mut wiring = Wiring::new(topology);
         wiring.part = Some(part).filter(|_| is_part);
-        let (inputs, feeds, marks) = inputs::of(&mut wiring, part, id, committed, start);
+        let inputs::Inputs {
+            inputs,
+            feeds,
+            marks,
+        } = inputs::of(&mut wiring, part, id, committed, start);
         let stream_time = inputs
             .iter()
             .map(|input| input.partition_time)
@@ -626,77 +629,4 @@ fn head_time(input: &mut Input, feed: &dyn Feed) -> Result<Option<i64>> {
         .map(|record| feed.timestamp(&record, partition_time));
     input.head_time = time;
     Ok(time)
-}
-
-fn java_expiry(topology: &Topology, spec: &StoreSpec) -> Option<Box<JavaExpiry>> {
-    if topology.settings.semantics != Semantics::Java {
-        return None;
-    }
-    let in_memory = spec.in_memory == Some(true);
-    JavaExpiry::new(&spec.layout, in_memory, spec.java_expiry?).map(Box::new)
-}
-
-/// The state of what was wired, before the first record.
-pub(super) fn open_state(
-    topology: &Topology,
-    wiring: Wiring<'_>,
-    id: TaskId,
-    stores: Vec<Option<StateStore>>,
-    timed: Vec<u32>,
-) -> TaskState {
-    let closing = ClosingTime::new(timed, &wiring.marks);
-    TaskState {
-        id,
-        stores,
-        globals: Globals::default(),
-        flushers: wiring.flushers,
-        before_commit: wiring.before_commit,
-        marks: wiring.marks,
-        executor: None,
-        stream_time: -1,
-        closing,
-        said_idle: false,
-        now_ms: 0,
-        counters: Counters::default(),
-        at: usize::MAX,
-        schedules: Schedules::default(),
-        commit_requested: false,
-        topics: topology.source_topics.clone(),
-        failures: Vec::new(),
-        flushing: Position::NONE,
-        buffers: Default::default(),
-        dirty: Dirty::default(),
-        value: Vec::new(),
-    }
-}
-
-pub(super) fn open_stores(
-    topology: &Topology,
-    stores: Vec<(usize, headwater_store::Store)>,
-    cache: &mut RecordCache,
-) -> Vec<Option<StateStore>> {
-    let mut opened: Vec<Option<StateStore>> = topology.stores.iter().map(|_| None).collect();
-    for (number, bytes) in stores {
-        let spec = &topology.stores[number];
-        opened[number] = Some(StateStore {
-            name: spec.name.as_str().into(),
-            bytes,
-            logged: spec.writes_changelog(),
-            timestamped: spec.timestamped,
-            cache: spec.cached.then(|| cache.add_store()),
-            caches_reads: matches!(spec.layout, Layout::KeyValue | Layout::Lru { .. }),
-            topic: topology.changelog(number).into(),
-            kept: spec.kept,
-            duplicates: spec.duplicates,
-            sequence: 0,
-            logs_evicted: matches!(spec.layout, Layout::Lru { .. }) && !spec.timestamped,
-            formats: spec.formats.clone(),
-            observed_time: -1,
-            observers: Vec::new(),
-            java: java_expiry(topology, spec),
-            observed_mark: None,
-            sealed_time: -1,
-        });
-    }
-    opened
 }

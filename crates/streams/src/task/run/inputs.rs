@@ -7,13 +7,20 @@ use headwater_log::{CommittedOffset, Offset, TaskId, TopicPartition};
 use std::rc::Rc;
 
 /// The inputs of a task at their positions, who takes their records, and the times that the last commit carried.
+pub(super) struct Inputs {
+    pub(super) inputs: Vec<Input>,
+    pub(super) feeds: Vec<Rc<dyn Feed>>,
+    pub(super) marks: Vec<(String, i64)>,
+}
+
+/// Those of a part's task.
 pub(super) fn of(
     wiring: &mut Wiring<'_>,
     part: &SubtopologyInfo,
     id: TaskId,
     committed: &[(TopicPartition, CommittedOffset)],
     start: &mut dyn FnMut(&TopicPartition) -> Offset,
-) -> (Vec<Input>, Vec<Rc<dyn Feed>>, Vec<(String, i64)>) {
+) -> Inputs {
     let topology = wiring.topology;
     let mut inputs = Vec::new();
     let mut feeds = Vec::new();
@@ -35,5 +42,9 @@ pub(super) fn of(
         inputs.push(Input::new(name, topic, id.partition, position, time));
         feeds.push(feed);
     }
-    (inputs, feeds, marks)
+    Inputs {
+        inputs,
+        feeds,
+        marks,
+    }
 }
