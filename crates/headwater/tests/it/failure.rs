@@ -158,8 +158,8 @@ fn check_two_workers(settings: Settings) {
 }
 
 #[test]
-fn a_panic_stops_the_application_and_names_the_worker() {
-    let message = "worker 1 panicked: the scale is on fire";
+fn a_panic_stops_the_application_and_names_processor_and_record() {
+    let message = "KSTREAM-PROCESSOR-0000000001 at lines-0 offset 19 failed: the scale is on fire";
     check_fault(Fault::Panic, never_commits(), message);
 }
 

@@ -86,26 +86,26 @@ fn repartition_counts<'a>(
     // A chain of repartitions resolves from its upstream end, one link a round.
     while !open.is_empty() {
         let before = open.len();
-        open.retain(|topic| {
-            let mut writers = subtopologies
-                .iter()
-                .filter(|it| it.repartition_sinks.contains(&topic.name))
-                .peekable();
-            if writers.peek().is_none() {
-                return true;
-            }
-            let largest = writers
-                .map(|writer| widest(writer, known))
-                .try_fold(0, |most, count| Some(most.max(count?)));
-            match largest {
+        open.retain(
+            |topic| match largest(subtopologies, topic, &|writer| widest(writer, known)) {
                 Some(partitions) => {
                     known.insert(&topic.name, partitions);
                     false
                 }
                 None => true,
-            }
+            },
+        );
+        if open.len() < before {
+            continue;
+        }
+        // In a circle, as foreign-key joins have it, the first topic goes by what is known of its writers.
+        let in_circle = open.iter().enumerate().find_map(|(place, topic)| {
+            let partitions = largest(subtopologies, topic, &|writer| widest_known(writer, known))?;
+            Some((place, partitions))
         });
-        if open.len() == before {
+        if let Some((place, partitions)) = in_circle {
+            known.insert(&open.remove(place).name, partitions);
+        } else {
             let names: Vec<_> = open.iter().map(|topic| topic.name.as_str()).collect();
             return Err(format!(
                 "the partition count of {} cannot be derived: nothing upstream has one; set it",
@@ -114,6 +114,31 @@ fn repartition_counts<'a>(
         }
     }
     Ok(())
+}
+
+/// The most partitions that any writer of `topic` gives it; `None` while one cannot tell, or without a writer.
+fn largest(
+    subtopologies: &[Subtopology],
+    topic: &InternalTopic,
+    count: &dyn Fn(&Subtopology) -> Option<u32>,
+) -> Option<u32> {
+    let mut writers = subtopologies
+        .iter()
+        .filter(|it| it.repartition_sinks.contains(&topic.name))
+        .peekable();
+    writers.peek()?;
+    writers
+        .map(count)
+        .try_fold(0, |most, count| Some(most.max(count?)))
+}
+
+/// The most partitions among what is known of what a sub-topology reads.
+fn widest_known(subtopology: &Subtopology, known: &BTreeMap<&str, u32>) -> Option<u32> {
+    let repartitions = subtopology.repartition_sources.iter().map(|it| &it.name);
+    let names = subtopology.source_topics.iter().chain(repartitions);
+    names
+        .filter_map(|name| known.get(name.as_str()).copied())
+        .max()
 }
 
 /// The most partitions among what a sub-topology reads; `None` while one is unknown or it reads nothing.

@@ -299,6 +299,26 @@ fn counts_of_joined_repartition_topics_are_levelled_and_existing_ones_checked() 
 }
 
 #[test]
+fn repartition_topics_in_a_circle_go_by_the_sources_beside_them() {
+    let mut scene = Scene::new(4);
+    scene.topics.0.insert("right".into(), 4);
+    let mut join = membership("a", "p");
+    // A foreign-key join: each side reads the topic that the other writes.
+    let (ask, answer) = ("app-ask-topic", "app-answer-topic");
+    let [left, right] = &mut join.subtopologies[..] else {
+        panic!("two sub-topologies")
+    };
+    left.repartition_sources = vec![internal(answer, 0)];
+    left.repartition_sinks = vec![ask.into()];
+    right.source_topics = vec!["right".into()];
+    right.repartition_sources = vec![internal(ask, 0)];
+    right.repartition_sinks = vec![answer.into()];
+    scene.join(join);
+    assert_eq!(scene.told("a").0.len(), 4 + 4);
+    assert_eq!((scene.topics.0[ask], scene.topics.0[answer]), (4, 4));
+}
+
+#[test]
 fn a_topic_that_cannot_be_created_is_named() {
     let mut scene = Scene::new(1);
     let mut join = membership("a", "p");

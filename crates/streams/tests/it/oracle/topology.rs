@@ -230,7 +230,10 @@ pub(super) fn process_then_group(app: &App) {
 }
 
 pub(super) fn process_wall_clock_into_aggregation(app: &App) {
-    let ticks = app.stream("in").process((), || Tick::wall_clock(ms(100)));
+    let ticks = app
+        .stream("in")
+        .process((), || Tick::wall_clock(ms(100)))
+        .default_formats();
     ticks.group_by_key().reduce(plus, "r").to_stream().to("out");
 }
 
