@@ -219,6 +219,10 @@ fn reducer(node: &Spec) -> Result<impl Fn(Val, Option<Val>) -> Option<Val> + use
     Ok(move |old: Val, new: Option<Val>| present(reducer.call(&old, &seen(new))))
 }
 
+#[expect(
+    clippy::type_complexity,
+    reason = "an alias cannot name the closure that a function returns"
+)]
 pub(super) fn aggregator(
     spec: &str,
 ) -> Result<impl Fn(&Val, Option<Val>, Option<Val>) -> Option<Val> + use<>, Refusal> {
@@ -228,6 +232,10 @@ pub(super) fn aggregator(
     })
 }
 
+#[expect(
+    clippy::type_complexity,
+    reason = "an alias cannot name the closure that a function returns"
+)]
 pub(super) fn merger(
     node: &Spec,
 ) -> Result<impl Fn(&Val, Option<Val>, Option<Val>) -> Option<Val> + use<>, Refusal> {
