@@ -38,6 +38,10 @@ pub struct Store {
     open: Overlay,
     pending: Overlay,
     sealed: bool,
+    /// The largest time of the versions in either overlay, and of those in the pending one; -1 without any. It decides what has
+    /// expired, as if it were committed, but an abort takes it back.
+    open_time_ms: i64,
+    pending_time_ms: i64,
     stored: Option<Checkpoint>,
     /// Why the state found at opening was thrown away; [`Self::attach`] reports it.
     wiped: Option<String>,
@@ -149,6 +153,12 @@ impl Store {
         })
     }
 
+    /// A version of this time is about to be written into the open overlay. What expires by it is hidden from the owner at once
+    /// and dropped by the commit.
+    pub(crate) fn observe(&mut self, time_ms: i64) {
+        self.open_time_ms = self.open_time_ms.max(time_ms);
+    }
+
     pub(crate) fn count_expired(&mut self) {
         self.counters.rest.expired += 1;
     }
@@ -169,6 +179,7 @@ impl Store {
         );
         self.sealed = true;
         std::mem::swap(&mut self.open, &mut self.pending);
+        self.pending_time_ms = self.open_time_ms;
     }
 
     /// The pending overlay becomes committed, and the changelog position advances. An empty one is a commit as well.
@@ -191,6 +202,9 @@ impl Store {
         drop(committed);
         self.pending.clear();
         self.sealed = false;
+        if self.pending_time_ms >= 0 {
+            self.advance(self.pending_time_ms)?;
+        }
         Ok(())
     }
 
@@ -199,6 +213,7 @@ impl Store {
         self.pending.clear();
         self.open.clear();
         self.sealed = false;
+        (self.open_time_ms, self.pending_time_ms) = (-1, -1);
         self.reconcile_lru();
     }
 
@@ -334,6 +349,7 @@ impl Store {
         self.pending.clear();
         self.open.clear();
         self.sealed = false;
+        (self.open_time_ms, self.pending_time_ms) = (-1, -1);
         self.stored = None;
         let mut committed = self.shared.write();
         committed.write_back.retain(|_| false);

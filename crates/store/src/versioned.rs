@@ -53,7 +53,7 @@ pub fn put(store: &mut Store, key: &[u8], value: Option<&[u8]>, timestamp_ms: i6
         store.count_expired();
         return Ok(Put::Expired);
     }
-    store.advance(timestamp_ms)?;
+    store.observe(timestamp_ms);
     let mut latest = Vec::new();
     let latest_from = match store.get(&latest_key(key), &mut latest)? {
         true => Some(timestamp_of(store, &latest)?),

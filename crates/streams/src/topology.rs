@@ -7,6 +7,7 @@ mod graph;
 mod java_order;
 mod kept;
 mod order;
+mod outline;
 mod repartition;
 mod settings;
 mod stream_join;
@@ -61,6 +62,7 @@ impl Topology {
     ) -> Result<Self> {
         settings.address_letters();
         graph.find_stores();
+        graph.refuse_connected_globals();
         order::merge_sources(&mut graph, settings.semantics);
         if settings.merge_repartition_topics {
             repartition::merge(&mut graph, settings.semantics);

@@ -58,6 +58,8 @@ impl Store {
             open: Overlay::default(),
             pending: Overlay::default(),
             sealed: false,
+            open_time_ms: -1,
+            pending_time_ms: -1,
             topic_id: stored.as_ref().map_or(0, |stored| stored.topic_id),
             stored,
             wiped,

@@ -113,7 +113,11 @@ impl ReadBytes for Store {
     }
 
     fn horizon_ms(&self) -> i64 {
-        self.shared.horizon_ms()
+        let retention_ms = self.shared.retention_ms;
+        let uncommitted = retention_ms.map_or(i64::MIN, |retention_ms| {
+            self.open_time_ms.saturating_sub(retention_ms)
+        });
+        self.shared.horizon_ms().max(uncommitted)
     }
 }
 

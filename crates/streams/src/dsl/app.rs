@@ -92,10 +92,11 @@ impl App {
         self.add_table(topic, store, named)
     }
 
-    /// Ends building. The app is empty afterwards.
+    /// Ends building, once: what verbs do afterwards is in no topology, and to build again is an error.
     pub fn build(&self) -> Result<Topology> {
         let settings = self.settings.borrow().clone();
-        Topology::new(self.name.clone(), settings, self.graph.take())
+        let outline = self.graph.borrow().outline();
+        Topology::new(self.name.clone(), settings, self.graph.replace(outline))
     }
 
     /// Whether `other`, whose handle was given to `verb`, is this application; a problem if not: its operators are not here.
@@ -215,7 +216,7 @@ pub(crate) fn processor<K: 'static, V: 'static>(
         children: Vec::new(),
         stores: Vec::new(),
         wire,
-        formats: Box::new(formats),
+        formats: Arc::new(formats),
         table: None,
         keeps_null_keys: false,
         reads_versions: false,

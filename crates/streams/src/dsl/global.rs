@@ -9,7 +9,7 @@ use super::{KStream, Store, StoreHandle, Topic};
 use crate::format::Formats;
 use crate::operator::{GlobalJoin, Processor, ProcessorNode};
 use crate::task::{Wire, boxed};
-use crate::topology::{Role, StoreSpec};
+use crate::topology::{Kept, Role, StoreSpec};
 use headwater_store::Layout;
 use std::any::Any;
 use std::{marker::PhantomData, sync::Arc};
@@ -120,8 +120,14 @@ impl App {
     {
         let mut topic = topic.into();
         let (source_name, name) = self.global_names(&mut topic);
-        let mut spec = global_spec(self, &name, store.into(), &topic);
-        spec.timestamped = false;
+        let store = store.into();
+        if store.is_versioned() {
+            self.graph.borrow_mut().problem(format!(
+                "{name}: a global store cannot keep versions; leave out Store::versioned"
+            ));
+        }
+        let mut spec = global_spec(self, &name, store, &topic);
+        (spec.timestamped, spec.kept) = (false, Kept::Whole);
         let group = self.graph.borrow_mut().add_group(GLOBAL, &[]);
         let source = self.add_source(group, source_name, topic, false);
         let mut graph = self.graph.borrow_mut();

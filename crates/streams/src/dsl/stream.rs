@@ -10,6 +10,7 @@ use crate::task::{Context, Outputs, Scratch, Wire, boxed};
 use crate::topology::{Graph, NameId, NodeKind, Role, TopicName};
 use crate::{Record, Result};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// A stream of records. A handle: copy it to use the stream twice.
 pub struct KStream<'a, K, V> {
@@ -71,7 +72,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     fn set_formats(self, set: impl FnOnce(&mut Formats<K, V>)) -> Self {
         let mut formats = self.formats();
         set(&mut formats);
-        self.app.graph.borrow_mut().nodes[self.node].formats = Box::new(formats);
+        self.app.graph.borrow_mut().nodes[self.node].formats = Arc::new(formats);
         self
     }
 
@@ -286,7 +287,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         let stream = self.select_key(key);
         let mut formats = stream.formats();
         formats.value.get_or_insert_with(V::format);
-        self.app.graph.borrow_mut().nodes[stream.node].formats = Box::new(formats);
+        self.app.graph.borrow_mut().nodes[stream.node].formats = Arc::new(formats);
         KGroupedStream::of(stream, Some(stream.node))
     }
 

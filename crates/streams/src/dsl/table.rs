@@ -10,6 +10,7 @@ use crate::operator::{Materialized, StoredRows, TableSource, VersionedRows};
 use crate::task::{Rows, Scratch, Wire, boxed};
 use crate::topology::{Graph, NameId, Node, OldValues, Role, StoreSpec, TableNode};
 use headwater_store::Layout;
+use std::sync::Arc;
 use std::{any::Any, marker::PhantomData, rc::Rc};
 
 /// A table. A handle: copy it to use the table twice.
@@ -63,7 +64,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KTable<'a, K, V> {
         if let Some(spec) = graph.nodes[self.node].lazy_store() {
             spec.complete(&formats);
         }
-        graph.nodes[self.node].formats = Box::new(formats);
+        graph.nodes[self.node].formats = Arc::new(formats);
         drop(graph);
         self
     }

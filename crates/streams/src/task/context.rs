@@ -5,7 +5,7 @@ use super::{CachedStore, Dirty, Output, TaskState};
 use crate::topology::Kept;
 use crate::{Headers, Position, Result};
 use headwater_log::{AppendRecord, HeadersRef};
-use headwater_store::{Entry, RecordCache, versioned};
+use headwater_store::{Direction, Entry, KeyRange, ReadBytes, RecordCache, Visit, versioned};
 
 pub(crate) struct Context<'a> {
     pub(crate) state: &'a mut TaskState,
@@ -54,6 +54,20 @@ impl Context<'_> {
         let found = self.state.store(store).bytes.get(key, &mut value);
         self.state.value = value;
         Ok(found?)
+    }
+
+    /// Visits the entries of a store, its record cache included, or of a global one.
+    pub(crate) fn scan(
+        &self,
+        store: usize,
+        range: KeyRange<'_>,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        match self.state.stores[store] {
+            Some(_) => Ok(self.cached(store).scan(range, direction, visit)?),
+            None => self.state.globals.scan(store, range, direction, visit),
+        }
     }
 
     /// A store with what the record cache holds over it, for ranges.

@@ -4,11 +4,11 @@
 
 use super::guard::caught;
 use super::run::{open_state, open_stores};
-use super::{Context, Feed, Output, Punctuate, Route, TaskState, Wiring};
+use super::{CachedStore, Context, Feed, Output, Punctuate, Route, StateStore, TaskState, Wiring};
 use crate::{Error, Result, Topology};
 use headwater_log::{AppendRecord, RecordRef, TaskId};
-use headwater_store::{Direction, KeyRange, RecordCache, Visit};
-use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
+use headwater_store::{Direction, KeyRange, ReadBytes, RecordCache, Visit};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 /// The global stores of a worker and the operators that fill them. A handle: tasks of the worker's thread share it.
 #[derive(Clone, Default)]
@@ -115,18 +115,25 @@ impl Globals {
         Ok(())
     }
 
+    /// The number of the global store of this name.
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        let filled = self.0.as_ref()?.borrow();
+        let named = |store: &Option<StateStore>| store.as_ref().is_some_and(|it| *it.name == *name);
+        filled.state.stores.iter().position(named)
+    }
+
     /// True for a store that is global.
     pub(crate) fn has(&self, store: usize) -> bool {
         let filled = self.0.as_ref().map(|filled| filled.borrow());
-        filled.is_some_and(|filled| filled.state.stores[store].is_some())
+        filled.is_some_and(|filled| filled.state.stores.get(store).is_some_and(Option::is_some))
     }
 
     /// Reads a global store.
     pub(crate) fn get(&self, store: usize, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
-        self.with(store, |bytes| Ok(bytes.get(key, value)?))
+        self.with_state(store, |state| Ok(state.get(key, value)?))
     }
 
-    /// Visits the entries of a global store.
+    /// Visits the entries of a global store. `visit` must not come back here to change it.
     pub(crate) fn scan(
         &self,
         store: usize,
@@ -134,7 +141,12 @@ impl Globals {
         direction: Direction,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        self.with(store, |bytes| Ok(bytes.scan(range, direction, visit)?))
+        let filled = self.filled().borrow();
+        let rows = CachedStore {
+            store: filled.state.stores[store].as_ref().expect(NEITHER),
+            cache: &filled.cache,
+        };
+        Ok(rows.scan(range, direction, visit)?)
     }
 
     /// Gives a global store to `read`, which must not come back here.
@@ -143,16 +155,13 @@ impl Globals {
         store: usize,
         read: impl FnOnce(&headwater_store::Store) -> Result<T>,
     ) -> Result<T> {
-        let filled = self.filled().borrow();
-        let state = filled.state.stores[store].as_ref();
-        read(&state.expect(NEITHER).bytes)
+        self.with_state(store, |state| read(&state.bytes))
     }
 
-    /// Name and `Formats<K, V>` of a global store.
-    pub(crate) fn describe(&self, store: usize) -> (Arc<str>, Arc<dyn Any + Send + Sync>) {
+    /// As [`Globals::with`], with what the topology says about the store.
+    pub(crate) fn with_state<T>(&self, store: usize, read: impl FnOnce(&StateStore) -> T) -> T {
         let filled = self.filled().borrow();
-        let state = filled.state.stores[store].as_ref().expect(NEITHER);
-        (state.name.clone(), state.formats.clone())
+        read(filled.state.stores[store].as_ref().expect(NEITHER))
     }
 
     fn filled(&self) -> &Rc<RefCell<Filled>> {

@@ -83,7 +83,7 @@ pub(crate) struct Node {
     pub(crate) stores: Vec<usize>,
     pub(crate) wire: Wire,
     /// `Formats<K, V>` of the records it sends.
-    pub(crate) formats: Box<dyn Any + Send + Sync>,
+    pub(crate) formats: Arc<dyn Any + Send + Sync>,
     pub(crate) table: Option<TableNode>,
     /// In front of a repartition topic: null keys pass, since a left join behind it takes them. Decided by the build.
     pub(crate) keeps_null_keys: bool,
@@ -115,6 +115,7 @@ pub(crate) struct Role {
 }
 
 /// One verb: the unit that Kafka Streams orders (`graph.GraphNode`).
+#[derive(Clone)]
 pub(crate) struct GraphNode {
     pub(crate) role: Role,
     pub(crate) priority: usize,
@@ -215,9 +216,9 @@ pub(crate) struct NameId(u32);
 
 #[derive(Default)]
 pub(crate) struct Graph {
-    counter: u32,
-    priorities: usize,
-    given_names: Vec<String>,
+    pub(super) counter: u32,
+    pub(super) priorities: usize,
+    pub(super) given_names: Vec<String>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) groups: Vec<GraphNode>,
     pub(crate) stores: Vec<StoreSpec>,
@@ -240,7 +241,7 @@ pub(crate) struct Graph {
     /// The repartition of a named group of a table that its aggregates share, by the node that makes the groups.
     pub(crate) table_repartitions: FxHashMap<usize, usize>,
     /// Stores that an operator asked for by name, to be found by the build.
-    named_stores: Vec<(usize, String)>,
+    pub(super) named_stores: Vec<(usize, String)>,
     /// What the DSL found wrong; `build` reports the first.
     pub(crate) problems: Vec<String>,
 }
@@ -386,6 +387,26 @@ impl Graph {
                     ));
                 }
             }
+        }
+    }
+
+    /// Global stores are open to all processors: to connect one would make its users fill it.
+    pub(crate) fn refuse_connected_globals(&mut self) {
+        let fills = |store: usize| {
+            let mut nodes = (0..self.nodes.len()).filter(|node| self.is_global(*node));
+            nodes.any(|node| self.nodes[node].stores.contains(&store))
+        };
+        let connected = (0..self.nodes.len()).filter(|node| !self.is_global(*node));
+        let found = connected.flat_map(|node| {
+            let stores = self.nodes[node].stores.iter();
+            stores.map(move |store| (node, *store))
+        });
+        let found = found.into_iter().find(|(_, store)| fills(*store));
+        if let Some((node, store)) = found {
+            self.problem(format!(
+                "{}: store '{}' is global, and every processor may open it; leave it out of the stores that the processor is connected to",
+                self.nodes[node].name, self.stores[store].name
+            ));
         }
     }
 

@@ -9,6 +9,7 @@
 mod allocation;
 mod compile;
 mod example;
+mod globals;
 mod golden;
 mod map_async;
 mod oracle;

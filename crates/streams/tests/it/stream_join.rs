@@ -202,6 +202,7 @@ fn self_join(optimization: &str, windows: JoinWindows, left: bool) -> (Vec<Strin
     let app = App::new("app");
     build(&app);
     let stores = app.build().unwrap().stores().count();
+    let app = App::new("app");
     build(&app);
     let mut results = run(&app, &records);
     results.sort();

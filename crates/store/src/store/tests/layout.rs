@@ -253,3 +253,38 @@ fn an_lru_store_gives_up_the_key_used_longest_ago() {
     assert_eq!(store.take_evicted().len(), 1);
     assert_eq!(all(&store, KeyRange::ALL, Direction::Forward).len(), 3);
 }
+
+#[test]
+fn an_aborted_version_takes_its_time_back_so_that_replayed_older_ones_are_kept() {
+    let mut store = in_memory(Layout::Versioned {
+        history_retention_ms: 6_000,
+    });
+    let put = |store: &mut Store, value: &[u8], ms: i64| {
+        versioned::put(store, b"k", Some(value), ms).unwrap()
+    };
+    put(&mut store, b"a", 1_000);
+    commit(&mut store, 1);
+    for sealed in [false, true] {
+        put(&mut store, b"b", 2_000);
+        put(&mut store, b"z", 50_000);
+        assert_eq!(put(&mut store, b"late", 3_000), versioned::Put::Expired);
+        if sealed {
+            store.seal();
+        }
+        store.abort();
+    }
+    assert_eq!(put(&mut store, b"b", 2_000), versioned::Put::Latest);
+    commit(&mut store, 2);
+    let value = |store: &Store, ms: i64| {
+        let version = versioned::get_as_of(store, b"k", ms).unwrap();
+        version.map(|version| version.value)
+    };
+    assert_eq!(value(&store, 1_500), Some(b"a".to_vec()));
+    assert_eq!(value(&store, 2_500), Some(b"b".to_vec()));
+
+    put(&mut store, b"z", 50_000);
+    commit(&mut store, 3);
+    store.abort();
+    assert_eq!(put(&mut store, b"late", 3_000), versioned::Put::Expired);
+    assert_eq!(value(&store, 2_500), None);
+}

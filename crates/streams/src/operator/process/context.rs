@@ -1,11 +1,12 @@
 //! What a processor may do besides computing: forward, open its stores, ask for calls and commits, read times.
-//! Not shared: it lives for one call. Invariant: a store opens only for the processors it is connected to.
+//! Not shared: it lives for one call. Invariant: a store opens only for the
+//! processors it is connected to; a global one for all.
 
 use super::StoreView;
 use super::node::Place;
 use crate::dsl::StoreHandle;
 use crate::format::Formats;
-use crate::task::{Context, Outputs, Punctuation, PunctuationKind, Schedule};
+use crate::task::{Context, Outputs, Punctuation, PunctuationKind, Schedule, StateStore};
 use crate::{Error, Headers, Position, Record, Result};
 use headwater_log::TaskId;
 use std::{cell::Cell, marker::PhantomData, rc::Rc, time::Duration};
@@ -89,7 +90,7 @@ impl<K: Clone, V: Clone> ProcessorContext<'_, '_, K, V> {
 }
 
 impl<K, V> ProcessorContext<'_, '_, K, V> {
-    /// A connected store.
+    /// A connected store, or a global one, which can only be read.
     pub fn store<SK: 'static, SV: 'static, S>(
         &mut self,
         store: StoreHandle<SK, SV, S>,
@@ -97,49 +98,60 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
         self.open(store.index)
     }
 
-    /// A connected store by its name, for processors that are not given the handle. An error unless the store keeps these types
+    /// As [`ProcessorContext::store`], by its name, for processors that are not given the handle. An error unless the store keeps these types
     /// in this way.
     pub fn store_named<SK: 'static, SV: 'static, S: 'static>(
         &mut self,
         name: &str,
     ) -> Result<StoreView<'_, SK, SV, S>> {
-        let stores = self.inner.state.stores.iter();
-        let named = |store: &crate::task::StateStore| *store.name == *name;
-        let index = stores
-            .enumerate()
-            .find_map(|(index, store)| store.as_ref().filter(|store| named(store)).map(|_| index));
+        let state = &self.inner.state;
+        let named = |store: &Option<StateStore>| store.as_ref().is_some_and(|it| *it.name == *name);
+        let own = state.stores.iter().position(named);
+        let index = own.or_else(|| state.globals.find(name));
         let index = index.ok_or_else(|| self.place.not_connected(name))?;
-        let state = self.inner.state.store(index);
-        let typed = state.formats.downcast_ref::<Formats<SK, SV>>().is_some();
-        if !typed || !super::view::keeps::<S>(state) {
-            return Err(Error::failed(format!(
+        let kept = self.with_state(index, |state| {
+            state.formats.is::<Formats<SK, SV>>() && super::view::keeps::<S>(state)
+        });
+        match kept {
+            None | Some(true) => self.open(index),
+            Some(false) => Err(Error::failed(format!(
                 "store '{name}' does not keep {} by {} as {}",
                 std::any::type_name::<SV>(),
                 std::any::type_name::<SK>(),
                 std::any::type_name::<S>()
-            )));
+            ))),
         }
-        self.open(index)
+    }
+
+    /// Gives a store of the task, or a global one, to `read`; `None` when it is neither.
+    fn with_state<T>(&self, index: usize, read: impl FnOnce(&StateStore) -> T) -> Option<T> {
+        let state = &self.inner.state;
+        match state.stores.get(index).and_then(Option::as_ref) {
+            Some(store) => Some(read(store)),
+            None if state.globals.has(index) => Some(state.globals.with_state(index, read)),
+            None => None,
+        }
     }
 
     fn open<SK: 'static, SV: 'static, S>(
         &mut self,
         index: usize,
     ) -> Result<StoreView<'_, SK, SV, S>> {
-        let state = self.inner.state.stores.get(index).and_then(Option::as_ref);
-        let state = match state {
-            Some(state) if self.place.stores.contains(&index) => state,
-            state => {
-                let name = state.map_or("?", |state| &state.name);
+        // Global stores are open to all processors, without being connected.
+        let global = self.inner.state.globals.has(index);
+        let found = self.with_state(index, |state| {
+            let formats = state.formats.downcast_ref::<Formats<SK, SV>>().cloned();
+            (state.name.clone(), formats, state.topic.clone())
+        });
+        let (formats, topic) = match found {
+            Some((_, Some(formats), topic)) if global || self.place.stores.contains(&index) => {
+                (formats, topic)
+            }
+            found => {
+                let name = found.as_ref().map_or("?", |(name, ..)| &**name);
                 return Err(self.place.not_connected(name));
             }
         };
-        let formats = state
-            .formats
-            .downcast_ref::<Formats<SK, SV>>()
-            .expect("a handle has the types of its store");
-        let formats = formats.clone();
-        let topic = state.topic.clone();
         Ok(StoreView {
             store: index,
             key: formats.key.expect("a built store has its formats"),

@@ -64,9 +64,22 @@ impl<K, V, S> StoreView<'_, K, V, S> {
     }
 
     fn refused(&self, why: &str) -> Error {
-        let state = self.ctx.state.stores[self.store].as_ref();
-        let name = state.map_or("?", |state| &state.name);
+        let state = &self.ctx.state;
+        let name = match &state.stores[self.store] {
+            Some(store) => store.name.clone(),
+            None => (state.globals).with_state(self.store, |store| store.name.clone()),
+        };
         Error::failed(format!("store '{name}': {why}"))
+    }
+
+    /// An error for a global store: only what fills it may write it.
+    fn check_writable(&self) -> Result<()> {
+        match self.ctx.state.stores[self.store] {
+            Some(_) => Ok(()),
+            None => Err(self.refused(
+                "it is global, and only the processor that fills it may write it; write to its topic instead",
+            )),
+        }
     }
 
     fn decode_key(&self, bytes: &[u8]) -> Result<K> {
@@ -94,6 +107,7 @@ impl<K, V, S> StoreView<'_, K, V, S> {
 
     /// Writes through the record cache where there is one.
     fn write(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.check_writable()?;
         let (store, cause) = (self.store, self.cause);
         match self.ctx.state.store(store).cache {
             Some(slot) => {

@@ -5,7 +5,7 @@ use crate::dsl::{KeyValues, TimestampedKeyValues};
 use crate::format::Data;
 use crate::operator::encode_key;
 use crate::{Error, Result};
-use headwater_store::{Direction, KeyRange, ReadBytes};
+use headwater_store::{Direction, KeyRange};
 use std::ops::{Bound, ControlFlow};
 
 /// A value with its timestamp (`ValueAndTimestamp`).
@@ -39,6 +39,7 @@ impl<K, V> StoreView<'_, K, V, KeyValues> {
 
     /// Sets the value under `key` if there is none; answers the one that is there.
     pub fn put_if_absent(&mut self, key: &K, value: &V) -> Result<Option<V>> {
+        self.check_writable()?;
         let old = self.get(key)?;
         if old.is_none() {
             self.put(key, value)?;
@@ -125,6 +126,7 @@ impl<K, V> StoreView<'_, K, V, TimestampedKeyValues> {
         value: &V,
         timestamp: i64,
     ) -> Result<Option<Timestamped<V>>> {
+        self.check_writable()?;
         let old = self.get(key)?;
         if old.is_none() {
             self.put(key, value, timestamp)?;
@@ -232,10 +234,8 @@ impl<K, V, S> StoreView<'_, K, V, S> {
             to: to.as_ref().map(Vec::as_slice),
         };
         let mut failing = Failing(None);
-        let cached = self.ctx.cached(self.store);
-        cached.scan(range, direction, &mut |key, value| {
-            failing.step(visit(key, value))
-        })?;
+        let mut each = |key: &[u8], value: &[u8]| failing.step(visit(key, value));
+        (self.ctx).scan(self.store, range, direction, &mut each)?;
         failing.end()
     }
 
@@ -251,15 +251,11 @@ impl<K, V, S> StoreView<'_, K, V, S> {
             to: Bound::Unbounded,
         };
         let mut failing = Failing(None);
-        let cached = self.ctx.cached(self.store);
-        cached.scan(
-            range,
-            Direction::Forward,
-            &mut |key, value| match key.starts_with(&from) {
-                true => failing.step(visit(key, value)),
-                false => ControlFlow::Break(()),
-            },
-        )?;
+        let mut each = |key: &[u8], value: &[u8]| match key.starts_with(&from) {
+            true => failing.step(visit(key, value)),
+            false => ControlFlow::Break(()),
+        };
+        (self.ctx).scan(self.store, range, Direction::Forward, &mut each)?;
         failing.end()
     }
 }
