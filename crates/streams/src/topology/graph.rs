@@ -228,7 +228,7 @@ pub(crate) struct Graph {
     /// The same as Kafka Streams has them, which does not look past the nodes below.
     pub(crate) java_copartitions: Vec<Vec<usize>>,
     /// Nodes above which Kafka Streams forgets the sources (`KTableImpl.suppress`, `CogroupedStreamAggregateBuilder`).
-    forgetful: Vec<usize>,
+    pub(super) forgetful: Vec<usize>,
     /// Generated names of stores and internal topics, for the explicit-name check.
     pub(crate) generated: Vec<String>,
     /// Joins of streams, which the build gives their stores.
