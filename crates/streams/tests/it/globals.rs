@@ -161,7 +161,7 @@ fn to_connect_a_global_store_or_to_keep_versions_in_one_is_refused_with_its_cure
     let look: Look = |_, _, _| Ok(String::new());
     let stream = app.stream::<String, String>("in");
     stream.process(words, move || Reader(words, look)).to("out");
-    let error = app.build().err().expect("it is refused").to_string();
+    let error = app.build().expect_err("it is refused").to_string();
     assert!(
         error.contains("KSTREAM-PROCESSOR-0000000003: store 'words' is global"),
         "{error}"
@@ -172,7 +172,7 @@ fn to_connect_a_global_store_or_to_keep_versions_in_one_is_refused_with_its_cure
     let versions =
         Store::<String, String>::from("words").versioned(std::time::Duration::from_secs(1));
     app.global_store("dictionary", versions, Fill);
-    let error = app.build().err().expect("it is refused").to_string();
+    let error = app.build().expect_err("it is refused").to_string();
     assert!(error.contains("leave out Store::versioned"), "{error}");
 }
 
@@ -208,7 +208,7 @@ fn handles_used_after_the_build_change_nothing_and_a_second_build_says_why() -> 
     app.stream::<String, String>("another").to("more");
 
     assert_eq!(topology.describe(), described);
-    let error = app.build().err().expect("it is refused").to_string();
+    let error = app.build().expect_err("it is refused").to_string();
     assert!(
         error.contains("application 'app': it was built before"),
         "{error}"
