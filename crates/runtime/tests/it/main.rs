@@ -8,3 +8,4 @@ mod configuration;
 mod crash;
 mod damage;
 mod faults;
+mod foreign_key;
