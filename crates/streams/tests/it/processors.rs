@@ -1,10 +1,11 @@
 //! Processors, their stores and schedules, the low-level topology, and what happens to records that fail.
 //! Not what the judge's corpus shows already. Invariant: each test drives a whole topology.
 
+use crate::task::Bench;
 use headwater_streams::{
     Error, Format, FormatError, FormatOf, Headers, OnError, Processor, ProcessorContext,
-    Punctuation, PunctuationKind, Record, Result, Scheduled, Store, TestDriver, Topic, Topology,
-    TopologyBuilder, TopologySettings,
+    Punctuation, PunctuationKind, Record, Result, Scheduled, Semantics, Store, TestDriver, Topic,
+    Topology, TopologyBuilder, TopologySettings,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +100,65 @@ fn an_anchored_schedule_keeps_to_its_start() -> Result<()> {
     // 25 is due at 30, 35 and 45 together at 45.
     assert_eq!(values(&mut driver, "out"), ["30", "45"]);
     Ok(())
+}
+
+/// Forwards the time of each call by stream time, every 10 ms.
+struct Ticks;
+
+impl Processor for Ticks {
+    type KeyIn = String;
+    type ValueIn = String;
+    type KeyOut = String;
+    type ValueOut = String;
+
+    fn open(&mut self, ctx: &mut Ctx<'_, '_>) -> Result<()> {
+        ctx.schedule(Duration::from_millis(10), PunctuationKind::StreamTime);
+        Ok(())
+    }
+
+    fn process(&mut self, _: Record<String, String>, _: &mut Ctx<'_, '_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn punctuate(&mut self, due: Punctuation, ctx: &mut Ctx<'_, '_>) -> Result<()> {
+        ctx.forward(Record::new("tick".into(), Some("due".into()), due.time))
+    }
+}
+
+/// The calls after a restart at 25 ms, with records of 27 and 31 ms behind it.
+fn ticks_after_a_restart(semantics: Semantics) -> Vec<String> {
+    let build = |app: &headwater_streams::App| {
+        app.configure(TopologySettings {
+            semantics,
+            ..TopologySettings::default()
+        });
+        let ticks = app.stream::<String, String>("in").process((), || Ticks);
+        ticks.to("out");
+    };
+    let mut bench = Bench::new(build, &[]);
+    bench.feed(0, &[("a", "x", 25)]);
+    bench.process(1);
+    bench.punctuate();
+    assert_eq!(bench.written(), ["#0 tick due @25"]);
+    let mut bench = bench.restart();
+    for time in [27, 31] {
+        bench.feed(0, &[("a", "x", time)]);
+        bench.process(1);
+        bench.punctuate();
+    }
+    bench.written()
+}
+
+#[test]
+fn a_call_by_stream_time_is_not_repeated_after_a_restart() {
+    assert_eq!(
+        ticks_after_a_restart(Semantics::Headwater),
+        ["#0 tick due @31"]
+    );
+    assert_eq!(
+        ticks_after_a_restart(Semantics::Java),
+        ["#0 tick due @27", "#0 tick due @31"]
+    );
 }
 
 #[test]

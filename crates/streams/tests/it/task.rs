@@ -169,6 +169,11 @@ impl Bench {
         (progress.records, progress.awaits_data)
     }
 
+    pub(super) fn punctuate(&mut self) {
+        let (cache, output) = (&mut self.cache, &mut self.output);
+        self.task.punctuate(cache, output, 0).unwrap();
+    }
+
     /// Commits, ends the task and begins it again with its stores and positions.
     pub(super) fn restart(mut self) -> Self {
         self.flush();
