@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 impl Task {
-    /// Says where calls run and who is woken when one ends; before the first record, if the topology has any
-    /// ([`crate::Topology::awaits`]).
+    /// Says where calls run and who is woken when one ends; before the first record, if the topology uses `map_async`.
     pub fn set_executor(&mut self, executor: Arc<dyn Executor>, waker: Waker) {
         self.state.executor = Some((executor, waker));
     }
