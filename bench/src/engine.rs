@@ -1,6 +1,7 @@
 //! The engine alone: records decoded, taken through four operators and a count in a store in memory, and encoded again.
 //! No log, no worker and no disk: what a task itself costs, in CPU time. Invariant: every key's count is checked before a figure is printed.
 
+use crate::batches::Batches;
 use crate::process::cpu_seconds;
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -9,7 +10,7 @@ use headwater::log::{AppendRecord, Chunk, HeadersRef, Slot, TaskId, TopicPartiti
 use headwater::store::{Budget, EngineKind, RecordCache, Store};
 use headwater::world::World;
 use headwater::{App, Topology};
-use headwater_streams::{Output, Route, Task};
+use headwater_streams::Task;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -30,53 +31,6 @@ pub(crate) struct Options {
     /// Without the store's changelog, which the count writes otherwise.
     #[arg(long)]
     no_changelog: bool,
-}
-
-/// Takes everything and keeps the last count.
-#[derive(Default)]
-struct Batches {
-    output: BatchBuilder,
-    changelog: BatchBuilder,
-}
-
-impl Output for Batches {
-    fn send(
-        &mut self,
-        _: u32,
-        _: Route<'_>,
-        record: &AppendRecord<'_>,
-    ) -> headwater_streams::Result<()> {
-        self.output.append(record);
-        Ok(())
-    }
-
-    fn send_to(
-        &mut self,
-        _: &str,
-        _: Route<'_>,
-        record: &AppendRecord<'_>,
-    ) -> headwater_streams::Result<()> {
-        self.output.append(record);
-        Ok(())
-    }
-
-    fn changelog(
-        &mut self,
-        _: usize,
-        _: u32,
-        record: &AppendRecord<'_>,
-    ) -> headwater_streams::Result<()> {
-        self.changelog.append(record);
-        Ok(())
-    }
-
-    fn partitions(&mut self, _: u32) -> headwater_streams::Result<u32> {
-        Ok(1)
-    }
-
-    fn partitions_of(&mut self, _: &str) -> headwater_streams::Result<u32> {
-        Ok(1)
-    }
 }
 
 fn topology(changelog: bool) -> Result<Arc<Topology>> {

@@ -5,6 +5,7 @@
     reason = "a benchmark measures real time on a real disk"
 )]
 
+mod batches;
 mod count;
 mod engine;
 mod generate;

@@ -2,65 +2,18 @@
 //! Invariant: the record cache holds half the keys, as in the yardstick, so most updates evict.
 
 use super::{BATCH_RECORDS, KEYS, batch, chunk, keys};
+use crate::batches::Batches;
 use anyhow::Result;
-use headwater::log::batch::BatchBuilder;
-use headwater::log::{AppendRecord, TaskId};
+use headwater::log::TaskId;
 use headwater::store::{Budget, RecordCache, Store};
 use headwater::world::World;
 use headwater::{App, Topology};
-use headwater_streams::{Output, Route, Task};
+use headwater_streams::Task;
 use std::hint::black_box;
 use std::sync::Arc;
 
 /// About half of [`KEYS`] entries of the count.
 const CACHE_BYTES: usize = 160 << 10;
-
-/// Batches that are emptied at every commit.
-#[derive(Default)]
-struct Batches {
-    output: BatchBuilder,
-    changelog: BatchBuilder,
-}
-
-impl Output for Batches {
-    fn send(
-        &mut self,
-        _: u32,
-        _: Route<'_>,
-        record: &AppendRecord<'_>,
-    ) -> headwater_streams::Result<()> {
-        self.output.append(record);
-        Ok(())
-    }
-
-    fn send_to(
-        &mut self,
-        _: &str,
-        _: Route<'_>,
-        record: &AppendRecord<'_>,
-    ) -> headwater_streams::Result<()> {
-        self.output.append(record);
-        Ok(())
-    }
-
-    fn changelog(
-        &mut self,
-        _: usize,
-        _: u32,
-        record: &AppendRecord<'_>,
-    ) -> headwater_streams::Result<()> {
-        self.changelog.append(record);
-        Ok(())
-    }
-
-    fn partitions_of(&mut self, _: &str) -> headwater_streams::Result<u32> {
-        Ok(1)
-    }
-
-    fn partitions(&mut self, _: u32) -> headwater_streams::Result<u32> {
-        Ok(1)
-    }
-}
 
 /// The topology of the count yardstick.
 pub(super) fn topology() -> Result<Arc<Topology>> {

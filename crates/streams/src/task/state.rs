@@ -5,8 +5,7 @@ use super::{
     ClosingTime, Context, Dirty, Globals, JavaExpiry, Marks, Schedules, Update, guard::Failure,
 };
 use crate::Semantics;
-use crate::topology::Kept;
-use crate::topology::Topology;
+use crate::topology::{Kept, Topology};
 use crate::{Headers, Position, Result};
 use headwater_log::TaskId;
 use headwater_store::Layout;
@@ -51,9 +50,9 @@ pub(crate) struct StateStore {
     pub(crate) observers: Vec<(usize, i64)>,
     /// What Kafka Streams' own store would hide; under its semantics only.
     pub(crate) java: Option<Box<JavaExpiry>>,
-    /// The mark that keeps it across restarts; none under Java's semantics, where it begins anew.
+    /// The mark that keeps the observed time across restarts; none under Java's semantics, where it begins anew.
     pub(crate) observed_mark: Option<usize>,
-    /// The same as of the last seal.
+    /// The observed time as of the last seal.
     pub(crate) sealed_time: i64,
 }
 
@@ -194,7 +193,8 @@ impl TaskState {
             if expires {
                 let mark = self.marks.add(&format!("{}.observed", store.name));
                 store.observed_mark = Some(mark);
-                store.observed_time = self.marks.get(mark);
+                // The mark may be ahead of what upstream tasks have reached, and what they may still send must not expire.
+                store.observed_time = self.closing.of(self.marks.get(mark));
             }
         }
     }
