@@ -1,0 +1,14 @@
+//! Apache Kafka as a [`headwater_log::Log`]: our own data path, transactions and Streams group membership (KIP-1071).
+//! Not a general Kafka client: it speaks what a stream processor needs. Invariant: the worker's side never blocks; one background
+//! thread for each client does the network.
+#![forbid(unsafe_code)]
+
+mod client;
+mod cluster;
+mod compression;
+mod connection;
+mod fetcher;
+mod membership;
+mod producer;
+mod protocol;
+mod settings;
