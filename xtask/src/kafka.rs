@@ -1,65 +1,142 @@
-//! `cargo xtask kafka`: one local Apache Kafka broker per folder, for tests and comparisons.
-//! Not a cluster and not for production: one node, plain text, on the loopback interface.
+//! `cargo xtask kafka`: local Apache Kafka brokers that live on after the command, for trials and comparisons.
+//! Not for production: everything is on the loopback interface, on this machine's disk.
 //! Invariant: only a process whose id is in our pid file, and whose command line is ours, is ever ended.
 
-mod broker;
-mod jars;
-mod tool;
-
-use crate::root;
-use anyhow::{Context, Result, bail};
-use broker::Broker;
-use std::path::PathBuf;
+use crate::{process, root};
+use anyhow::{Context, Result, bail, ensure};
+use headwater_broker::{Cluster, Listener, Options, USERS, VERSIONS};
+use std::path::{Path, PathBuf};
 
 const USAGE: &str = "\
-cargo xtask kafka COMMAND        (Apache Kafka 4.3.1; needs Java 17 or newer, and Maven the first time)
+cargo xtask kafka COMMAND        (Apache Kafka; needs Java 17 or newer, and Maven the first time)
 
-  up   [--port P] [--dir D]      format, start a broker, wait until it is ready
-  down [--port P] [--dir D]      end it; its data stays
-  cli TOOL [ARGS]                run a tool: a short name (below) or a class name
+  up   [--brokers N] [--port P] [--dir D] [--version V] [--tls] [--sasl] [--acl] [--set NAME=VALUE ..]
+                                 format, start brokers, wait until they are ready
+  down [--port P] [--dir D]      end them; their data stays
+  cli [--version V] TOOL [ARGS]  run a tool: a short name (below) or a class name
 
-P is 19092 (P+1 is the controller's), D is target/kafka/P; the broker's own output is D/broker.log";
+P is 19092; each broker takes ten ports: P plain text, P+1 the controller, P+2 TLS, P+3 TLS with a client certificate,
+P+4 SASL, P+5 SASL over TLS; the next broker's begin at P+10. D is target/kafka/P; its node-*/node-*.log is the brokers' output,
+its certificates/ what clients need for TLS. Every SASL listener takes PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER.
+With --acl who comes through the plain listener may do all, the others what they are permitted.";
 
 const PORT: u16 = 19092;
+
+/// MB; these brokers are compared with and measured against.
+const HEAP_MB: u32 = 1_024;
 
 /// `cargo xtask kafka ..`.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let Some((command, rest)) = arguments.split_first() else {
-        bail!("which command?\n\n{USAGE}\n\n{}", tool::listing());
+        bail!("which command?\n\n{}", usage());
     };
     match command.as_str() {
-        "up" => {
-            let broker = chosen(rest)?;
-            broker.up(&jars::ready()?)
-        }
-        "down" => chosen(rest)?.down(),
-        "cli" => tool::run(&jars::ready()?, rest),
-        other => bail!(
-            "no command `kafka {other}`\n\n{USAGE}\n\n{}",
-            tool::listing()
-        ),
+        "up" => up(&Chosen::of(rest)?),
+        "down" => down(&Chosen::of(rest)?.folder()),
+        "cli" => cli(rest),
+        other => bail!("no command `kafka {other}`\n\n{}", usage()),
     }
 }
 
-fn chosen(arguments: &[String]) -> Result<Broker> {
-    let mut port = PORT;
-    let mut folder = None;
-    for pair in arguments.chunks(2) {
-        match pair {
-            [name, value] if name == "--port" => {
-                port = value
-                    .parse()
-                    .with_context(|| format!("`{value}` is no port"))?;
+fn up(chosen: &Chosen) -> Result<()> {
+    let folder = chosen.folder();
+    let mut options = chosen.options.clone();
+    options.folder = Some(folder.clone());
+    options.first_port = Some(chosen.port);
+    let cluster = Cluster::start(&options)?;
+    println!(
+        "kafka {}: ready at {} ({})",
+        options.version,
+        cluster.bootstrap(),
+        folder.display()
+    );
+    for listener in &options.listeners {
+        println!("  {listener:?}: {}", cluster.bootstrap_of(*listener));
+    }
+    if options.listeners.contains(&Listener::SaslPlaintext) {
+        for (name, password) in USERS {
+            println!("  user {name}, password {password}");
+        }
+    }
+    cluster.detach()
+}
+
+fn down(folder: &Path) -> Result<()> {
+    let pids = headwater_broker::end_recorded(folder)?;
+    match pids.is_empty() {
+        true => println!("kafka: no broker runs in {}", folder.display()),
+        false => println!("kafka: ended {pids:?}"),
+    }
+    Ok(())
+}
+
+fn cli(arguments: &[String]) -> Result<()> {
+    let (version, arguments) = match arguments {
+        [flag, version, rest @ ..] if flag == "--version" => (version.as_str(), rest),
+        rest => (VERSIONS[0], rest),
+    };
+    let Some((tool, rest)) = arguments.split_first() else {
+        bail!("which tool?\n\n{}", headwater_broker::listing());
+    };
+    let class_path = headwater_broker::class_path(version)?;
+    process::run(headwater_broker::tool(&class_path, tool)?.args(rest))
+}
+
+fn usage() -> String {
+    format!("{USAGE}\n\n{}", headwater_broker::listing())
+}
+
+struct Chosen {
+    port: u16,
+    folder: Option<PathBuf>,
+    options: Options,
+}
+
+impl Chosen {
+    fn of(arguments: &[String]) -> Result<Self> {
+        let mut options = Options {
+            heap_mb: HEAP_MB,
+            ..Options::default()
+        }
+        .set("auto.create.topics.enable", true);
+        let (mut port, mut folder) = (PORT, None);
+        let mut words = arguments.iter();
+        while let Some(name) = words.next() {
+            let mut value = || words.next().with_context(|| format!("{name} what?"));
+            match name.as_str() {
+                "--port" => port = value()?.parse().context("--port is no port")?,
+                "--dir" => folder = Some(std::path::absolute(value()?)?),
+                "--brokers" => {
+                    options.nodes = value()?.parse().context("--brokers is no number")?
+                }
+                "--version" => options.version = value()?.clone(),
+                "--tls" => options
+                    .listeners
+                    .extend([Listener::Tls, Listener::MutualTls]),
+                "--sasl" => options.listeners.push(Listener::SaslPlaintext),
+                "--acl" => options.acl = true,
+                "--set" => {
+                    let pair = value()?;
+                    let pair = pair.split_once('=').context("--set wants NAME=VALUE")?;
+                    options = options.set(pair.0, pair.1);
+                }
+                other => bail!("no option `{other}`\n\n{}", usage()),
             }
-            [name, value] if name == "--dir" => folder = Some(std::path::absolute(value)?),
-            _ => bail!("expected --port P or --dir D, not `{}`", pair.join(" ")),
         }
+        let both = [Listener::Tls, Listener::SaslPlaintext];
+        if both.iter().all(|one| options.listeners.contains(one)) {
+            options.listeners.push(Listener::SaslTls);
+        }
+        ensure!(port < u16::MAX - 100, "there is no room above port {port}");
+        Ok(Self {
+            port,
+            folder,
+            options,
+        })
     }
-    let folder: PathBuf = folder.unwrap_or_else(|| folder_of_all().join(port.to_string()));
-    Broker::new(port, folder)
-}
 
-/// Where jars and default broker folders lie.
-fn folder_of_all() -> PathBuf {
-    root().join("target/kafka")
+    fn folder(&self) -> PathBuf {
+        let default = || root().join("target/kafka").join(self.port.to_string());
+        self.folder.clone().unwrap_or_else(default)
+    }
 }

@@ -4,37 +4,7 @@
 use super::kit::{Session, partition, topic};
 use crate::embedded::EmbeddedOptions;
 use headwater_world::World;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
-
-/// The class path of Kafka's jars, copied once; `None` where Java or Maven is missing.
-fn class_path() -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let lib = root.join("target/kafka/lib");
-    let runs = |program: &str| Command::new(program).arg("-version").output().is_ok();
-    if !runs("java") {
-        return None;
-    }
-    let disk = World::real().disk;
-    let complete = disk.list(&lib).is_ok_and(|jars| {
-        jars.iter()
-            .any(|jar| jar.to_string_lossy().starts_with("kafka-tools-4.3.1"))
-    });
-    if !complete {
-        let copied = Command::new("mvn")
-            .args(["-q", "-B", "-f"])
-            .arg(root.join("xtask/kafka/pom.xml"))
-            .arg("dependency:copy-dependencies")
-            .arg(format!("-DoutputDirectory={}", lib.display()))
-            .status();
-        if !copied.is_ok_and(|status| status.success()) {
-            return None;
-        }
-    }
-    Some(format!("{}/*", lib.display()))
-}
+use std::path::{Path, PathBuf};
 
 fn write_log(dir: &Path) -> Vec<PathBuf> {
     let options = EmbeddedOptions {
@@ -121,15 +91,10 @@ fn no_complaints(text: &str, errors: &str) {
 
 #[test]
 fn kafkas_own_tool_reads_every_segment() {
-    let Some(class_path) = class_path() else {
-        assert_ne!(
-            std::env::var("CI").as_deref(),
-            Ok("true"),
-            "Java and Maven are needed in CI"
-        );
-        eprintln!("SKIPPED: kafkas_own_tool_reads_every_segment needs java and mvn");
+    if !headwater_broker::is_usable("Kafka's tool on our segments") {
         return;
-    };
+    }
+    let class_path = headwater_broker::class_path("4.3.1").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let logs = write_log(dir.path());
     let indexes = logs.iter().map(|path| path.with_extension("index"));
@@ -139,14 +104,9 @@ fn kafkas_own_tool_reads_every_segment() {
         .chain(indexes)
         .map(|path| path.display().to_string())
         .collect();
-    let output = Command::new("java")
-        .args([
-            "-cp",
-            &class_path,
-            "org.apache.kafka.tools.DumpLogSegments",
-            "--print-data-log",
-            "--files",
-        ])
+    let output = headwater_broker::tool(&class_path, "dump-log")
+        .unwrap()
+        .args(["--print-data-log", "--files"])
         .arg(all.join(","))
         .output()
         .unwrap();

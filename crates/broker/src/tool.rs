@@ -1,7 +1,6 @@
 //! Kafka's own command line tools by short names. Not wrappers: arguments go to the class as they are.
 //! Invariant: a name with a dot in it is a class and is run unchanged.
 
-use crate::process;
 use anyhow::{Result, bail};
 use std::process::Command;
 
@@ -33,32 +32,34 @@ const TOOLS: &[(&str, &str)] = &[
     ("transactions", "org.apache.kafka.tools.TransactionsCommand"),
 ];
 
-/// Runs a tool in the foreground.
-pub(super) fn run(class_path: &str, arguments: &[String]) -> Result<()> {
-    let Some((tool, rest)) = arguments.split_first() else {
-        bail!("which tool?\n\n{}", listing());
-    };
-    let class = match TOOLS.iter().find(|(name, _)| name == tool) {
+/// A tool by its short name, or by its class.
+pub fn tool(class_path: &str, name: &str) -> Result<Command> {
+    let class = match TOOLS.iter().find(|(short, _)| *short == name) {
         Some((_, class)) => class,
-        None if tool.contains('.') => tool.as_str(),
-        None => bail!("no tool `{tool}`\n\n{}", listing()),
+        None if name.contains('.') => name,
+        None => bail!("no tool `{name}`\n\n{}", listing()),
     };
-    process::run(java(class_path).arg(class).args(rest))
+    let mut java = java(class_path);
+    java.arg(class);
+    Ok(java)
 }
 
-/// Java on this class path, with the broker's chatter below warnings left out.
-pub(super) fn java(class_path: &str) -> Command {
+/// Java on this class path, quick to start, with chatter below warnings left out.
+#[must_use]
+pub fn java(class_path: &str) -> Command {
     let mut java = Command::new("java");
+    java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
     java.args([
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-cp",
         class_path,
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     ]);
     java
 }
 
 /// The short names.
-pub(super) fn listing() -> String {
+#[must_use]
+pub fn listing() -> String {
     let lines = TOOLS
         .iter()
         .map(|(name, class)| format!("  {name:18} {class}"));
