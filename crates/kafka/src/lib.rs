@@ -4,11 +4,16 @@
 #![forbid(unsafe_code)]
 
 mod client;
+#[allow(dead_code, reason = "called by the parts that are being added")]
 mod cluster;
 mod compression;
+#[allow(dead_code, reason = "called by the parts that are being added")]
 mod connection;
 mod fetcher;
 mod membership;
 mod producer;
 mod protocol;
+#[allow(dead_code, reason = "read by the parts that are being added")]
 mod settings;
+
+pub use settings::{SettingName, SettingVerdict, TokenSource, setting_names};

@@ -88,7 +88,7 @@ pub(crate) trait Request: Field {
 }
 
 /// A broker's answer.
-pub(crate) trait Response: Field {
+pub(crate) trait Response: Field + 'static {
     /// As its request's.
     const FLEXIBLE_FROM: i16;
 
