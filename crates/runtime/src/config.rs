@@ -231,7 +231,7 @@ const NAMES: &[ConfigName] = &[
     ),
     refused(
         "windowstore.changelog.additional.retention.ms",
-        "it is always one day",
+        "it belongs to the topology: App::set",
     ),
 ];
 

@@ -232,7 +232,7 @@ pub(crate) fn windowed_store<K: 'static, A: 'static, W: Windowing>(
     let mut spec = store_spec(app, operator, rekeyed(store, stored_key), layout);
     if plain {
         // The changelog is kept for the windows' own retention, not for that of the store supplied.
-        let kept_ms = changelog_retention_ms(least_ms).to_string();
+        let kept_ms = changelog_retention_ms(&app.settings.borrow(), least_ms).to_string();
         let config = &mut spec.changelog_config;
         config.entry("retention.ms".into()).or_insert(kept_ms);
     }

@@ -64,6 +64,9 @@ pub struct TopologySettings {
     /// For how many ms of wall clock a task must have been at the end of its inputs before it holds no window open that lies
     /// behind a repartition topic; 1000 unless said otherwise, never when negative.
     pub partition_idle_ms: Option<i64>,
+    /// ms that the changelogs of window and session stores keep records longer than the stores do
+    /// (`windowstore.changelog.additional.retention.ms`); one day unless said otherwise.
+    pub window_changelog_additional_ms: Option<i64>,
     /// Whose semantics hold.
     pub semantics: Semantics,
 }
@@ -82,6 +85,12 @@ impl TopologySettings {
             }
             "ensure.explicit.internal.resource.naming" => {
                 self.explicit_names = value.eq_ignore_ascii_case("true");
+            }
+            "windowstore.changelog.additional.retention.ms" => {
+                let ms = value.trim().parse().ok().filter(|ms| *ms >= 0);
+                self.window_changelog_additional_ms = Some(ms.ok_or_else(|| {
+                    Error::Topology(format!("{name} is '{value}'; expected a number of ms"))
+                })?);
             }
             "__internal.override.topic.prefix__" => self.topic_prefix = Some(value.to_owned()),
             "errors.dead.letter.queue.topic.name" => self.dead_letters = Some(value.to_owned()),

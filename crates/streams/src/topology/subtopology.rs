@@ -3,7 +3,7 @@
 
 use super::java_order::in_hash_order;
 use super::kept::{headers_len, put_headers};
-use super::{Graph, Kept, NodeKind, StoreSpec, TopicName, Topology};
+use super::{Graph, Kept, NodeKind, StoreSpec, TopicName, Topology, TopologySettings};
 use crate::Result;
 use headwater_log::{HeadersRef, InternalTopic, Subtopology, TopicConfig};
 use headwater_store::{EngineKind, Layout, StoreOptions};
@@ -15,8 +15,9 @@ const ADDITIONAL_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
 const DELETE_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// How long the changelog of a windowed store is kept whose windows are kept for `retention_ms`.
-pub(crate) fn changelog_retention_ms(retention_ms: i64) -> i64 {
-    retention_ms.saturating_add(ADDITIONAL_RETENTION_MS)
+pub(crate) fn changelog_retention_ms(settings: &TopologySettings, retention_ms: i64) -> i64 {
+    let additional_ms = settings.window_changelog_additional_ms;
+    retention_ms.saturating_add(additional_ms.unwrap_or(ADDITIONAL_RETENTION_MS))
 }
 
 /// A connected part of a topology.
@@ -215,7 +216,7 @@ pub(crate) fn membership(topology: &Topology, part: &SubtopologyInfo) -> Subtopo
             answer.changelogs.push(InternalTopic {
                 name: topology.changelog(*store),
                 partitions: 0,
-                config: changelog_config(spec),
+                config: changelog_config(&topology.settings, spec),
             });
         }
     }
@@ -293,7 +294,7 @@ fn repartition_config() -> TopicConfig {
     ])
 }
 
-fn changelog_config(spec: &StoreSpec) -> TopicConfig {
+fn changelog_config(topology_settings: &TopologySettings, spec: &StoreSpec) -> TopicConfig {
     let mut config = settings(&[("message.timestamp.type", "CreateTime")]);
     match spec.layout {
         Layout::Window { retention_ms, .. } | Layout::Session { retention_ms, .. } => {
@@ -306,9 +307,7 @@ fn changelog_config(spec: &StoreSpec) -> TopicConfig {
             config.insert("cleanup.policy".into(), policy.into());
             config.insert(
                 "retention.ms".into(),
-                retention_ms
-                    .saturating_add(ADDITIONAL_RETENTION_MS)
-                    .to_string(),
+                changelog_retention_ms(topology_settings, retention_ms).to_string(),
             );
         }
         Layout::Versioned {

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod allocation;
+mod changelog;
 mod compile;
 mod example;
 mod globals;
