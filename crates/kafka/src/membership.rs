@@ -1,2 +1,567 @@
-//! A member of a streams group (KIP-1071) as a state machine over heartbeats.
-//! Not a network client: it says what to send and takes what came. Invariant: a task is told away before the broker hears that it was given up.
+//! A member of a streams group (KIP-1071) as a state machine over heartbeats: what to send when, and what an answer means.
+//! Not a network client: `run` drives it. Invariant: what a member may still hold is never reported as given up, and a task
+//! list that may have been lost is asked for anew.
+//!
+//! ```text
+//!              epoch 0, topology, three empty lists
+//!   Joining ----------------------------------------> Stable --- lost answer ---> Probing (own lists, same epoch)
+//!      ^  ^                                           ^ |  ^                        |     |
+//!      |  |                                   answer  | |  +------ lists in answer -+     | no lists: they may have
+//!      |  +---- evicted: every task is lost ----------|-+                                 | been in the lost answer
+//!      |                                              +------- epoch 0 again: Rejoining <-+
+//!      +--- Leaving (epoch -1) <--- leave, or a refused commit      |
+//!      +------------- its answer lost too: every task is lost ------+
+//! ```
+//!
+//! A list is told once, and complete. So after a lost answer the member asks again with epoch 0, which tells it in full but
+//! also counts as giving up what was to be given up. That is safe once: commits of what was given up are refused by their
+//! epoch, and the answer says what that is. It would not be safe after eviction, when tasks may have been elsewhere in between
+//! and come back; hence the probe, which only a member of the present epoch survives. Nor twice in a row, for the same reason.
+
+#![allow(dead_code, reason = "for the client's network thread")]
+
+mod status;
+#[cfg(test)]
+mod tests;
+mod topology;
+
+use crate::protocol::{
+    ErrorCode,
+    streams_group_heartbeat::{
+        StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse, TaskIds, Topology,
+    },
+};
+use headwater_log::{Assignment, GroupEvent, MemberEpoch, Membership, TaskId};
+use status::Verdict;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+const JOIN_EPOCH: i32 = 0;
+const LEAVE_EPOCH: i32 = -1;
+/// ms between two heartbeats when something has just changed; doubled with every answer that brings nothing.
+const QUICK_BEAT_MS: u64 = 10;
+/// ms between heartbeats while the group has a status, such as topics that are missing.
+const WAITING_BEAT_MS_MAX: u64 = 250;
+/// ms between heartbeats at rest. A broker's own wish is 5 s, which is how long a task would wait for its former owner to hear
+/// that it must be given up; a beat costs a broker next to nothing.
+const RESTING_BEAT_MS_MAX: u64 = 1_000;
+/// ms to wait after the first failed try, doubled up to the second.
+const RETRY_MS: u64 = 20;
+const RETRY_MS_MAX: u64 = 1_000;
+/// Tries to leave: a coordinator that cannot be reached finds out by itself.
+const LEAVE_TRIES_MAX: u32 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Joining,
+    Stable,
+    Probing,
+    Rejoining,
+    Leaving {
+        then_join: bool,
+    },
+    /// Left because the worker does not come by; joins anew when it does.
+    Paused,
+    /// Left, or refused for good.
+    Out,
+}
+
+/// Tasks as a worker holds them or a coordinator lists them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Tasks {
+    active: Vec<TaskId>,
+    standby: Vec<TaskId>,
+}
+
+impl Tasks {
+    fn is_empty(&self) -> bool {
+        self.active.is_empty() && self.standby.is_empty()
+    }
+}
+
+/// One membership, from joining to leaving.
+#[derive(Debug)]
+pub(crate) struct Member {
+    membership: Membership,
+    topology: Topology,
+    state: State,
+    /// The coordinator's number for the member's assignment; what commits are checked against.
+    epoch: i32,
+    endpoint_epoch: i32,
+    /// What the worker holds, as far as it said.
+    owned: Tasks,
+    /// What the coordinator was last told the worker holds.
+    reported: Tasks,
+    /// What the coordinator listed last.
+    listed: Tasks,
+    in_flight: bool,
+    /// The request in flight, or the one before, tells what is owned.
+    reporting: Option<Tasks>,
+    due_ms: u64,
+    quick_ms: u64,
+    interval_ms: u64,
+    failures: u32,
+    /// The worker has not come by for longer than it may.
+    paused: bool,
+    not_ready: Option<String>,
+    waiting_since_ms: Option<u64>,
+    events: VecDeque<GroupEvent>,
+}
+
+impl Member {
+    /// A member that has yet to join.
+    pub(crate) fn new(membership: Membership, replication_factor: i16) -> Self {
+        let topology = topology::topology(&membership.subtopologies, replication_factor);
+        Self {
+            membership,
+            topology,
+            state: State::Joining,
+            epoch: JOIN_EPOCH,
+            endpoint_epoch: -1,
+            owned: Tasks::default(),
+            reported: Tasks::default(),
+            listed: Tasks::default(),
+            in_flight: false,
+            reporting: None,
+            due_ms: 0,
+            quick_ms: QUICK_BEAT_MS,
+            interval_ms: RESTING_BEAT_MS_MAX,
+            failures: 0,
+            paused: false,
+            not_ready: None,
+            waiting_since_ms: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The group's name.
+    pub(crate) fn group(&self) -> &Arc<str> {
+        &self.membership.group
+    }
+
+    /// What to tell the worker, in order.
+    pub(crate) fn event(&mut self) -> Option<GroupEvent> {
+        self.events.pop_front()
+    }
+
+    /// Nothing will be sent any more.
+    pub(crate) fn is_out(&self) -> bool {
+        self.state == State::Out
+    }
+
+    /// When the next request is due; `None` while one is in flight, and at the end.
+    pub(crate) fn due_ms(&self) -> Option<u64> {
+        let rests = matches!(self.state, State::Out | State::Paused);
+        (!self.in_flight && !rests).then_some(self.due_ms)
+    }
+
+    /// The worker holds these tasks and no others: what it was told to give up is closed.
+    pub(crate) fn own(&mut self, now_ms: u64, active: &[TaskId], standby: &[TaskId]) {
+        self.owned = Tasks {
+            active: sorted(active),
+            standby: sorted(standby),
+        };
+        if self.state == State::Stable && self.owned != self.reported {
+            self.hurry(now_ms);
+        }
+    }
+
+    /// Gives everything up.
+    pub(crate) fn leave(&mut self, now_ms: u64) {
+        self.depart(now_ms, false);
+    }
+
+    /// A commit was refused because of the member, and the worker has dropped its tasks: a new start.
+    pub(crate) fn fenced_at_commit(&mut self, now_ms: u64) {
+        self.depart(now_ms, true);
+    }
+
+    /// The worker has not come by for `rebalance_timeout_ms`: what it holds goes to others (`max.poll.interval.ms`).
+    pub(crate) fn pause(&mut self, now_ms: u64) {
+        if self.paused || matches!(self.state, State::Leaving { then_join: false } | State::Out) {
+            return;
+        }
+        self.paused = true;
+        if self.epoch > JOIN_EPOCH {
+            let timeout_ms = self.membership.rebalance_timeout_ms;
+            self.events.push_back(GroupEvent::Fenced(format!(
+                "no step was finished for {timeout_ms} ms (max.poll.interval.ms)"
+            )));
+        }
+        self.depart(now_ms, true);
+    }
+
+    /// The worker is back.
+    pub(crate) fn resume(&mut self, now_ms: u64) {
+        if std::mem::take(&mut self.paused) && self.state == State::Paused {
+            self.start_over(now_ms, true);
+        }
+    }
+
+    fn depart(&mut self, now_ms: u64, then_join: bool) {
+        self.forget_tasks();
+        match self.state {
+            State::Out => return,
+            // The coordinator cannot know a member whose first request has not left.
+            State::Joining | State::Paused if !self.in_flight && self.failures == 0 => {
+                self.start_over(now_ms, then_join);
+            }
+            _ => self.state = State::Leaving { then_join },
+        }
+        self.failures = 0;
+        self.hurry(now_ms);
+    }
+
+    /// The request that is due, if any. Each is answered by one of the `on_` calls before the next.
+    pub(crate) fn next_request(&mut self, now_ms: u64) -> Option<StreamsGroupHeartbeatRequest> {
+        if self.due_ms()? > now_ms {
+            return None;
+        }
+        self.in_flight = true;
+        let mut request = StreamsGroupHeartbeatRequest {
+            group_id: self.membership.group.to_string(),
+            member_id: self.membership.member.to_string(),
+            member_epoch: self.epoch,
+            endpoint_information_epoch: self.endpoint_epoch,
+            ..StreamsGroupHeartbeatRequest::default()
+        };
+        let own = match self.state {
+            State::Joining | State::Rejoining => {
+                request.member_epoch = JOIN_EPOCH;
+                request.rebalance_timeout_ms =
+                    i32::try_from(self.membership.rebalance_timeout_ms).unwrap_or(i32::MAX);
+                request.topology = Some(self.topology.clone());
+                request.process_id = Some(self.membership.process.to_string());
+                request.client_tags = Some(Vec::new());
+                // The coordinator accepts no others here, whatever is held.
+                Some(Tasks::default())
+            }
+            State::Probing => Some(self.owned.clone()),
+            State::Stable => (self.owned != self.reported).then(|| self.owned.clone()),
+            State::Leaving { .. } => {
+                request.member_epoch = LEAVE_EPOCH;
+                request.endpoint_information_epoch = 0;
+                None
+            }
+            State::Paused | State::Out => None,
+        };
+        if let Some(own) = &own {
+            request.active_tasks = Some(to_wire(&own.active));
+            request.standby_tasks = Some(to_wire(&own.standby));
+            request.warmup_tasks = Some(Vec::new());
+        }
+        self.reporting = own;
+        Some(request)
+    }
+
+    /// The request left and no answer came: nobody knows whether the coordinator acted on it.
+    pub(crate) fn on_lost(&mut self, now_ms: u64) {
+        self.in_flight = false;
+        match self.state {
+            State::Stable | State::Probing => self.state = State::Probing,
+            State::Rejoining => {
+                self.evicted(
+                    now_ms,
+                    "two answers of the group's coordinator in a row were lost",
+                );
+            }
+            State::Joining | State::Leaving { .. } | State::Paused | State::Out => {}
+        }
+        self.back_off(now_ms);
+    }
+
+    /// The request did not reach a coordinator that could act on it.
+    pub(crate) fn on_not_sent(&mut self, now_ms: u64) {
+        self.in_flight = false;
+        self.back_off(now_ms);
+    }
+
+    /// The group cannot be spoken to at all.
+    pub(crate) fn on_refused(&mut self, reason: String) {
+        self.in_flight = false;
+        if self.state != (State::Leaving { then_join: false }) {
+            self.events.push_back(GroupEvent::Refused(reason));
+        }
+        self.state = State::Out;
+    }
+
+    /// Takes an answer. True when the coordinator is another one: it has to be looked up anew.
+    pub(crate) fn on_response(
+        &mut self,
+        now_ms: u64,
+        response: &StreamsGroupHeartbeatResponse,
+    ) -> bool {
+        if let State::Leaving { then_join } = self.state
+            // An answer to what was in flight when the leave was decided has another epoch.
+            && (response.member_epoch == LEAVE_EPOCH || !response.error_code.is_ok())
+        {
+            return self.on_left(now_ms, response, then_join);
+        }
+        self.in_flight = false;
+        if !response.error_code.is_ok() {
+            return self.on_error(now_ms, response);
+        }
+        self.failures = 0;
+        if matches!(self.state, State::Leaving { .. }) {
+            self.hurry(now_ms);
+            return false;
+        }
+        let interval_ms = u64::try_from(response.heartbeat_interval_ms).unwrap_or(0);
+        self.interval_ms = interval_ms.clamp(QUICK_BEAT_MS, RESTING_BEAT_MS_MAX);
+        self.endpoint_epoch = response.endpoint_information_epoch;
+        if let Some(reported) = self.reporting.take() {
+            self.reported = reported;
+        }
+        let changed = self.take_lists(response);
+        self.judge(now_ms, response);
+        self.schedule(now_ms, changed);
+        false
+    }
+
+    /// Takes tasks and epoch; true if the worker hears of any.
+    fn take_lists(&mut self, response: &StreamsGroupHeartbeatResponse) -> bool {
+        let lists = match (&response.active_tasks, &response.standby_tasks) {
+            (Some(active), Some(standby)) => Some(Tasks {
+                active: from_wire(active),
+                standby: from_wire(standby),
+            }),
+            _ => None,
+        };
+        let is_told = lists.is_some();
+        let new_epoch = response.member_epoch != self.epoch;
+        self.epoch = response.member_epoch;
+        if let Some(lists) = lists {
+            self.listed = lists;
+        }
+        if self.state == State::Probing && !is_told {
+            self.state = State::Rejoining;
+            return true;
+        }
+        self.state = State::Stable;
+        if !is_told && !new_epoch {
+            return false;
+        }
+        self.events.push_back(GroupEvent::Assigned(Assignment {
+            epoch: MemberEpoch(self.epoch),
+            active: self.listed.active.clone(),
+            standby: self.listed.standby.clone(),
+        }));
+        true
+    }
+
+    fn judge(&mut self, now_ms: u64, response: &StreamsGroupHeartbeatResponse) {
+        let statuses = response.status.as_deref().unwrap_or_default();
+        if statuses.is_empty() {
+            self.waiting_since_ms = None;
+            self.not_ready = None;
+            return;
+        }
+        let since_ms = *self.waiting_since_ms.get_or_insert(now_ms);
+        match status::judge(statuses, now_ms.saturating_sub(since_ms)) {
+            Verdict::Fine => self.not_ready = None,
+            Verdict::NotReady(reason) => self.say_not_ready(reason),
+            Verdict::Shutdown => {
+                let reason = "another member asked the whole application to stop".into();
+                self.events.push_back(GroupEvent::Refused(reason));
+                self.state = State::Leaving { then_join: false };
+            }
+        }
+    }
+
+    fn say_not_ready(&mut self, reason: String) {
+        if self.not_ready.as_ref() != Some(&reason) {
+            self.events.push_back(GroupEvent::NotReady(reason.clone()));
+            self.not_ready = Some(reason);
+        }
+    }
+
+    /// Back to back while things move, then less and less often.
+    fn schedule(&mut self, now_ms: u64, changed: bool) {
+        let must_report = self.state == State::Stable && self.owned != self.reported;
+        if must_report || self.state != State::Stable {
+            return self.hurry(now_ms);
+        }
+        let longest_ms = match self.waiting_since_ms {
+            Some(_) => self.interval_ms.min(WAITING_BEAT_MS_MAX),
+            None => self.interval_ms,
+        };
+        self.quick_ms = match changed {
+            true => QUICK_BEAT_MS,
+            false => (2 * self.quick_ms).min(longest_ms),
+        };
+        self.due_ms = now_ms + self.quick_ms;
+    }
+
+    /// The next request is due at once.
+    fn hurry(&mut self, now_ms: u64) {
+        self.quick_ms = QUICK_BEAT_MS;
+        self.due_ms = now_ms;
+    }
+
+    fn back_off(&mut self, now_ms: u64) {
+        self.failures += 1;
+        if self.state == State::Rejoining {
+            // What the probe has shown may not hold by the next try.
+            self.state = State::Probing;
+        }
+        if let State::Leaving { then_join } = self.state
+            && self.failures >= LEAVE_TRIES_MAX
+        {
+            self.start_over(now_ms, then_join);
+            return;
+        }
+        self.due_ms = now_ms + (RETRY_MS << (self.failures - 1).min(10)).min(RETRY_MS_MAX);
+    }
+
+    fn on_left(
+        &mut self,
+        now_ms: u64,
+        response: &StreamsGroupHeartbeatResponse,
+        then_join: bool,
+    ) -> bool {
+        self.in_flight = false;
+        match response.error_code {
+            code if code.is_ok() => self.start_over(now_ms, then_join),
+            ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::GROUP_ID_NOT_FOUND => {
+                self.start_over(now_ms, then_join);
+            }
+            code => {
+                self.back_off(now_ms);
+                return is_elsewhere(code);
+            }
+        }
+        false
+    }
+
+    fn start_over(&mut self, now_ms: u64, then_join: bool) {
+        self.state = match (then_join, self.paused) {
+            (true, false) => State::Joining,
+            (true, true) => State::Paused,
+            (false, _) => State::Out,
+        };
+        self.epoch = JOIN_EPOCH;
+        self.failures = 0;
+        self.hurry(now_ms);
+    }
+
+    fn on_error(&mut self, now_ms: u64, response: &StreamsGroupHeartbeatResponse) -> bool {
+        let code = response.error_code;
+        let is_joining = matches!(self.state, State::Joining | State::Rejoining);
+        let said = response.error_message.as_deref().unwrap_or_default();
+        match code {
+            ErrorCode::UNKNOWN_MEMBER_ID
+            | ErrorCode::FENCED_MEMBER_EPOCH
+            | ErrorCode::GROUP_ID_NOT_FOUND
+                if !is_joining =>
+            {
+                self.evicted(now_ms, &format!("the coordinator answered {code}: {said}"));
+            }
+            // A plain heartbeat is refused so when it names tasks of topics that have shrunk.
+            ErrorCode::INVALID_REQUEST if !is_joining => {
+                self.evicted(now_ms, &format!("the coordinator answered {code}: {said}"));
+            }
+            // Also the answer of 4.3 to a member with an endpoint while its topics are not ready.
+            ErrorCode::UNKNOWN_SERVER_ERROR => {
+                let group = &self.membership.group;
+                self.say_not_ready(format!(
+                    "the coordinator of group '{group}' answered {code}"
+                ));
+                self.back_off(now_ms);
+            }
+            code if code.is_retriable() => self.back_off(now_ms),
+            code => {
+                let (group, member) = (&self.membership.group, &self.membership.member);
+                let reason = format!(
+                    "group '{group}' refuses member '{member}': {code}: {said}{}",
+                    advice(code)
+                );
+                self.on_refused(reason);
+            }
+        }
+        is_elsewhere(code)
+    }
+
+    /// The coordinator no longer counts the member, or may not: everything it held is lost.
+    fn evicted(&mut self, now_ms: u64, reason: &str) {
+        if !self.owned.is_empty() || !self.listed.is_empty() || self.epoch > JOIN_EPOCH {
+            self.events.push_back(GroupEvent::Fenced(reason.to_owned()));
+        }
+        self.forget_tasks();
+        self.start_over(now_ms, true);
+    }
+
+    fn forget_tasks(&mut self) {
+        self.owned = Tasks::default();
+        self.reported = Tasks::default();
+        self.listed = Tasks::default();
+        self.reporting = None;
+    }
+}
+
+/// The coordinator has to be looked up again.
+fn is_elsewhere(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE
+    )
+}
+
+/// What a person may do about a refusal.
+fn advice(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::GROUP_AUTHORIZATION_FAILED => " (the principal needs READ on the group)",
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
+            " (the principal needs DESCRIBE on the source topics and CREATE on the internal ones)"
+        }
+        ErrorCode::INVALID_REQUEST => {
+            " (a topology cannot change while its group exists: use another application.id, or delete the group, which forgets its committed offsets)"
+        }
+        ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
+            " (the group has members of another protocol: stop them first)"
+        }
+        _ => "",
+    }
+}
+
+fn sorted(tasks: &[TaskId]) -> Vec<TaskId> {
+    let mut tasks = tasks.to_vec();
+    tasks.sort_unstable();
+    tasks
+}
+
+fn to_wire(tasks: &[TaskId]) -> Vec<TaskIds> {
+    let mut by_subtopology: BTreeMap<u32, Vec<i32>> = BTreeMap::new();
+    for task in tasks {
+        let partition = i32::try_from(task.partition).unwrap_or(i32::MAX);
+        by_subtopology
+            .entry(task.subtopology)
+            .or_default()
+            .push(partition);
+    }
+    let tasks = by_subtopology.into_iter();
+    tasks
+        .map(|(subtopology, partitions)| TaskIds {
+            subtopology_id: subtopology.to_string(),
+            partitions,
+        })
+        .collect()
+}
+
+/// Tasks of sub-topologies that are not ours cannot come: the coordinator assigns those of the topology that was sent.
+fn from_wire(tasks: &[TaskIds]) -> Vec<TaskId> {
+    let mut ids: Vec<_> = tasks
+        .iter()
+        .filter_map(|ids| Some((ids.subtopology_id.parse().ok()?, &ids.partitions)))
+        .flat_map(|(subtopology, partitions)| {
+            let partitions = partitions.iter().filter_map(|id| u32::try_from(*id).ok());
+            partitions.map(move |partition| TaskId {
+                subtopology,
+                partition,
+            })
+        })
+        .collect();
+    ids.sort_unstable();
+    ids
+}

@@ -10,6 +10,8 @@
 mod error_code;
 mod header;
 mod message;
+#[cfg(test)]
+mod tests;
 mod uuid;
 mod wire;
 
@@ -89,6 +91,8 @@ pub(crate) trait Request: Field {
 
 /// A broker's answer.
 pub(crate) trait Response: Field + 'static {
+    /// As its request's.
+    const VERSIONS: RangeInclusive<i16>;
     /// As its request's.
     const FLEXIBLE_FROM: i16;
 

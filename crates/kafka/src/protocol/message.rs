@@ -50,6 +50,16 @@ macro_rules! message {
             }
         }
 
+        #[cfg(test)]
+        impl $crate::protocol::tests::Random for $name {
+            fn random(wire: $crate::protocol::wire::Wire, dice: &mut $crate::protocol::tests::Dice) -> Self {
+                let mut message = Self::default();
+                $( message!(@random wire, dice, message.$field, [$($($rule)*)?]); )*
+                let _ = (wire, dice, &mut message);
+                message
+            }
+        }
+
         impl $crate::protocol::wire::Nullable for $name {
             fn put_nullable(value: Option<&Self>, wire: $crate::protocol::wire::Wire, out: &mut Vec<u8>) {
                 use $crate::protocol::wire::Field;
@@ -74,6 +84,18 @@ macro_rules! message {
 
     (@default) => { Default::default() };
     (@default $default:expr) => { $default };
+
+    (@random $wire:ident, $dice:ident, $value:expr, [tag $tag:literal, $($versions:tt)*]) => {
+        message!(@random $wire, $dice, $value, [$($versions)*]);
+    };
+    (@random $wire:ident, $dice:ident, $value:expr, []) => {
+        $value = $crate::protocol::tests::Random::random($wire, $dice);
+    };
+    (@random $wire:ident, $dice:ident, $value:expr, [$($versions:tt)*]) => {
+        if ($($versions)*).contains(&$wire.version) {
+            $value = $crate::protocol::tests::Random::random($wire, $dice);
+        }
+    };
 
     (@put $wire:ident, $out:ident, $value:expr, [tag $($rule:tt)*]) => {};
     (@put $wire:ident, $out:ident, $value:expr, []) => {
@@ -122,6 +144,7 @@ macro_rules! request {
             type Response = $response;
         }
         impl $crate::protocol::Response for $response {
+            const VERSIONS: std::ops::RangeInclusive<i16> = $versions;
             const FLEXIBLE_FROM: i16 = $flexible_from;
         }
     };
