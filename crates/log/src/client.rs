@@ -190,7 +190,9 @@ pub trait Log: Send + Sync {
 pub trait Client: Send {
     /// Starts a request.
     fn submit(&mut self, request: Request) -> Ticket;
-    /// Moves work along and takes one completion.
+    /// Moves work along and takes one completion. It is the member's sign of life too: a client that keeps a membership alive from
+    /// a thread of its own stops its heartbeats once nobody has polled for [`Membership::rebalance_timeout_ms`], so that tasks
+    /// held by a stuck closure go to others, and begins again with the next call, which finds it fenced.
     fn poll(&mut self) -> Option<Completion>;
 
     /// The client's number for a partition; the partition need not exist yet.

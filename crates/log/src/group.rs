@@ -77,7 +77,8 @@ pub struct Membership {
     pub standby_replicas: u32,
     /// A member silent for longer than this many ms is fenced and its tasks move.
     pub session_timeout_ms: i64,
-    /// A member that does not give up a revoked task within this many ms is fenced.
+    /// A member that does not give up a revoked task within this many ms is fenced, and so is one that does not poll for so long
+    /// (`max.poll.interval.ms`).
     pub rebalance_timeout_ms: i64,
 }
 

@@ -3,10 +3,12 @@
 
 use crate::commit::Commit;
 use crate::output::ClientOutput;
-use crate::task_slot::{Stage, TaskSlot};
+use crate::task_slot::{Role, Stage, TaskSlot};
 use crate::worker::{SlotUse, Worker};
 use crate::{Error, Result};
-use headwater_log::{Completion, Fate, GroupEvent, Request, Response, TaskId, TopicPartition};
+use headwater_log::{
+    Assignment, Completion, Fate, GroupEvent, Request, Response, TaskId, TopicPartition,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -89,16 +91,7 @@ impl Worker {
             match event {
                 GroupEvent::Assigned(assignment) => {
                     self.epoch = assignment.epoch;
-                    let wanted: BTreeSet<TaskId> = assignment.active.into_iter().collect();
-                    for slot in self.tasks.values_mut() {
-                        slot.revoked = !wanted.contains(&slot.id);
-                    }
-                    for id in wanted {
-                        self.tasks
-                            .entry(id)
-                            .or_insert_with(|| TaskSlot::new(id, &self.topology));
-                    }
-                    self.close_revoked()?;
+                    self.assigned(assignment)?;
                 }
                 GroupEvent::Fenced(reason) => self.fenced(&reason)?,
                 GroupEvent::NotReady(reason) => {
@@ -110,9 +103,47 @@ impl Worker {
         Ok(any)
     }
 
-    /// Starts tasks whose directory is free and that no pending settlement holds back.
+    fn assigned(
+        &mut self,
+        Assignment {
+            active, standby, ..
+        }: Assignment,
+    ) -> Result<()> {
+        let active: BTreeSet<TaskId> = active.into_iter().collect();
+        let standby: BTreeSet<TaskId> = standby.into_iter().collect();
+        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in ids {
+            let Some(slot) = self.tasks.get_mut(&id) else {
+                continue;
+            };
+            let promoted = slot.role == Role::Standby && active.contains(&id);
+            let stores = slot
+                .restores()
+                .iter()
+                .filter_map(|it| it.progress(id))
+                .collect::<Vec<_>>();
+            slot.want(active.contains(&id), standby.contains(&id));
+            if promoted {
+                for progress in &stores {
+                    self.settings.listener.standby_ended(progress, true);
+                }
+                self.stop_inputs(id);
+            }
+        }
+        let active = active.into_iter().map(|id| (id, Role::Active));
+        let standby = standby.into_iter().map(|id| (id, Role::Standby));
+        for (id, role) in active.chain(standby) {
+            let topology = &self.topology;
+            let slot = self.tasks.entry(id);
+            slot.or_insert_with(|| TaskSlot::new(id, role, topology));
+        }
+        self.close_revoked()
+    }
+
+    /// Starts tasks whose directory is free and that no pending settlement holds back, once the global stores are there.
     pub(crate) fn open_waiting(&mut self) -> bool {
-        if !matches!(self.commit, Commit::Idle | Commit::Pending { .. }) {
+        let settled = matches!(self.commit, Commit::Idle | Commit::Pending { .. });
+        if !settled || !self.globals.is_ready() {
             return false;
         }
         let mut any = false;
@@ -128,12 +159,15 @@ impl Worker {
                 slot.dir = self.state_dir.take(slot.id);
             }
             if slot.dir.is_some() {
-                let partitions = Some(slot.inputs.clone());
-                let ticket = self.client.submit(Request::CommittedOffsets {
-                    group: self.group.clone(),
-                    partitions,
-                });
-                slot.stage = Stage::Committed(ticket);
+                slot.stage = match slot.role {
+                    Role::Active => {
+                        Stage::Committed(self.client.submit(Request::CommittedOffsets {
+                            group: self.group.clone(),
+                            partitions: Some(slot.inputs.clone()),
+                        }))
+                    }
+                    Role::Standby => Stage::Topics(self.client.submit(slot.ask_topics())),
+                };
                 any = true;
             }
         }
@@ -167,39 +201,70 @@ impl Worker {
             .collect();
         for id in &ids {
             self.stop_inputs(*id);
-            let Some(slot) = self.tasks.remove(id) else {
-                continue;
-            };
-            if let Stage::Running(task) = slot.stage {
-                let mut output = ClientOutput {
-                    client: &mut *self.client,
-                    map: &mut self.output,
-                };
-                for (number, mut store) in task.close(&mut self.cache, Some(&mut output))? {
-                    if let Some(info) = self.topology.store(number) {
-                        self.views.remove(&info.name, id.partition);
-                    }
-                    if store.position() != store.checkpoint_position() {
-                        store.checkpoint()?;
-                        self.settings.listener.checkpointed(*id, store.name());
-                    }
-                }
+            if let Some(slot) = self.tasks.remove(id) {
+                self.close(slot)?;
             }
         }
-        let held: Vec<TaskId> = self.tasks.keys().copied().collect();
-        if !ids.is_empty() || !held.is_empty() {
-            self.client.own(&held, &[]);
+        if !ids.is_empty() || !self.tasks.is_empty() {
+            let held = |role: Role| {
+                let held = self.tasks.values().filter(move |slot| slot.role == role);
+                held.map(|slot| slot.id).collect::<Vec<_>>()
+            };
+            let (active, standby) = (held(Role::Active), held(Role::Standby));
+            self.client.own(&active, &standby);
         }
         Ok(())
     }
 
-    /// No longer the owner: every task and everything uncommitted is dropped; the client joins anew.
+    /// Ends a task that has nothing uncommitted. A demoted one leaves its stores to the standby that it becomes.
+    fn close(&mut self, mut slot: TaskSlot) -> Result<()> {
+        let id = slot.id;
+        if slot.role == Role::Standby {
+            for progress in slot.restores().iter().filter_map(|it| it.progress(id)) {
+                self.settings.listener.standby_ended(&progress, false);
+            }
+        }
+        slot.keep_stores_of(|task| {
+            let mut output = ClientOutput {
+                client: &mut *self.client,
+                map: &mut self.output,
+            };
+            task.close(&mut self.cache, Some(&mut output))
+        })?;
+        for (number, store) in &mut slot.kept {
+            if let Some(info) = self.topology.store(*number) {
+                self.views.remove(&info.name, id.partition);
+            }
+            // What is kept of a task that had not got as far as its changelog says has no position.
+            if store.position().is_some() && store.position() != store.checkpoint_position() {
+                store.checkpoint()?;
+                self.settings.listener.checkpointed(id, store.name());
+            }
+        }
+        if slot.demoted && !self.stopping {
+            let standby = TaskSlot::new(id, Role::Standby, &self.topology);
+            let (dir, kept) = (slot.dir, slot.kept);
+            self.tasks.insert(
+                id,
+                TaskSlot {
+                    dir,
+                    kept,
+                    ..standby
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// No longer the owner: every active task and everything uncommitted is dropped; the client joins anew. Standbys hold only
+    /// what others have committed, so they stay until the next list says what becomes of them.
     pub(crate) fn fenced(&mut self, reason: &str) -> Result<()> {
         self.settings.listener.notice(&format!(
             "worker {} was fenced and drops its tasks: {reason}",
             self.member
         ));
-        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        let active = self.tasks.values().filter(|slot| slot.role == Role::Active);
+        let ids: Vec<TaskId> = active.map(|slot| slot.id).collect();
         for id in ids {
             self.stop_inputs(id);
             let Some(slot) = self.tasks.remove(&id) else {

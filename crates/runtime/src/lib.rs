@@ -4,12 +4,17 @@
 #![forbid(unsafe_code)]
 
 mod assignment;
+mod chunks;
 mod commit;
 mod config;
 mod error;
+mod global_note;
+mod global_task;
+mod globals;
 mod listener;
 mod output;
 mod positions;
+mod process;
 mod reset;
 mod restore;
 mod running;
@@ -17,6 +22,7 @@ mod settings;
 mod source_writer;
 mod state_dir;
 mod task_slot;
+mod task_status;
 mod view;
 mod worker;
 
@@ -27,5 +33,7 @@ pub use reset::{Reset, ResetPlan, ResetTo, reset};
 pub use running::{Running, run, run_to_end, start};
 pub use settings::Settings;
 pub use source_writer::SourceWriter;
+pub use task_slot::Role;
+pub use task_status::TaskStatus;
 pub use view::{View, Views};
 pub use worker::{Step, Worker};

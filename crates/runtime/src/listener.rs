@@ -49,6 +49,12 @@ pub trait Listener: Send + Sync {
     fn restored(&self, _progress: &RestoreProgress) {}
     /// A store's restore is done.
     fn restore_ended(&self, _progress: &RestoreProgress) {}
+    /// A standby begins to follow a store's changelog.
+    fn standby_started(&self, _progress: &RestoreProgress) {}
+    /// A standby has followed some more; the end is the changelog's as last heard.
+    fn standby_updated(&self, _progress: &RestoreProgress) {}
+    /// A standby follows no longer: promoted, its process goes on as the task's owner.
+    fn standby_ended(&self, _progress: &RestoreProgress, _promoted: bool) {}
     /// A commit took effect.
     fn committed(&self, _commit: &Committed) {}
     /// A store was checkpointed.

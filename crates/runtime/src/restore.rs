@@ -1,7 +1,7 @@
 //! Restore: a task's stores follow their changelogs to the end that was the end when it began.
 //! Not the processing of inputs. Invariant: a restore is done when the position reaches the end, never when a read came back empty.
 
-use crate::task_slot::{Stage, TaskSlot};
+use crate::task_slot::{Role, Stage, TaskSlot};
 use crate::worker::{SlotUse, Worker};
 use crate::{Error, RestoreProgress, Result};
 use headwater_log::{Chunk, ChunkCursor, Offset, Slot, TaskId, TopicPartition};
@@ -26,7 +26,7 @@ impl StoreRestore {
         self.changelog.is_none() || self.position >= self.end
     }
 
-    fn progress(&self, task: TaskId) -> Option<RestoreProgress> {
+    pub(crate) fn progress(&self, task: TaskId) -> Option<RestoreProgress> {
         let (changelog, _) = self.changelog.clone()?;
         let (start, position, end) = (self.start, self.position, self.end);
         Some(RestoreProgress {
@@ -102,17 +102,29 @@ impl Worker {
         for number in stores {
             restores.push(self.open_store(&mut slot, number, ends)?);
         }
+        let follows = slot.role == Role::Standby;
         for (index, restore) in restores.iter().enumerate() {
-            if let (Some((_, client_slot)), false) = (&restore.changelog, restore.is_done()) {
-                self.slots.insert(*client_slot, SlotUse::Restore(id, index));
+            let Some((_, client_slot)) = &restore.changelog else {
+                continue;
+            };
+            if restore.is_done() && !follows {
+                continue;
+            }
+            self.slots.insert(*client_slot, SlotUse::Restore(id, index));
+            if !(follows && self.standbys_paused) {
                 self.client.read_from(*client_slot, restore.position);
-                restore
-                    .progress(id)
-                    .iter()
-                    .for_each(|progress| self.settings.listener.restore_started(progress));
+            }
+            if let Some(progress) = restore.progress(id) {
+                match follows {
+                    true => self.settings.listener.standby_started(&progress),
+                    false => self.settings.listener.restore_started(&progress),
+                }
             }
         }
-        slot.stage = Stage::Restoring(restores);
+        slot.stage = match slot.role {
+            Role::Active => Stage::Restoring(restores),
+            Role::Standby => Stage::Following(restores),
+        };
         self.tasks.insert(id, slot);
         self.finish_restore(id)
     }
@@ -157,7 +169,17 @@ impl Worker {
             store.wipe()?;
         }
         let position = match (&changelog, store.position().filter(|_| is_kept)) {
-            (_, Some(position)) => position.max(start),
+            (Some(partition), Some(position)) => {
+                match self.gap(&store, slot, partition, position, (start, end)) {
+                    None => position,
+                    Some(why) => {
+                        self.tell_wiped(slot.id, &store, why);
+                        store.wipe()?;
+                        self.attach(&mut store, slot, partition, start, end)
+                    }
+                }
+            }
+            (None, Some(position)) => position,
             (Some(partition), None) => self.attach(&mut store, slot, partition, start, end),
             (None, None) => start,
         };
@@ -174,6 +196,25 @@ impl Worker {
             position,
             end,
         })
+    }
+
+    /// Why a store that stayed open at `position` cannot read on from there; `None` when it can.
+    fn gap(
+        &self,
+        store: &Store,
+        slot: &TaskSlot,
+        changelog: &TopicPartition,
+        position: Offset,
+        (start, end): (Offset, Offset),
+    ) -> Option<&'static str> {
+        let topic_id = slot.topic_ids.get(&*changelog.topic).map_or(0, |id| id.0);
+        if topic_id != store.topic_id() && topic_id != 0 && store.topic_id() != 0 {
+            return Some(
+                "its changelog was deleted and created again: what only that held is lost",
+            );
+        }
+        let held = (start..=end).contains(&position);
+        (!held).then_some("records that it had not read yet are gone from its changelog")
     }
 
     /// Where the store's checkpoint lets the restore begin: the changelog's start when it cannot be trusted.
@@ -196,31 +237,42 @@ impl Worker {
         match store.attach(&source) {
             Attach::Resume { position } => position.max(start),
             Attach::Wiped { reason } => {
-                self.settings.listener.notice(&format!(
-                    "task {}: store '{}' is restored from the beginning: {reason}",
-                    slot.id,
-                    store.name()
-                ));
+                self.tell_wiped(slot.id, store, &reason);
                 store.set_position(start);
                 start
             }
         }
     }
 
+    fn tell_wiped(&self, task: TaskId, store: &Store, why: &str) {
+        let name = store.name();
+        self.settings.listener.notice(&format!(
+            "task {task}: store '{name}' is restored from the beginning: {why}"
+        ));
+    }
+
     /// Applies a chunk to the store it belongs to.
     pub(crate) fn restore_chunk(&mut self, id: TaskId, index: usize, chunk: Chunk) -> Result<()> {
-        let Some(TaskSlot {
-            stage: Stage::Restoring(restores),
-            ..
-        }) = self.tasks.get_mut(&id)
-        else {
+        let Some(slot) = self.tasks.get_mut(&id) else {
             return Ok(());
         };
-        let restore = &mut restores[index];
+        let follows = slot.role == Role::Standby;
+        let Some(restore) = slot.restores().get_mut(index) else {
+            return Ok(());
+        };
         let client_slot = chunk.slot;
         let chunk = restore.apply(chunk)?;
+        if follows {
+            restore.end = chunk.end_offset;
+        }
         self.client.recycle(chunk);
         let progress = restore.progress(id);
+        if follows {
+            if let Some(progress) = &progress {
+                self.settings.listener.standby_updated(progress);
+            }
+            return Ok(());
+        }
         let done = restore.is_done();
         if let Some(progress) = &progress {
             self.settings.listener.restored(progress);
@@ -264,6 +316,9 @@ impl Worker {
             &mut start,
             &mut self.cache,
         )?;
+        if let Some(globals) = self.globals.get() {
+            task = task.with_globals(globals);
+        }
         task.set_idle_ms_max(self.settings.task_idle_ms_max);
         let executor = self.settings.world.executor.clone();
         task.set_executor(executor, self.waker.clone());

@@ -1,13 +1,15 @@
 //! A running application: worker threads around [`Worker::step`], their end, and what can be asked of them.
 //! Not a scheduler. Invariant: when one worker ends by an error, all end, and the first error is kept.
 
+use crate::globals::SharedGlobals;
 use crate::positions::{Demand, Positions, demand};
+use crate::process::Process;
 use crate::source_writer::thread_waker;
 use crate::view::{View, Views};
-use crate::worker::{Process, Worker};
-use crate::{Error, Result, Settings};
+use crate::worker::Worker;
+use crate::{Error, Result, Settings, TaskStatus};
 use headwater_log::{ClientOptions, Log, Offset, Request, TopicPartition};
-use headwater_streams::{QuarantinedRecord, Topology};
+use headwater_streams::{QuarantinedRecord, SubtopologyInfo, Topology};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,6 +18,8 @@ use std::time::Duration;
 
 /// The longest a worker sleeps without being woken: heartbeats and wall-clock punctuation need it.
 const PARK_MS_MAX: u64 = 50;
+/// How old [`Running::tasks`] may be.
+const STATUS_MS_MAX: u64 = 100;
 /// How long [`run`] lets workers commit and close after a signal.
 const STOP_MS_MAX: u64 = 30_000;
 
@@ -29,6 +33,8 @@ struct Shared {
     replays: AtomicU64,
     /// What the workers have set aside, as last told.
     quarantined: Mutex<BTreeMap<usize, Vec<QuarantinedRecord>>>,
+    /// Where the tasks of each worker stand, as last told.
+    tasks: Mutex<BTreeMap<usize, Vec<TaskStatus>>>,
     failure: Mutex<Option<Error>>,
 }
 
@@ -39,13 +45,13 @@ pub struct Running {
     shared: Arc<Shared>,
     views: Views,
     positions: Positions,
+    globals: Arc<SharedGlobals>,
     log: Arc<dyn Log>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// Starts `topology` on `log`.
 pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Result<Running> {
-    refuse_globals(&topology)?;
     let topology = match settings.cache_bytes_max {
         0 => topology.without_record_caches(),
         _ => topology,
@@ -59,34 +65,45 @@ pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Resu
         shared,
         views: process.views.clone(),
         positions: process.positions.clone(),
+        globals: process.globals.clone(),
         log: log.clone(),
         threads: vec![],
     };
+    if process.globals.is_wanted() {
+        let (topology, log, settings) = (topology.clone(), log.clone(), settings.clone());
+        let (process, shared) = (process.clone(), running.shared.clone());
+        running.spawn("global".into(), move || {
+            follow_globals(&topology, &*log, &settings, &process, &shared)
+        })?;
+    }
     for number in 1..=settings.workers.max(1) {
         let (topology, log, settings) = (topology.clone(), log.clone(), settings.clone());
         let (process, shared) = (process.clone(), running.shared.clone());
-        let name = format!("{}-worker-{number}", topology.application());
-        let body = move || {
-            // Around all of it: opening and dropping a worker may panic too.
-            let result = caught(number, || {
-                work(&topology, &*log, settings, &process, number, &shared)
-            });
-            if let Err(error) = result {
-                let mut failure = shared
-                    .failure
-                    .lock()
-                    .unwrap_or_else(|poisoned| poisoned.into_inner());
-                failure.get_or_insert(error);
-                shared.stop.store(true, Ordering::Release);
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(body)
-            .map_err(|error| Error::Worker(format!("cannot start worker {number}: {error}")))?;
-        running.threads.push(thread);
+        running.spawn(format!("worker-{number}"), move || {
+            work(&topology, &*log, settings, &process, number, &shared)
+        })?;
     }
     Ok(running)
+}
+
+/// Turns the crank of what follows the global topics, until the process stops.
+fn follow_globals(
+    topology: &Arc<Topology>,
+    log: &dyn Log,
+    settings: &Settings,
+    process: &Process,
+    shared: &Shared,
+) -> Result<()> {
+    let Some(mut globals) = process.global_task(topology, log, settings, Some(thread_waker()))?
+    else {
+        return Ok(());
+    };
+    while !shared.stop.load(Ordering::Acquire) {
+        if !globals.step()? {
+            std::thread::park_timeout(Duration::from_millis(PARK_MS_MAX));
+        }
+    }
+    globals.close()
 }
 
 /// Starts `topology`, waits for the end (ctrl-c, SIGTERM or a failure), and stops it cleanly.
@@ -135,7 +152,7 @@ fn work(
     let client = log.client(options)?;
     let mut worker = Worker::new(topology, settings, client, process, number)?;
     worker.wake_by(thread_waker());
-    let result = caught(number, || crank(&mut worker, shared));
+    let result = caught(&format!("worker {number}"), || crank(&mut worker, shared));
     if result.is_err() {
         abandon(&mut worker);
     }
@@ -154,6 +171,8 @@ fn abandon(worker: &mut Worker) {
 fn crank(worker: &mut Worker, shared: &Shared) -> Result<()> {
     let (mut commits, mut tasks) = (0, 0);
     let mut replays = shared.replays.load(Ordering::Acquire);
+    let clock = worker.settings.world.clock.clone();
+    let (mut told_at, status_interval) = (clock.elapsed(), Duration::from_millis(STATUS_MS_MAX));
     loop {
         if shared.stop.load(Ordering::Acquire) {
             worker.stop();
@@ -178,6 +197,11 @@ fn crank(worker: &mut Worker, shared: &Shared) -> Result<()> {
         if committed || now_running != tasks {
             tell_quarantined(worker, shared)?;
         }
+        let now = clock.elapsed();
+        if now_running != tasks || now.saturating_sub(told_at) >= status_interval {
+            told_at = now;
+            tell_tasks(worker, shared);
+        }
         if now_running != tasks {
             shared
                 .running_tasks
@@ -186,6 +210,7 @@ fn crank(worker: &mut Worker, shared: &Shared) -> Result<()> {
             tasks = now_running;
         }
         if step.stopped {
+            tell_tasks(worker, shared);
             return Ok(());
         }
         if !step.busy {
@@ -203,7 +228,42 @@ fn tell_quarantined(worker: &Worker, shared: &Shared) -> Result<()> {
     Ok(())
 }
 
+fn tell_tasks(worker: &mut Worker, shared: &Shared) {
+    let tasks = worker.status();
+    let told = shared.tasks.lock();
+    let mut told = told.unwrap_or_else(|poisoned| poisoned.into_inner());
+    told.insert(worker.number(), tasks);
+}
+
 impl Running {
+    /// Starts a thread whose error stops the application.
+    fn spawn(
+        &mut self,
+        name: String,
+        work: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let shared = self.shared.clone();
+        let full = format!("{}-{name}", self.topology.application()).replace(' ', "-");
+        let what = name.clone();
+        let body = move || {
+            // Around all of it: opening and dropping a worker may panic too.
+            if let Err(error) = caught(&name, work) {
+                let mut failure = shared
+                    .failure
+                    .lock()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                failure.get_or_insert(error);
+                shared.stop.store(true, Ordering::Release);
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name(full)
+            .spawn(body)
+            .map_err(|error| Error::Worker(format!("cannot start {what}: {error}")))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
     /// The topology that runs.
     pub fn topology(&self) -> &Topology {
         &self.topology
@@ -234,6 +294,15 @@ impl Running {
         }
     }
 
+    /// Where each task of this process stands, active ones and standbys, as of 100 ms ago at most.
+    pub fn tasks(&self) -> Vec<TaskStatus> {
+        let told = self.shared.tasks.lock();
+        let told = told.unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut tasks: Vec<TaskStatus> = told.values().flatten().cloned().collect();
+        tasks.sort_by_key(|status| (status.task, status.role));
+        tasks
+    }
+
     /// Records processed since the start.
     pub fn records(&self) -> u64 {
         self.shared.records.load(Ordering::Relaxed)
@@ -244,9 +313,15 @@ impl Running {
         self.shared.commits.load(Ordering::Relaxed)
     }
 
-    /// The next record of each input that views do not show yet, for the tasks of this process.
+    /// The next record of each input that views do not show yet, for the tasks of this process. Topics of global stores are not
+    /// among them: [`Running::global_positions`] has those.
     pub fn positions(&self) -> Vec<(TopicPartition, Offset)> {
         self.positions.get().into_iter().collect()
+    }
+
+    /// The next record of each partition that fills a global store; what lies before it is visible to all tasks.
+    pub fn global_positions(&self) -> Vec<(TopicPartition, Offset)> {
+        self.globals.positions.get().into_iter().collect()
     }
 
     /// Waits until views show everything the log holds for this topology, and what followed from it, or until `deadline`
@@ -302,11 +377,18 @@ impl Running {
             if let Some(demand) = &mut demand {
                 bound(demand);
             }
-            let positions = self.positions.get();
+            let (positions, globals) = (self.positions.get(), self.globals.positions.get());
+            let has_read = |partition: &TopicPartition, end: &Offset| {
+                let by_tasks = !self.reads(self.topology.subtopologies(), &partition.topic)
+                    || positions.get(partition) >= Some(end);
+                let by_globals = !self.reads(self.topology.globals(), &partition.topic)
+                    || globals.get(partition) >= Some(end);
+                by_tasks && by_globals
+            };
             let reached = demand.as_ref().is_some_and(|demand| {
                 let mut ends = demand.ends.iter().filter(|(_, end)| **end > 0);
                 self.running_tasks() >= demand.tasks
-                    && ends.all(|(partition, end)| positions.get(partition) >= Some(end))
+                    && ends.all(|(partition, end)| has_read(partition, end))
             });
             // Twice with the same ends: what the last commits wrote to repartition topics is in the second look.
             if reached && demand == seen {
@@ -324,6 +406,12 @@ impl Running {
             }
             seen = demand.filter(|_| reached);
         }
+    }
+
+    fn reads(&self, parts: &[SubtopologyInfo], topic: &str) -> bool {
+        let names = self.topology.source_topics();
+        let mut topics = parts.iter().flat_map(|part| &part.source_topics);
+        topics.any(|number| *names[*number as usize] == *topic)
     }
 
     /// Tasks that process records in this process.
@@ -378,12 +466,12 @@ impl Drop for Running {
     }
 }
 
-/// A panic as an error that names the worker.
-fn caught(number: usize, work: impl FnOnce() -> Result<()>) -> Result<()> {
+/// A panic as an error that names the thread.
+fn caught(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
     result.unwrap_or_else(|panic| {
         Err(Error::Worker(format!(
-            "worker {number} panicked: {}",
+            "{name} panicked: {}",
             panic_text(&*panic)
         )))
     })
@@ -393,19 +481,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".into())
-}
-
-/// Workers do not fill global stores: a topology with one would find them empty.
-fn refuse_globals(topology: &Topology) -> Result<()> {
-    let Some(part) = topology.globals().first() else {
-        return Ok(());
-    };
-    let topics = part.source_topics.iter();
-    let topics: Vec<&str> = topics
-        .map(|topic| &*topology.source_topics()[*topic as usize])
-        .collect();
-    Err(Error::Config(format!(
-        "topic '{}' fills a global store, which only the test driver keeps; read it as a table, partitioned like what joins it",
-        topics.join("', '")
-    )))
 }

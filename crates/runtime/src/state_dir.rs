@@ -56,6 +56,11 @@ impl StateDir {
         }))
     }
 
+    /// Where a global store lives; `None` when state is in memory.
+    pub(crate) fn global(&self, name: &str) -> Option<PathBuf> {
+        Some(self.root.as_ref()?.join("global").join(name))
+    }
+
     /// Takes a task's directory; `None` while another worker of this process still holds it.
     pub(crate) fn take(self: &Arc<Self>, task: TaskId) -> Option<TaskDir> {
         let mut held = self

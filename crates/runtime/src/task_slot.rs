@@ -3,20 +3,43 @@
 //! end, else a restore could end before the state those offsets belong to.
 //!
 //! ```text
-//! Waiting -> Committed? -> Topics? -> Ends? -> Restoring -> Running
-//!    ^ directory held by another worker             |            |
-//!    +------------------- reopened after a failed commit --------+
+//! active   Waiting -> Committed? -> Topics? -> Ends? -> Restoring -> Running
+//!             ^ directory held by another worker             |            |
+//!             +------------------- reopened after a failed commit --------+
+//! standby  Waiting -> Topics? -> Ends? -> Following
+//!
+//! promoted: Following -> Waiting of an active task; demoted: Running, committed -> Waiting of a standby. Stores stay open.
 //! ```
 
 use crate::restore::StoreRestore;
 use crate::state_dir::TaskDir;
+use crate::task_status::TaskStatus;
 use headwater_log::{
-    CommittedOffset, Offset, OffsetSpec, Request, Response, Slot, TaskId, Ticket, TopicId,
+    Client, CommittedOffset, Offset, OffsetSpec, Request, Response, Slot, TaskId, Ticket, TopicId,
     TopicPartition,
 };
 use headwater_store::Store;
 use headwater_streams::{Task, Topology};
 use std::{collections::BTreeMap, time::Duration};
+
+/// What a member is to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// It processes the task's records, alone.
+    Active,
+    /// It follows the changelogs of the task's stores, to take over without reading them from the start.
+    Standby,
+}
+
+impl Role {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Standby => "standby",
+        }
+    }
+}
 
 /// Where a task stands.
 pub(crate) enum Stage {
@@ -32,6 +55,8 @@ pub(crate) enum Stage {
     Restoring(Vec<StoreRestore>),
     /// Records are processed.
     Running(Box<Task>),
+    /// Changelogs are followed, for ever.
+    Following(Vec<StoreRestore>),
 }
 
 impl Stage {
@@ -43,12 +68,14 @@ impl Stage {
             Self::Ends(_) => "asking for ends",
             Self::Restoring(_) => "restoring",
             Self::Running(_) => "running",
+            Self::Following(_) => "following",
         }
     }
 }
 
 pub(crate) struct TaskSlot {
     pub(crate) id: TaskId,
+    pub(crate) role: Role,
     /// The partitions its sources read.
     pub(crate) inputs: Vec<TopicPartition>,
     /// Its stores that have a changelog: number in the topology and changelog partition.
@@ -57,8 +84,10 @@ pub(crate) struct TaskSlot {
     pub(crate) dir: Option<TaskDir>,
     /// Stores that survived an aborted commit.
     pub(crate) kept: Vec<(usize, Store)>,
-    /// The group wants the task back: it is closed after the next commit.
+    /// The group wants the task back in this role: it is closed after the next commit.
     pub(crate) revoked: bool,
+    /// Given up as active, it goes on as standby.
+    pub(crate) demoted: bool,
     /// Not asked again before this time of the monotonic clock.
     pub(crate) retry_at: Option<Duration>,
     pub(crate) committed: Vec<(TopicPartition, CommittedOffset)>,
@@ -71,7 +100,7 @@ pub(crate) struct TaskSlot {
 }
 
 impl TaskSlot {
-    pub(crate) fn new(id: TaskId, topology: &Topology) -> Self {
+    pub(crate) fn new(id: TaskId, role: Role, topology: &Topology) -> Self {
         let part = topology.subtopology(id.subtopology);
         let sources = part.map_or(&[][..], |part| &part.source_topics);
         let stores = part.map_or(&[][..], |part| &part.stores);
@@ -82,6 +111,7 @@ impl TaskSlot {
         };
         Self {
             id,
+            role,
             inputs: sources
                 .iter()
                 .map(|topic| TopicPartition::new(topics[*topic as usize].clone(), id.partition))
@@ -91,12 +121,95 @@ impl TaskSlot {
             dir: None,
             kept: Vec::new(),
             revoked: false,
+            demoted: false,
             retry_at: None,
             committed: Vec::new(),
             topic_ids: BTreeMap::new(),
             starts: BTreeMap::new(),
             input_slots: Vec::new(),
             paused: Vec::new(),
+        }
+    }
+
+    /// What the group wants of it, by its new list.
+    pub(crate) fn want(&mut self, active: bool, standby: bool) {
+        (self.revoked, self.demoted) = match self.role {
+            Role::Active => (!active, !active && standby),
+            Role::Standby => (!active && !standby, false),
+        };
+        if self.role == Role::Standby && active {
+            // The stores read on from where they are, once the group's positions are known.
+            self.role = Role::Active;
+            self.keep_stores();
+        }
+    }
+
+    /// Takes the stores out of whatever they are in, for the next opening.
+    pub(crate) fn keep_stores(&mut self) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Waiting);
+        if let Stage::Restoring(restores) | Stage::Following(restores) = stage {
+            self.kept = restores
+                .into_iter()
+                .map(|it| (it.number, it.store))
+                .collect();
+        }
+    }
+
+    /// As [`TaskSlot::keep_stores`], where a running task is ended by `close`.
+    pub(crate) fn keep_stores_of(
+        &mut self,
+        close: impl FnOnce(Box<Task>) -> headwater_streams::Result<Vec<(usize, Store)>>,
+    ) -> headwater_streams::Result<()> {
+        match std::mem::replace(&mut self.stage, Stage::Waiting) {
+            Stage::Running(task) => self.kept = close(task)?,
+            stage => {
+                self.stage = stage;
+                self.keep_stores();
+            }
+        }
+        Ok(())
+    }
+
+    /// The stores that read their changelogs; none where it is not at that.
+    pub(crate) fn restores(&mut self) -> &mut [StoreRestore] {
+        match &mut self.stage {
+            Stage::Restoring(restores) | Stage::Following(restores) => restores,
+            _ => &mut [],
+        }
+    }
+
+    /// The stores of a task that runs, or follows.
+    pub(crate) fn stores(&mut self) -> Vec<&mut Store> {
+        match &mut self.stage {
+            Stage::Running(task) => task.stores().map(|(_, store)| store).collect(),
+            Stage::Following(restores) => restores.iter_mut().map(|it| &mut it.store).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where it stands, in numbers.
+    pub(crate) fn status(&mut self, client: &dyn Client) -> TaskStatus {
+        let inputs = match &self.stage {
+            Stage::Running(task) => {
+                let ends = self.input_slots.iter().map(|slot| client.end_offset(*slot));
+                let inputs = task.inputs().zip(ends);
+                inputs
+                    .map(|(input, end)| (input.partition, input.position, end))
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
+        let (id, state) = (self.id, self.stage.name());
+        TaskStatus {
+            task: id,
+            role: self.role,
+            state,
+            stores: self
+                .restores()
+                .iter()
+                .filter_map(|it| it.progress(id))
+                .collect(),
+            inputs,
         }
     }
 
@@ -109,9 +222,7 @@ impl TaskSlot {
         match (&self.stage, response) {
             (Stage::Committed(_), Response::Committed(offsets)) => {
                 self.committed = offsets;
-                let topics = self.changelogs.iter();
-                let topics = topics.map(|(_, partition)| partition.topic.to_string());
-                Some(Request::DescribeTopics(Some(topics.collect())))
+                Some(self.ask_topics())
             }
             (Stage::Topics(_), Response::Topics(topics)) => {
                 self.topic_ids = topics
@@ -127,5 +238,11 @@ impl TaskSlot {
             }
             _ => None,
         }
+    }
+    /// Asks for the ids of its changelogs.
+    pub(crate) fn ask_topics(&self) -> Request {
+        let topics = self.changelogs.iter();
+        let topics = topics.map(|(_, partition)| partition.topic.to_string());
+        Request::DescribeTopics(Some(topics.collect()))
     }
 }

@@ -1,16 +1,20 @@
 //! A worker: one client, its share of the tasks, one commit at a time. `step` is the whole loop.
 //! Not a thread: a thread, a test or a simulator calls `step`. Invariant: `step` does bounded work and never waits.
 
+use crate::chunks::resume_inputs;
 use crate::commit::Commit;
+use crate::global_task::GlobalTask;
+use crate::globals::SharedGlobals;
 use crate::output::{ClientOutput, OutputMap};
 use crate::positions::Positions;
+use crate::process::Process;
 use crate::state_dir::StateDir;
 use crate::task_slot::{Stage, TaskSlot};
+use crate::task_status::TaskStatus;
 use crate::view::Views;
 use crate::{Error, Result, Settings};
 use headwater_log::{
-    Client, ClientOptions, Error as LogError, Fate, Log, MemberEpoch, Membership, Slot, TaskId,
-    TopicPartition,
+    Client, Error as LogError, Log, MemberEpoch, Membership, Slot, TaskId, TopicPartition,
 };
 use headwater_store::{Budget, RecordCache};
 use headwater_streams::{QuarantinedRecord, Topology};
@@ -20,8 +24,6 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// Chunks taken from the client in one step.
-const STEP_CHUNKS_MAX: usize = 64;
 /// Records of one task between two looks at the bytes that wait for the commit.
 const SLICE_RECORDS_MAX: usize = 1_000;
 /// A step ends at the first slice after so many ms, or after the commit interval if that is less: completions, heartbeats
@@ -66,6 +68,9 @@ pub struct Worker {
     pub(crate) state_dir: Arc<StateDir>,
     pub(crate) views: Views,
     pub(crate) positions: Positions,
+    pub(crate) globals: Arc<SharedGlobals>,
+    /// Of a worker that is a process of its own.
+    own_globals: Option<GlobalTask>,
     pub(crate) repartition_topics: BTreeSet<String>,
     pub(crate) commit: Commit,
     /// Something was processed that no commit covers yet.
@@ -84,58 +89,11 @@ pub struct Worker {
     pub(crate) poisoned: BTreeSet<(TopicPartition, i64)>,
     /// The task that the next step begins with, when the last one ended before its turn.
     next_task: Option<TaskId>,
+    /// Standbys do not read on, since a task is being restored.
+    pub(crate) standbys_paused: bool,
     /// Damaged stores: wiped when their task opens again.
     pub(crate) doomed: BTreeSet<(TaskId, usize)>,
     left: bool,
-}
-
-/// What workers of one process share.
-pub(crate) struct Process {
-    pub(crate) id: Arc<str>,
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) state_dir: Arc<StateDir>,
-    pub(crate) views: Views,
-    pub(crate) positions: Positions,
-}
-
-impl Process {
-    pub(crate) fn new(topology: &Topology, settings: &Settings) -> Result<Self> {
-        let random = &settings.world.random;
-        let bytes =
-            (u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())).to_be_bytes();
-        Ok(Self {
-            id: uuid::Builder::from_random_bytes(bytes)
-                .into_uuid()
-                .to_string()
-                .into(),
-            budget: Budget::new(settings.write_back_bytes_max, settings.block_cache_bytes),
-            state_dir: StateDir::open(
-                settings.state_dir.as_deref(),
-                topology.application(),
-                &settings.world,
-            )?,
-            views: Views::default(),
-            positions: Positions::default(),
-        })
-    }
-
-    /// How worker `number` of this process opens its client; names as in Kafka Streams.
-    pub(crate) fn client_options(
-        &self,
-        topology: &Topology,
-        settings: &Settings,
-        number: usize,
-        waker: Option<std::task::Waker>,
-    ) -> ClientOptions {
-        let name = format!("{}-{}-{number}", topology.application(), self.id);
-        ClientOptions {
-            client_id: name.clone(),
-            guarantee: settings.guarantee,
-            transactional_id: Some(name),
-            waker,
-            ..ClientOptions::default()
-        }
-    }
 }
 
 impl Worker {
@@ -149,10 +107,10 @@ impl Worker {
         let process = Process::new(topology, &settings)?;
         let client = log.client(process.client_options(topology, &settings, number, None))?;
         let views = process.views.clone();
-        Ok((
-            Self::new(topology, settings, client, &process, number)?,
-            views,
-        ))
+        let own_globals = process.global_task(topology, log, &settings, None)?;
+        let mut worker = Self::new(topology, settings, client, &process, number)?;
+        worker.own_globals = own_globals;
+        Ok((worker, views))
     }
 
     /// A worker that has asked to join its group. `number` tells the workers of a process apart.
@@ -200,6 +158,8 @@ impl Worker {
             state_dir: process.state_dir.clone(),
             views: process.views.clone(),
             positions: process.positions.clone(),
+            globals: process.globals.clone(),
+            own_globals: None,
             repartition_topics,
             commit: Commit::Idle,
             uncommitted: false,
@@ -213,6 +173,7 @@ impl Worker {
             draining_since: None,
             poisoned: BTreeSet::new(),
             next_task: None,
+            standbys_paused: false,
             doomed: BTreeSet::new(),
             left: false,
             settings,
@@ -241,6 +202,9 @@ impl Worker {
             });
         }
         let mut step = Step::default();
+        if let Some(globals) = &mut self.own_globals {
+            step.busy |= globals.step()?;
+        }
         step.busy |= self.take_completions()?;
         step.busy |= self.take_assignment()?;
         step.busy |= self.open_waiting();
@@ -252,7 +216,7 @@ impl Worker {
         self.checkpoint_due()?;
         if self.stopping {
             self.close_revoked()?;
-            step.stopped = self.leave_if_done();
+            step.stopped = self.leave_if_done()?;
         }
         Ok(step)
     }
@@ -374,7 +338,12 @@ impl Worker {
         };
         let tasks = self.tasks.values().map(|slot| {
             let revoked = if slot.revoked { " (revoked)" } else { "" };
-            format!("{} {}{revoked}", slot.id, slot.stage.name())
+            format!(
+                "{} {} {}{revoked}",
+                slot.id,
+                slot.role.name(),
+                slot.stage.name()
+            )
         });
         let tasks: Vec<String> = tasks.collect();
         format!(
@@ -389,93 +358,21 @@ impl Worker {
         self.commits
     }
 
+    /// Where each of its tasks stands.
+    pub fn status(&mut self) -> Vec<TaskStatus> {
+        let client = &*self.client;
+        self.tasks
+            .values_mut()
+            .map(|slot| slot.status(client))
+            .collect()
+    }
+
     /// The tasks that process records.
     pub fn running(&self) -> impl Iterator<Item = TaskId> + '_ {
         self.tasks
             .values()
             .filter(|slot| matches!(slot.stage, Stage::Running(_)))
             .map(|slot| slot.id)
-    }
-
-    fn take_chunks(&mut self) -> Result<bool> {
-        for taken in 0..STEP_CHUNKS_MAX {
-            let chunk = match self.client.fetch() {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => return Ok(taken > 0),
-                Err(LogError::OffsetOutOfRange {
-                    partition,
-                    offset,
-                    start,
-                    end,
-                }) => {
-                    self.out_of_range(&partition, offset, if offset > end { end } else { start })?;
-                    continue;
-                }
-                Err(error) if error.fate() == Fate::Retry => return Ok(taken > 0),
-                Err(error) => return Err(error.into()),
-            };
-            match self.slots.get(&chunk.slot).copied() {
-                Some(SlotUse::Restore(id, index)) => self.restore_chunk(id, index, chunk)?,
-                Some(SlotUse::Input(id, index)) => self.input_chunk(id, index, chunk),
-                None => self.client.recycle(chunk),
-            }
-        }
-        Ok(true)
-    }
-
-    /// The log no longer holds what was asked for. An input goes on where the log begins, which a notice tells: what was
-    /// deleted unread is gone. A store is restored from there, since its state can no longer be completed.
-    fn out_of_range(&mut self, partition: &TopicPartition, offset: i64, start: i64) -> Result<()> {
-        let client_slot = self.client.slot(partition);
-        let message = match self.slots.get(&client_slot).copied() {
-            Some(SlotUse::Input(id, index)) => {
-                if let Some(TaskSlot {
-                    stage: Stage::Running(task),
-                    ..
-                }) = self.tasks.get_mut(&id)
-                {
-                    task.seek(index, start);
-                }
-                format!(
-                    "{partition}: offset {offset} is not in the log; task {id} goes on at {start}"
-                )
-            }
-            Some(SlotUse::Restore(id, index)) => {
-                if let Some(TaskSlot {
-                    stage: Stage::Restoring(restores),
-                    ..
-                }) = self.tasks.get_mut(&id)
-                {
-                    restores[index].restart(start)?;
-                }
-                format!(
-                    "{partition}: offset {offset} is not in the log; the store of task {id} is restored from {start}"
-                )
-            }
-            None => return Ok(()),
-        };
-        self.settings.listener.notice(&message);
-        self.client.read_from(client_slot, start);
-        Ok(())
-    }
-
-    fn input_chunk(&mut self, id: TaskId, index: usize, chunk: headwater_log::Chunk) {
-        let Some(slot) = self.tasks.get_mut(&id) else {
-            return;
-        };
-        let Stage::Running(task) = &mut slot.stage else {
-            return;
-        };
-        let client_slot = chunk.slot;
-        task.add_chunk(index, chunk);
-        let waits = task
-            .inputs()
-            .nth(index)
-            .map_or(0, |input| input.queued_bytes);
-        if waits >= self.settings.input_bytes_max && !slot.paused[index] {
-            slot.paused[index] = true;
-            self.client.stop_reading(client_slot);
-        }
     }
 
     fn process(&mut self) -> Result<usize> {
@@ -551,15 +448,13 @@ impl Worker {
             >= Duration::from_millis(self.settings.checkpoint_interval_ms);
         let mut any = false;
         for slot in self.tasks.values_mut() {
-            let Stage::Running(task) = &mut slot.stage else {
-                continue;
-            };
-            for (_, store) in task.stores() {
+            let id = slot.id;
+            for store in slot.stores() {
                 let behind =
                     store.position().is_some() && store.position() != store.checkpoint_position();
                 if store.needs_checkpoint() || (due && behind) {
                     store.checkpoint()?;
-                    self.settings.listener.checkpointed(slot.id, store.name());
+                    self.settings.listener.checkpointed(id, store.name());
                     any = true;
                     if !due {
                         return Ok(());
@@ -573,28 +468,15 @@ impl Worker {
         Ok(())
     }
 
-    fn leave_if_done(&mut self) -> bool {
+    fn leave_if_done(&mut self) -> Result<bool> {
         if !self.tasks.is_empty() || !matches!(self.commit, Commit::Idle) {
-            return false;
+            return Ok(false);
         }
         self.client.leave();
         self.left = true;
-        true
-    }
-}
-
-/// Reads on where enough was consumed.
-fn resume_inputs(slot: &mut TaskSlot, client: &mut dyn Client, input_bytes_max: usize) {
-    if !slot.paused.contains(&true) {
-        return;
-    }
-    let Stage::Running(task) = &slot.stage else {
-        return;
-    };
-    for (index, input) in task.inputs().enumerate() {
-        if slot.paused[index] && input.queued_bytes < input_bytes_max / 2 {
-            slot.paused[index] = false;
-            client.read_from(slot.input_slots[index], input.fetch_position);
+        if let Some(mut globals) = self.own_globals.take() {
+            globals.close()?;
         }
+        Ok(true)
     }
 }

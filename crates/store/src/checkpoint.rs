@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// The first byte of an encoded checkpoint; another one is another format of the metadata itself.
 const VERSION: u8 = 1;
+/// As [`VERSION`], with the owner's note behind the segments.
+const VERSION_WITH_NOTE: u8 = 2;
 
 /// The metadata stored with the data. See `docs/design/store.md` for the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +26,18 @@ pub(crate) struct Checkpoint {
     pub(crate) topic: String,
     /// The segments that exist at this checkpoint; empty for unsegmented stores.
     pub(crate) segments: Vec<i64>,
+    /// What the owner wants to find again with the data; empty for most.
+    pub(crate) note: Vec<u8>,
 }
 
 impl Checkpoint {
-    /// The bytes: fixed fields, then the topic and the segments with their lengths, all big endian.
+    /// The bytes: fixed fields, then topic, segments and, where there is one, the note with their lengths, all big endian.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + self.topic.len() + 8 * self.segments.len());
-        bytes.push(VERSION);
+        bytes.push(match self.note.is_empty() {
+            true => VERSION,
+            false => VERSION_WITH_NOTE,
+        });
         bytes.push(self.layout);
         bytes.extend(self.format_version.to_be_bytes());
         bytes.extend(self.position.unwrap_or(-1).to_be_bytes());
@@ -41,6 +48,10 @@ impl Checkpoint {
         bytes.extend((self.segments.len() as u32).to_be_bytes());
         for segment in &self.segments {
             bytes.extend(segment.to_be_bytes());
+        }
+        if !self.note.is_empty() {
+            bytes.extend((self.note.len() as u32).to_be_bytes());
+            bytes.extend(&self.note);
         }
         bytes
     }
@@ -55,7 +66,8 @@ impl Checkpoint {
     }
 
     fn parse(mut rest: &[u8]) -> Option<Self> {
-        if take::<1>(&mut rest)? != [VERSION] {
+        let [version] = take::<1>(&mut rest)?;
+        if ![VERSION, VERSION_WITH_NOTE].contains(&version) {
             return None;
         }
         let [layout] = take::<1>(&mut rest)?;
@@ -67,13 +79,22 @@ impl Checkpoint {
         let topic = String::from_utf8(rest.get(..topic_len)?.to_vec()).ok()?;
         rest = &rest[topic_len..];
         let count = u32::from_be_bytes(take(&mut rest)?) as usize;
-        if rest.len() != count.checked_mul(8)? {
+        if rest.len() < count.checked_mul(8)? {
             return None;
         }
         let mut segments = Vec::with_capacity(count);
         for _ in 0..count {
             segments.push(i64::from_be_bytes(take(&mut rest)?));
         }
+        if version == VERSION_WITH_NOTE {
+            let note_len = u32::from_be_bytes(take(&mut rest)?) as usize;
+            if rest.len() != note_len {
+                return None;
+            }
+        } else if !rest.is_empty() {
+            return None;
+        }
+        let note = rest.to_vec();
         let position = (position >= 0).then_some(position);
         Some(Self {
             layout,
@@ -83,6 +104,7 @@ impl Checkpoint {
             topic_id,
             topic,
             segments,
+            note,
         })
     }
 }
@@ -140,7 +162,7 @@ pub(crate) fn refusal(
     }
     if checkpoint.topic_id != source.topic_id && checkpoint.topic_id != 0 && source.topic_id != 0 {
         return Some(format!(
-            "changelog {} was deleted and created again since its checkpoint",
+            "changelog {} was deleted and created again since its checkpoint, so what only the former one held is lost",
             source.topic
         ));
     }

@@ -46,6 +46,8 @@ pub struct Store {
     /// Why the state found at opening was thrown away; [`Self::attach`] reports it.
     wiped: Option<String>,
     topic_id: u128,
+    /// Goes into the next checkpoint.
+    note: Vec<u8>,
     clock: Arc<dyn Clock>,
     budget: Arc<Budget>,
     lru: Option<RefCell<Lru>>,
@@ -257,6 +259,11 @@ impl Store {
         self.shared.read().position
     }
 
+    /// The id of the changelog's topic, as of the last [`Self::attach`] or checkpoint; 0 when unknown.
+    pub fn topic_id(&self) -> u128 {
+        self.topic_id
+    }
+
     /// True when dirty bytes are beyond the store's share of the budget.
     pub fn needs_checkpoint(&self) -> bool {
         self.budget
@@ -271,7 +278,7 @@ impl Store {
             && self
                 .stored
                 .as_ref()
-                .is_some_and(|stored| stored.position == position)
+                .is_some_and(|stored| stored.position == position && stored.note == self.note)
         {
             return Ok(CheckpointStats::default());
         }
@@ -310,12 +317,34 @@ impl Store {
             topic_id: self.topic_id,
             topic: self.options.changelog.clone().unwrap_or_default(),
             segments: Vec::new(),
+            note: self.note.clone(),
         }
     }
 
     /// The changelog position a restart would find.
     pub fn checkpoint_position(&self) -> Option<i64> {
         self.stored.as_ref().and_then(|stored| stored.position)
+    }
+
+    /// The owner's note as of the last checkpoint or [`Store::set_note`]; empty without one.
+    pub fn note(&self) -> &[u8] {
+        &self.note
+    }
+
+    /// Has the next checkpoint carry `note` beside the changelog position: for stores that follow more than one partition. In
+    /// plain stores it becomes durable in one step with the data.
+    pub fn set_note(&mut self, note: Vec<u8>) {
+        self.note = note;
+    }
+
+    /// When the last checkpoint was written, ms since the epoch.
+    pub fn checkpoint_time_ms(&self) -> Option<i64> {
+        self.stored.as_ref().map(|stored| stored.time_ms)
+    }
+
+    /// Why the state found at opening was thrown away, if it was; told once, here or by [`Self::attach`].
+    pub fn take_wiped(&mut self) -> Option<String> {
+        self.wiped.take()
     }
 
     /// Tells the store the stream time. Drops the segments that lie before it by more than the retention, with everything
@@ -351,6 +380,7 @@ impl Store {
         self.sealed = false;
         (self.open_time_ms, self.pending_time_ms) = (-1, -1);
         self.stored = None;
+        self.note.clear();
         let mut committed = self.shared.write();
         committed.write_back.retain(|_| false);
         let number = committed.commit + 1;

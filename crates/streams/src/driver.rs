@@ -9,7 +9,7 @@ pub use contents::{StoreContents, StoreRow};
 
 use crate::format::{Data, Formats};
 use crate::operator::UnmatchedRows;
-use crate::task::{Globals, Output, Route, Task};
+use crate::task::{GlobalUpdate, Output, Route, Task};
 use crate::{Error, Headers, Result, Topology};
 use headwater_log::batch::BatchBuilder;
 use headwater_log::{AppendRecord, Chunk, HeadersRef, RecordRef, Slot, TopicPartition};
@@ -41,7 +41,7 @@ pub struct TestDriver {
     executor: Arc<SimulatedExecutor>,
     /// One for all sub-topologies.
     task: Task,
-    globals: Globals,
+    globals: Option<GlobalUpdate>,
     turns: Turns,
     cache: RecordCache,
     output: Recorder,
@@ -72,12 +72,14 @@ impl TestDriver {
         let parts = topology.globals().iter();
         let global_stores: Vec<usize> = parts.flat_map(|part| part.stores.clone()).collect();
         let stores = open_stores(&topology, topology.whole().stores.clone(), &budget, &world)?;
-        let globals = Globals::new(
-            &topology,
-            open_stores(&topology, global_stores, &budget, &world)?,
-        );
-        globals.open(0)?;
-        let mut task = Task::whole(&topology, stores, &mut cache).with_globals(&globals);
+        let global_stores = open_stores(&topology, global_stores, &budget, &world)?;
+        let mut globals = GlobalUpdate::new(&topology, global_stores);
+        let mut task = Task::whole(&topology, stores, &mut cache);
+        if let Some(globals) = &mut globals {
+            globals.open(0)?;
+            globals.commit()?;
+            task = task.with_globals(&globals.globals());
+        }
         task.set_executor(simulation.executor.clone(), Waker::noop().clone());
         task.open(&mut cache, &mut output, 0)?;
         Ok(Self {
@@ -177,10 +179,11 @@ impl TestDriver {
     pub fn contents(&mut self, name: &str) -> Result<Option<StoreContents>> {
         let number = self.store_number(name)?;
         if self.topology.is_global_store(number) {
-            return self
-                .globals
-                .with(number, |store| StoreContents::of(store, None))
-                .map(Some);
+            let mut stores = self.globals.iter_mut().flat_map(GlobalUpdate::stores);
+            let found = stores.find(|(found, _)| *found == number);
+            return found
+                .map(|(_, store)| StoreContents::of(store, None))
+                .transpose();
         }
         let lists = self.topology.stores[number].formats.is::<UnmatchedRows>();
         let found = self.task.stores().find(|(found, _)| *found == number);
@@ -268,7 +271,15 @@ impl TestDriver {
             value: record.value.as_deref(),
             headers: record.headers.as_ref(),
         };
-        self.globals.apply(topic, 0, &record, self.now_ms)
+        let Some(globals) = &mut self.globals else {
+            return Ok(());
+        };
+        let topics = &self.topology.source_topics;
+        let Some(number) = topics.iter().position(|known| **known == *topic) else {
+            return Ok(());
+        };
+        globals.apply(number as u32, 0, &record, self.now_ms)?;
+        globals.commit()
     }
 
     /// Queues a record for the task, if that reads its topic; answers its offset.

@@ -30,7 +30,7 @@ pub use operator::{
 };
 pub use record::{Change, Headers, Position, Record};
 pub use task::{
-    Counters, Globals, InputState, Output, Progress, Punctuation, PunctuationKind,
+    Counters, GlobalUpdate, Globals, InputState, Output, Progress, Punctuation, PunctuationKind,
     QuarantinedRecord, Route, Task, decode_metadata, encode_metadata,
 };
 pub use topology::{OnError, Semantics, StoreInfo, SubtopologyInfo, Topology, TopologySettings};

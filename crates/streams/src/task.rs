@@ -9,6 +9,7 @@ mod closing_time;
 mod context;
 pub(crate) mod dead_letter;
 mod dirty;
+mod global_update;
 mod globals;
 mod guard;
 mod input;
@@ -22,6 +23,7 @@ mod run;
 mod state;
 mod wiring;
 
+pub use global_update::GlobalUpdate;
 pub use globals::Globals;
 pub use input::InputState;
 pub use metadata::{decode_metadata, encode_metadata};

@@ -137,7 +137,7 @@ impl Topology {
         self.subtopologies.iter().find(|part| part.id == id)
     }
 
-    /// The parts that fill global stores, of which every worker keeps a copy: they make no tasks.
+    /// The parts that fill global stores, of which every process keeps a copy: they make no tasks.
     pub fn globals(&self) -> &[SubtopologyInfo] {
         &self.globals
     }

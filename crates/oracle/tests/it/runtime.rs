@@ -65,13 +65,8 @@ fn depends_on_the_log(case: &Case) -> bool {
         let processor = node.text("processor").unwrap_or_default();
         matches!(processor, "metadata" | "tick")
     });
-    // The runtime refuses global tables and stores at its start.
-    let global = case
-        .nodes
-        .iter()
-        .any(|node| node.op().starts_with("global_"));
     // Kafka Streams' driver has one stream time for all sub-topologies, a runtime one for each.
-    clock || node || global || case.name == "three_subtopologies_time"
+    clock || node || case.name == "three_subtopologies_time"
 }
 
 /// What a process that dies does not remember, by the case's own wish: stores without a changelog, a processor's own fields.

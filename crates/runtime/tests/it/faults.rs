@@ -74,6 +74,7 @@ impl Cluster {
         let settings = Settings {
             world: simulation.world.clone(),
             guarantee,
+            standby_replicas: (seed % 3) as u32 % 2,
             commit_interval_ms: 5,
             session_timeout_ms: SESSION_MS,
             rebalance_timeout_ms: 2 * SESSION_MS,

@@ -9,3 +9,5 @@ mod crash;
 mod damage;
 mod faults;
 mod foreign_key;
+mod globals;
+mod standby;

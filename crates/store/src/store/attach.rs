@@ -61,6 +61,9 @@ impl Store {
             open_time_ms: -1,
             pending_time_ms: -1,
             topic_id: stored.as_ref().map_or(0, |stored| stored.topic_id),
+            note: stored
+                .as_ref()
+                .map_or_else(Vec::new, |stored| stored.note.clone()),
             stored,
             wiped,
             clock: world.clock.clone(),

@@ -60,10 +60,10 @@ const GLOBAL: Role = Role {
 };
 
 impl App {
-    /// The records of `topic`, all partitions of it, as rows that every worker keeps whole (`StreamsBuilder.globalTable`).
+    /// The records of `topic`, all partitions of it, as rows that every process keeps whole (`StreamsBuilder.globalTable`).
     ///
     /// Streams join it by any key, without being partitioned like it and without waiting for it: unlike a table's, its rows are
-    /// the newest that the worker has read, whatever the time of the record that asks.
+    /// the newest that the process has read, whatever the time of the record that asks.
     ///
     /// ```
     /// # use headwater_streams::App;
@@ -107,7 +107,7 @@ impl App {
         self.add_global_table(topic, store)
     }
 
-    /// A store that every worker keeps whole and that a processor fills from `topic` (`StreamsBuilder.addGlobalStore`). The
+    /// A store that every process keeps whole and that a processor fills from `topic` (`StreamsBuilder.addGlobalStore`). The
     /// factory's processor is the only one that may write it; all others may read it, without being connected to it.
     pub fn global_store<P, SK: 'static, SV: 'static>(
         &self,

@@ -22,7 +22,7 @@ impl Context<'_> {
             stores, globals, ..
         } = &mut *self.state;
         let Some(state) = &mut stores[store] else {
-            // Not of this task: global, which its worker keeps.
+            // Not of this task: global, which its process keeps.
             return globals.get(store, key, value);
         };
         let Some(slot) = state.cache else {

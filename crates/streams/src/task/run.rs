@@ -150,7 +150,7 @@ impl Task {
         }
     }
 
-    /// Lets the task read its worker's global stores.
+    /// Lets the task read its process' global stores.
     pub fn with_globals(mut self, globals: &Globals) -> Self {
         self.state.globals = globals.clone();
         self

@@ -142,7 +142,7 @@ pub struct Counters {
 pub(crate) struct TaskState {
     pub(crate) id: TaskId,
     pub(crate) stores: Vec<Option<StateStore>>,
-    /// The global stores, which all tasks of a worker read.
+    /// The global stores, which all tasks of a process read.
     pub(crate) globals: Globals,
     pub(crate) flushers: Vec<Option<Rc<dyn Flush>>>,
     /// By store.

@@ -9,7 +9,8 @@ use crate::format::Formats;
 use crate::task::{Context, Outputs, Punctuation, PunctuationKind, Schedule, StateStore};
 use crate::{Error, Headers, Position, Record, Result};
 use headwater_log::TaskId;
-use std::{cell::Cell, marker::PhantomData, rc::Rc, time::Duration};
+use headwater_store::Layout;
+use std::{any::Any, cell::Cell, marker::PhantomData, rc::Rc, sync::Arc, time::Duration};
 
 /// What a processor may do besides computing.
 pub struct ProcessorContext<'a, 'c, K, V> {
@@ -89,6 +90,15 @@ impl<K: Clone, V: Clone> ProcessorContext<'_, '_, K, V> {
     }
 }
 
+/// What a processor must know of a store to open it.
+struct Face<'s> {
+    name: &'s Arc<str>,
+    topic: &'s Arc<str>,
+    layout: &'s Layout,
+    timestamped: bool,
+    formats: &'s Arc<dyn Any + Send + Sync>,
+}
+
 impl<K, V> ProcessorContext<'_, '_, K, V> {
     /// A connected store, or a global one, which can only be read.
     pub fn store<SK: 'static, SV: 'static, S>(
@@ -109,8 +119,9 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
         let own = state.stores.iter().position(named);
         let index = own.or_else(|| state.globals.find(name));
         let index = index.ok_or_else(|| self.place.not_connected(name))?;
-        let kept = self.with_state(index, |state| {
-            state.formats.is::<Formats<SK, SV>>() && super::view::keeps::<S>(state)
+        let kept = self.face(index).map(|face| {
+            face.formats.is::<Formats<SK, SV>>()
+                && super::view::keeps::<S>(face.layout, face.timestamped)
         });
         match kept {
             None | Some(true) => self.open(index),
@@ -123,13 +134,24 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
         }
     }
 
-    /// Gives a store of the task, or a global one, to `read`; `None` when it is neither.
-    fn with_state<T>(&self, index: usize, read: impl FnOnce(&StateStore) -> T) -> Option<T> {
+    /// A store of the task, or a global one; `None` when it is neither.
+    fn face(&self, index: usize) -> Option<Face<'_>> {
         let state = &self.inner.state;
         match state.stores.get(index).and_then(Option::as_ref) {
-            Some(store) => Some(read(store)),
-            None if state.globals.has(index) => Some(state.globals.with_state(index, read)),
-            None => None,
+            Some(store) => Some(Face {
+                name: &store.name,
+                topic: &store.topic,
+                layout: &store.bytes.options().layout,
+                timestamped: store.timestamped,
+                formats: &store.formats,
+            }),
+            None => state.globals.store(index).map(|store| Face {
+                name: &store.name,
+                topic: &store.topic,
+                layout: &store.layout,
+                timestamped: store.timestamped,
+                formats: &store.formats,
+            }),
         }
     }
 
@@ -138,10 +160,10 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
         index: usize,
     ) -> Result<StoreView<'_, SK, SV, S>> {
         // Global stores are open to all processors, without being connected.
-        let global = self.inner.state.globals.has(index);
-        let found = self.with_state(index, |state| {
-            let formats = state.formats.downcast_ref::<Formats<SK, SV>>().cloned();
-            (state.name.clone(), formats, state.topic.clone())
+        let global = self.inner.state.globals.store(index).is_some();
+        let found = self.face(index).map(|face| {
+            let formats = face.formats.downcast_ref::<Formats<SK, SV>>().cloned();
+            (face.name.clone(), formats, face.topic.clone())
         });
         let (formats, topic) = match found {
             Some((_, Some(formats), topic)) if global || self.place.stores.contains(&index) => {

@@ -14,7 +14,7 @@ use super::context::Cause;
 use crate::dsl::{KeyValues, Sessions, TimestampedKeyValues, Versions, Windows};
 use crate::format::FormatOf;
 use crate::operator::encode_key;
-use crate::task::{Context, StateStore};
+use crate::task::Context;
 use crate::{Error, Headers, Result};
 use headwater_log::HeadersRef;
 use headwater_store::Layout;
@@ -35,8 +35,8 @@ pub struct StoreView<'a, K, V, S = KeyValues> {
 }
 
 /// True when a store keeps what `S` says.
-pub(super) fn keeps<S: 'static>(store: &StateStore) -> bool {
-    let kind = match (&store.bytes.options().layout, store.timestamped) {
+pub(super) fn keeps<S: 'static>(layout: &Layout, timestamped: bool) -> bool {
+    let kind = match (layout, timestamped) {
         (Layout::KeyValue | Layout::Lru { .. }, false) => TypeId::of::<KeyValues>(),
         (Layout::KeyValue | Layout::Lru { .. }, true) => TypeId::of::<TimestampedKeyValues>(),
         (Layout::Window { .. }, _) => TypeId::of::<Windows>(),
@@ -67,7 +67,9 @@ impl<K, V, S> StoreView<'_, K, V, S> {
         let state = &self.ctx.state;
         let name = match &state.stores[self.store] {
             Some(store) => store.name.clone(),
-            None => (state.globals).with_state(self.store, |store| store.name.clone()),
+            None => {
+                (state.globals.store(self.store)).map_or_else(|| "?".into(), |it| it.name.clone())
+            }
         };
         Error::failed(format!("store '{name}': {why}"))
     }

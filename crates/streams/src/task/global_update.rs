@@ -1,0 +1,170 @@
+//! Fills the global stores of a process from all partitions of their topics (`GlobalStateUpdateTask`).
+//! Not a task: it has no outputs and no changelogs; where it reads on after a restart is kept with its stores.
+//! Invariant: what tasks see of global stores changes only with [`GlobalUpdate::commit`].
+
+use super::guard::caught;
+use super::run::{open_state, open_stores};
+use super::{Context, Feed, Globals, Output, Punctuate, Route, TaskState, Wiring};
+use crate::{Error, Result, Topology};
+use headwater_log::{AppendRecord, RecordRef, TaskId};
+use headwater_store::{RecordCache, Store};
+use std::{rc::Rc, sync::Arc};
+
+/// The operators that fill a process' global stores, and the stores. It stays on its thread; [`GlobalUpdate::globals`] does not.
+pub struct GlobalUpdate {
+    operators: Operators,
+    state: TaskState,
+    /// Empty: nobody waits for updates of a global store.
+    cache: RecordCache,
+    globals: Globals,
+}
+
+/// What fills global stores.
+struct Operators {
+    topology: Arc<Topology>,
+    /// With the numbers of their topics.
+    feeds: Vec<(u32, Rc<dyn Feed>)>,
+    processors: Vec<Rc<dyn Punctuate>>,
+}
+
+impl GlobalUpdate {
+    /// Wires the parts of `topology` that fill global stores; `None` when there are none. `stores` are those, by number in the
+    /// topology.
+    pub fn new(topology: &Arc<Topology>, stores: Vec<(usize, Store)>) -> Option<Self> {
+        let first = topology.globals().first()?;
+        let mut cache = RecordCache::new(0);
+        let mut wiring = Wiring::new(topology);
+        let parts = topology.globals().iter();
+        let feeds = parts.flat_map(|part| wiring.feeds(&part.nodes)).collect();
+        let id = TaskId {
+            subtopology: first.id,
+            partition: 0,
+        };
+        let processors = std::mem::take(&mut wiring.processors);
+        let numbered = stores.iter().map(|(number, store)| (*number, store));
+        let globals = Globals::of(topology, numbered);
+        let stores = open_stores(topology, stores, &mut cache);
+        let state = open_state(topology, wiring, id, stores, Vec::new());
+        Some(Self {
+            operators: Operators {
+                topology: topology.clone(),
+                feeds,
+                processors,
+            },
+            state,
+            cache,
+            globals,
+        })
+    }
+
+    /// What tasks read.
+    pub fn globals(&self) -> Globals {
+        self.globals.clone()
+    }
+
+    /// Calls the processors' `open`; once, before the first record.
+    pub fn open(&mut self, now_ms: i64) -> Result<()> {
+        self.change(now_ms, |operators, ctx| {
+            for (number, processor) in operators.processors.iter().enumerate() {
+                processor.open(ctx, number)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes in a record of the source topic number `topic` of the topology, if that fills a global store.
+    ///
+    /// An error leaves what the record changed in the stores' overlays: do not commit it.
+    pub fn apply(
+        &mut self,
+        topic: u32,
+        partition: u32,
+        record: &RecordRef<'_>,
+        now_ms: i64,
+    ) -> Result<()> {
+        self.change(now_ms, |operators, ctx| {
+            for (number, feed) in &operators.feeds {
+                if *number == topic {
+                    let timestamp = feed.timestamp(record, -1);
+                    feed.feed(ctx, record, timestamp, topic, partition)?;
+                }
+            }
+            // Dead letters need a producer, which only tasks have: failures passed over are counted (KIP-1034).
+            ctx.state.failures.clear();
+            Ok(())
+        })
+    }
+
+    /// Makes visible to tasks what was taken in, and keeps it: it is not taken back.
+    pub fn commit(&mut self) -> Result<()> {
+        for store in self.state.stores.iter_mut().flatten() {
+            store.bytes.seal();
+            store.bytes.commit(None)?;
+        }
+        Ok(())
+    }
+
+    /// The stores by number in the topology.
+    pub fn stores(&mut self) -> impl Iterator<Item = (usize, &mut Store)> {
+        let stores = self.state.stores.iter_mut().enumerate();
+        stores.filter_map(|(number, store)| Some((number, &mut store.as_mut()?.bytes)))
+    }
+
+    /// What was taken in and passed over.
+    pub fn counters(&self) -> super::Counters {
+        self.state.counters
+    }
+
+    fn change(
+        &mut self,
+        now_ms: i64,
+        step: impl FnOnce(&Operators, &mut Context<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.state.now_ms = now_ms;
+        let mut ctx = Context {
+            state: &mut self.state,
+            cache: &mut self.cache,
+            output: &mut Nowhere,
+        };
+        let done = caught(|| step(&self.operators, &mut ctx));
+        done.map_err(|error| {
+            let node = self.operators.topology.nodes.get(self.state.at);
+            let name = node.map_or("a global source", |node| &node.name);
+            error.in_node(name, String::new)
+        })
+    }
+}
+
+/// Global stores have no changelogs, and their operators no outputs.
+struct Nowhere;
+
+impl Nowhere {
+    fn refuse<T>() -> Result<T> {
+        Err(Error::Topology(
+            "the operators of a global store have no outputs; forward from a task".into(),
+        ))
+    }
+}
+
+impl Output for Nowhere {
+    fn send(&mut self, _: u32, _: Route<'_>, _: &AppendRecord<'_>) -> Result<()> {
+        Self::refuse()
+    }
+
+    /// The letters of undecodable records are only counted.
+    fn send_to(&mut self, _: &str, _: Route<'_>, _: &AppendRecord<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn changelog(&mut self, _: usize, _: u32, _: &AppendRecord<'_>) -> Result<()> {
+        Self::refuse()
+    }
+
+    fn partitions(&mut self, _: u32) -> Result<u32> {
+        Self::refuse()
+    }
+
+    fn partitions_of(&mut self, _: &str) -> Result<u32> {
+        Self::refuse()
+    }
+}
