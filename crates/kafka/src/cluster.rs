@@ -120,6 +120,19 @@ impl Cluster {
         request: &R,
         deadline: Instant,
     ) -> Result<R::Response, RequestError> {
+        self.request_capped(node, purpose, request, deadline, i16::MAX)
+            .await
+    }
+
+    /// As [`Cluster::request_by`], in a version of at most `version_max`.
+    pub(crate) async fn request_capped<R: Request>(
+        &self,
+        node: NodeId,
+        purpose: Purpose,
+        request: &R,
+        deadline: Instant,
+        version_max: i16,
+    ) -> Result<R::Response, RequestError> {
         if let Some(error) = &self.tls_error {
             return Err(RequestError::Authentication(error.clone()));
         }
@@ -133,7 +146,7 @@ impl Cluster {
         };
         let connection = connection?;
         *self.versions.borrow_mut() = Some(connection.versions());
-        connection.call(request, i16::MAX, deadline).await
+        connection.call(request, version_max, deadline).await
     }
 
     /// Asks brokers one after the other until one answers, known ones first, then the bootstrap servers (KIP-899): one round,
@@ -160,6 +173,12 @@ impl Cluster {
             }
         }
         Err(last)
+    }
+
+    /// A wait before try number `attempt` of something, by `retry.backoff.ms` and its maximum.
+    pub(crate) fn backoff(&self, attempt: u32) -> Duration {
+        let random = self.context.world.random.next_u64();
+        self.context.settings.retry_backoff.wait(attempt, random)
     }
 
     /// True once any broker has answered.

@@ -3,6 +3,8 @@
 //! thread for each client does the network.
 #![forbid(unsafe_code)]
 
+#[allow(dead_code, reason = "called by the parts that are being added")]
+mod admin;
 mod client;
 #[allow(dead_code, reason = "called by the parts that are being added")]
 mod cluster;

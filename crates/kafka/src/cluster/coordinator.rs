@@ -73,8 +73,7 @@ impl Cluster {
             if !found.error_code.is_retriable() {
                 return Err(refusal(kind, key, &found));
             }
-            let random = self.context.world.random.next_u64();
-            let until = Instant::now() + self.context.settings.retry_backoff.wait(attempt, random);
+            let until = Instant::now() + self.backoff(attempt);
             if until >= deadline {
                 return Err(RequestError::NotSent(format!(
                     "no coordinator for {} '{key}' yet: {}",

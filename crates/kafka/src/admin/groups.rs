@@ -1,0 +1,193 @@
+//! Groups of all kinds listed, described and deleted. Not membership.
+//! Invariant: a group that one broker lists appears once, with its members where its kind can tell them.
+
+use super::{patience::Patience, positions::is_worth_waiting, refusal::of_group};
+use crate::protocol::{
+    ErrorCode,
+    consumer_group_describe::ConsumerGroupDescribeRequest,
+    delete_groups::DeleteGroupsRequest,
+    describe_groups::DescribeGroupsRequest,
+    list_groups::{ListGroupsRequest, ListedGroup},
+    streams_group_describe::{Member, StreamsGroupDescribeRequest},
+};
+use headwater_log::{GroupInfo, MemberEpoch, MemberInfo, Result, TaskId};
+use std::collections::BTreeMap;
+
+pub(super) async fn delete(patience: &mut Patience<'_>, group: &str) -> Result<()> {
+    let request = DeleteGroupsRequest {
+        groups_names: vec![group.into()],
+    };
+    let tried = format!("deleting group '{group}'");
+    loop {
+        let response = match patience.coordinator(group, &request, i16::MAX).await {
+            Ok(response) => response,
+            Err(error) => {
+                patience.survive(&tried, error).await?;
+                continue;
+            }
+        };
+        let code = response
+            .results
+            .first()
+            .map_or(ErrorCode::NONE, |it| it.error_code);
+        match code {
+            ErrorCode::NONE | ErrorCode::GROUP_ID_NOT_FOUND => return Ok(()),
+            code => {
+                if !is_worth_waiting(patience, group, code).await? {
+                    return Err(of_group(code, None, "Delete", group));
+                }
+            }
+        }
+    }
+}
+
+/// Every broker lists the groups it coordinates.
+pub(super) async fn list(patience: &mut Patience<'_>) -> Result<Vec<GroupInfo>> {
+    let mut listed: BTreeMap<String, ListedGroup> = BTreeMap::new();
+    if patience.cluster.brokers().is_empty() {
+        know_brokers(patience).await?;
+    }
+    for node in patience.cluster.brokers() {
+        let tried = format!("listing groups of broker {node}");
+        loop {
+            match patience.at(node, &ListGroupsRequest::default()).await {
+                Ok(response) if response.error_code.is_ok() => {
+                    let groups = response.groups.into_iter();
+                    listed.extend(groups.map(|group| (group.group_id.clone(), group)));
+                    break;
+                }
+                Ok(response) if response.error_code.is_retriable() => {
+                    let code = response.error_code.to_string();
+                    patience.pause(&tried, &code).await?;
+                }
+                Ok(response) => return Err(of_group(response.error_code, None, "Describe", "*")),
+                // Its groups have moved to brokers that answer, or are out of reach now.
+                Err(error) if error.is_retriable() => break,
+                Err(error) => return Err(error.to_log(&tried)),
+            }
+        }
+    }
+    let mut groups = Vec::with_capacity(listed.len());
+    for (name, group) in listed {
+        groups.push(GroupInfo {
+            group: name.as_str().into(),
+            members: members(patience, &name, &group).await?,
+        });
+    }
+    Ok(groups)
+}
+
+async fn know_brokers(patience: &mut Patience<'_>) -> Result<()> {
+    loop {
+        match patience.cluster.refresh_by(&[], patience.deadline()).await {
+            Ok(()) => return Ok(()),
+            Err(error) => patience.survive("asking for the brokers", error).await?,
+        }
+    }
+}
+
+async fn members(
+    patience: &mut Patience<'_>,
+    name: &str,
+    group: &ListedGroup,
+) -> Result<Vec<MemberInfo>> {
+    let tried = format!("describing group '{name}'");
+    loop {
+        let described = match group.group_type.to_ascii_lowercase().as_str() {
+            "streams" => describe_streams(patience, name).await,
+            "consumer" => describe_consumers(patience, name).await,
+            // Share groups have no tasks; classic ones are also those of brokers that tell no type.
+            "share" => return Ok(Vec::new()),
+            _ => describe_classic(patience, name).await,
+        };
+        match described {
+            Ok((ErrorCode::NONE, members)) => return Ok(members),
+            Ok((ErrorCode::GROUP_ID_NOT_FOUND, _)) => return Ok(Vec::new()),
+            Ok((code, _)) => {
+                if !patience.is_passing(name, code).await? {
+                    return Err(of_group(code, None, "Describe", name));
+                }
+            }
+            Err(error) => patience.survive(&tried, error).await?,
+        }
+    }
+}
+
+type Described = Result<(ErrorCode, Vec<MemberInfo>), crate::cluster::RequestError>;
+
+async fn describe_streams(patience: &mut Patience<'_>, name: &str) -> Described {
+    let request = StreamsGroupDescribeRequest {
+        group_ids: vec![name.into()],
+        include_authorized_operations: false,
+    };
+    let mut response = patience.coordinator(name, &request, i16::MAX).await?;
+    Ok(response
+        .groups
+        .pop()
+        .map_or_else(Default::default, |group| {
+            let members = group.members.iter().map(streams_member).collect();
+            (group.error_code, members)
+        }))
+}
+
+fn streams_member(member: &Member) -> MemberInfo {
+    let mut tasks = Vec::new();
+    for ids in &member.assignment.active_tasks {
+        // Ours and Java's sub-topologies are named by their numbers.
+        let Ok(subtopology) = ids.subtopology_id.parse() else {
+            continue;
+        };
+        let partitions = ids
+            .partitions
+            .iter()
+            .filter_map(|it| u32::try_from(*it).ok());
+        tasks.extend(partitions.map(|partition| TaskId {
+            subtopology,
+            partition,
+        }));
+    }
+    tasks.sort_unstable();
+    MemberInfo {
+        member: member.member_id.as_str().into(),
+        epoch: MemberEpoch(member.member_epoch),
+        tasks,
+    }
+}
+
+async fn describe_consumers(patience: &mut Patience<'_>, name: &str) -> Described {
+    let request = ConsumerGroupDescribeRequest {
+        group_ids: vec![name.into()],
+        include_authorized_operations: false,
+    };
+    let mut response = patience.coordinator(name, &request, i16::MAX).await?;
+    Ok(response
+        .groups
+        .pop()
+        .map_or_else(Default::default, |group| {
+            let members = group.members.iter().map(|member| MemberInfo {
+                member: member.member_id.as_str().into(),
+                epoch: MemberEpoch(member.member_epoch),
+                tasks: Vec::new(),
+            });
+            (group.error_code, members.collect())
+        }))
+}
+
+async fn describe_classic(patience: &mut Patience<'_>, name: &str) -> Described {
+    let request = DescribeGroupsRequest {
+        groups: vec![name.into()],
+        include_authorized_operations: false,
+    };
+    let mut response = patience.coordinator(name, &request, i16::MAX).await?;
+    Ok(response
+        .groups
+        .pop()
+        .map_or_else(Default::default, |group| {
+            let members = group.members.iter().map(|member| MemberInfo {
+                member: member.member_id.as_str().into(),
+                epoch: MemberEpoch(0),
+                tasks: Vec::new(),
+            });
+            (group.error_code, members.collect())
+        }))
+}
