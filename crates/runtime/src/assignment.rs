@@ -2,6 +2,7 @@
 //! Invariant: a task is given up only after the commit that covers its last record, or with everything uncommitted dropped.
 
 use crate::commit::Commit;
+use crate::internal_topics;
 use crate::output::ClientOutput;
 use crate::task_slot::{Role, Stage, TaskSlot};
 use crate::worker::{SlotUse, Worker};
@@ -68,6 +69,14 @@ impl Worker {
                 }
             }
             return self.begin_restore(id, &ends);
+        }
+        if let Response::Topics(topics) = &response {
+            for notice in internal_topics::check(&self.topology, id, topics)? {
+                // Once for all tasks of the worker.
+                if self.told_topics.insert(notice.clone()) {
+                    self.settings.listener.notice(&notice);
+                }
+            }
         }
         let Some(slot) = self.tasks.get_mut(&id) else {
             return Ok(());

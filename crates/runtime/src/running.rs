@@ -1,53 +1,34 @@
 //! A running application: worker threads around [`Worker::step`], their end, and what can be asked of them.
 //! Not a scheduler. Invariant: when one worker ends by an error, all end, and the first error is kept.
 
+use crate::crank::{PARK_MS_MAX, Shared, lock};
 use crate::globals::SharedGlobals;
 use crate::positions::{Demand, Positions, demand};
 use crate::process::Process;
-use crate::source_writer::thread_waker;
+use crate::threads::Thread;
 use crate::view::{View, Views};
-use crate::worker::Worker;
 use crate::{Error, Result, Settings, TaskStatus};
-use headwater_log::{ClientOptions, Log, Offset, Request, TopicPartition};
+use headwater_log::{ClientOptions, Log, Offset, TopicPartition};
 use headwater_streams::{QuarantinedRecord, SubtopologyInfo, Topology};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The longest a worker sleeps without being woken: heartbeats and wall-clock punctuation need it.
-const PARK_MS_MAX: u64 = 50;
-/// How old [`Running::tasks`] may be.
-const STATUS_MS_MAX: u64 = 100;
 /// How long [`run`] lets workers commit and close after a signal.
 const STOP_MS_MAX: u64 = 30_000;
 
-#[derive(Default)]
-struct Shared {
-    stop: AtomicBool,
-    records: AtomicU64,
-    commits: AtomicU64,
-    running_tasks: AtomicUsize,
-    /// Counts the requests to replay what is quarantined.
-    replays: AtomicU64,
-    /// What the workers have set aside, as last told.
-    quarantined: Mutex<BTreeMap<usize, Vec<QuarantinedRecord>>>,
-    /// Where the tasks of each worker stand, as last told.
-    tasks: Mutex<BTreeMap<usize, Vec<TaskStatus>>>,
-    failure: Mutex<Option<Error>>,
-}
-
 /// A started application. Dropping it stops it, without waiting long.
 pub struct Running {
-    topology: Arc<Topology>,
-    settings: Settings,
-    shared: Arc<Shared>,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) settings: Settings,
+    pub(crate) shared: Arc<Shared>,
     views: Views,
     positions: Positions,
     globals: Arc<SharedGlobals>,
-    log: Arc<dyn Log>,
-    threads: Vec<JoinHandle<()>>,
+    pub(crate) process: Arc<Process>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) threads: Mutex<Vec<Thread>>,
 }
 
 /// Starts `topology` on `log`.
@@ -59,51 +40,22 @@ pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Resu
     let topology = Arc::new(topology);
     let process = Arc::new(Process::new(&topology, &settings)?);
     let shared = Arc::new(Shared::default());
-    let mut running = Running {
+    let running = Running {
         topology: topology.clone(),
         settings: settings.clone(),
         shared,
         views: process.views.clone(),
         positions: process.positions.clone(),
         globals: process.globals.clone(),
+        process,
         log: log.clone(),
-        threads: vec![],
+        threads: Mutex::default(),
     };
-    if process.globals.is_wanted() {
-        let (topology, log, settings) = (topology.clone(), log.clone(), settings.clone());
-        let (process, shared) = (process.clone(), running.shared.clone());
-        running.spawn("global".into(), move || {
-            follow_globals(&topology, &*log, &settings, &process, &shared)
-        })?;
-    }
-    for number in 1..=settings.workers.max(1) {
-        let (topology, log, settings) = (topology.clone(), log.clone(), settings.clone());
-        let (process, shared) = (process.clone(), running.shared.clone());
-        running.spawn(format!("worker-{number}"), move || {
-            work(&topology, &*log, settings, &process, number, &shared)
-        })?;
+    running.follow_globals()?;
+    for _ in 0..settings.workers.max(1) {
+        running.add_worker()?;
     }
     Ok(running)
-}
-
-/// Turns the crank of what follows the global topics, until the process stops.
-fn follow_globals(
-    topology: &Arc<Topology>,
-    log: &dyn Log,
-    settings: &Settings,
-    process: &Process,
-    shared: &Shared,
-) -> Result<()> {
-    let Some(mut globals) = process.global_task(topology, log, settings, Some(thread_waker()))?
-    else {
-        return Ok(());
-    };
-    while !shared.stop.load(Ordering::Acquire) {
-        if !globals.step()? {
-            std::thread::park_timeout(Duration::from_millis(PARK_MS_MAX));
-        }
-    }
-    globals.close()
 }
 
 /// Starts `topology`, waits for the end (ctrl-c, SIGTERM or a failure), and stops it cleanly.
@@ -140,130 +92,7 @@ pub fn run_to_end(
     }
 }
 
-fn work(
-    topology: &Arc<Topology>,
-    log: &dyn Log,
-    settings: Settings,
-    process: &Process,
-    number: usize,
-    shared: &Shared,
-) -> Result<()> {
-    let options = process.client_options(topology, &settings, number, Some(thread_waker()));
-    let client = log.client(options)?;
-    let mut worker = Worker::new(topology, settings, client, process, number)?;
-    worker.wake_by(thread_waker());
-    let result = caught(&format!("worker {number}"), || crank(&mut worker, shared));
-    if result.is_err() {
-        abandon(&mut worker);
-    }
-    result
-}
-
-/// Leaves the group without another commit: a member that only fell silent would hold its tasks for the session's timeout,
-/// and an open transaction would hold readers up.
-fn abandon(worker: &mut Worker) {
-    worker.client.submit(Request::Abort);
-    worker.client.leave();
-    // A log without threads works when it is polled; the answer is of no use.
-    worker.client.poll();
-}
-
-fn crank(worker: &mut Worker, shared: &Shared) -> Result<()> {
-    let (mut commits, mut tasks) = (0, 0);
-    let mut replays = shared.replays.load(Ordering::Acquire);
-    let clock = worker.settings.world.clock.clone();
-    let (mut told_at, status_interval) = (clock.elapsed(), Duration::from_millis(STATUS_MS_MAX));
-    loop {
-        if shared.stop.load(Ordering::Acquire) {
-            worker.stop();
-        }
-        let asked = shared.replays.load(Ordering::Acquire);
-        if asked != replays {
-            replays = asked;
-            worker.replay_quarantine();
-        }
-        let step = worker.step().inspect_err(|_| {
-            shared.running_tasks.fetch_sub(tasks, Ordering::AcqRel);
-        })?;
-        shared
-            .records
-            .fetch_add(step.records as u64, Ordering::Relaxed);
-        shared
-            .commits
-            .fetch_add(worker.commits() - commits, Ordering::Relaxed);
-        let committed = worker.commits() != commits;
-        commits = worker.commits();
-        let now_running = worker.running().count();
-        if committed || now_running != tasks {
-            tell_quarantined(worker, shared)?;
-        }
-        let now = clock.elapsed();
-        if now_running != tasks || now.saturating_sub(told_at) >= status_interval {
-            told_at = now;
-            tell_tasks(worker, shared);
-        }
-        if now_running != tasks {
-            shared
-                .running_tasks
-                .fetch_add(now_running, Ordering::AcqRel);
-            shared.running_tasks.fetch_sub(tasks, Ordering::AcqRel);
-            tasks = now_running;
-        }
-        if step.stopped {
-            tell_tasks(worker, shared);
-            return Ok(());
-        }
-        if !step.busy {
-            std::thread::park_timeout(worker.idle_for().min(Duration::from_millis(PARK_MS_MAX)));
-        }
-    }
-}
-
-/// Tells what the worker has set aside; for most applications that is nothing, at no cost.
-fn tell_quarantined(worker: &Worker, shared: &Shared) -> Result<()> {
-    let records = worker.quarantined()?;
-    let told = shared.quarantined.lock();
-    let mut told = told.unwrap_or_else(|poisoned| poisoned.into_inner());
-    told.insert(worker.number(), records);
-    Ok(())
-}
-
-fn tell_tasks(worker: &mut Worker, shared: &Shared) {
-    let tasks = worker.status();
-    let told = shared.tasks.lock();
-    let mut told = told.unwrap_or_else(|poisoned| poisoned.into_inner());
-    told.insert(worker.number(), tasks);
-}
-
 impl Running {
-    /// Starts a thread whose error stops the application.
-    fn spawn(
-        &mut self,
-        name: String,
-        work: impl FnOnce() -> Result<()> + Send + 'static,
-    ) -> Result<()> {
-        let shared = self.shared.clone();
-        let full = format!("{}-{name}", self.topology.application()).replace(' ', "-");
-        let what = name.clone();
-        let body = move || {
-            // Around all of it: opening and dropping a worker may panic too.
-            if let Err(error) = caught(&name, work) {
-                let mut failure = shared
-                    .failure
-                    .lock()
-                    .unwrap_or_else(|poisoned| poisoned.into_inner());
-                failure.get_or_insert(error);
-                shared.stop.store(true, Ordering::Release);
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name(full)
-            .spawn(body)
-            .map_err(|error| Error::Worker(format!("cannot start {what}: {error}")))?;
-        self.threads.push(thread);
-        Ok(())
-    }
-
     /// The topology that runs.
     pub fn topology(&self) -> &Topology {
         &self.topology
@@ -281,23 +110,19 @@ impl Running {
 
     /// Records that this process has set aside under [`headwater_streams::OnError::Quarantine`], as of each worker's last commit.
     pub fn quarantined(&self) -> Vec<QuarantinedRecord> {
-        let told = self.shared.quarantined.lock();
-        let told = told.unwrap_or_else(|poisoned| poisoned.into_inner());
+        let told = lock(&self.shared.quarantined);
         told.values().flatten().cloned().collect()
     }
 
     /// Asks for another try of what is set aside; a record that fails again is set aside again.
     pub fn replay_quarantine(&self) {
         self.shared.replays.fetch_add(1, Ordering::AcqRel);
-        for thread in &self.threads {
-            thread.thread().unpark();
-        }
+        self.wake();
     }
 
     /// Where each task of this process stands, active ones and standbys, as of 100 ms ago at most.
     pub fn tasks(&self) -> Vec<TaskStatus> {
-        let told = self.shared.tasks.lock();
-        let told = told.unwrap_or_else(|poisoned| poisoned.into_inner());
+        let told = lock(&self.shared.tasks);
         let mut tasks: Vec<TaskStatus> = told.values().flatten().cloned().collect();
         tasks.sort_by_key(|status| (status.task, status.role));
         tasks
@@ -421,64 +246,31 @@ impl Running {
 
     /// True once a worker has ended by an error; [`Running::stop`] tells it.
     pub fn failed(&self) -> bool {
-        self.shared
-            .failure
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .is_some()
+        lock(&self.shared.failure).is_some()
     }
 
     /// Commits, closes, checkpoints and leaves; an error when a worker failed or `deadline` passes first.
-    pub fn stop(mut self, deadline: Duration) -> Result<()> {
+    pub fn stop(self, deadline: Duration) -> Result<()> {
         self.shared.stop.store(true, Ordering::Release);
-        let clock = self.settings.world.clock.clone();
-        let end = clock.elapsed() + deadline;
-        for thread in std::mem::take(&mut self.threads) {
-            thread.thread().unpark();
-            while !thread.is_finished() {
-                if clock.elapsed() >= end {
-                    return Err(Error::TimedOut(format!(
-                        "stopping '{}' within {deadline:?}",
-                        self.topology.application()
-                    )));
-                }
-                std::thread::park_timeout(Duration::from_millis(1));
+        let end = self.settings.world.clock.elapsed() + deadline;
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        // All of them are woken before the first is waited for: they close side by side.
+        threads.iter().for_each(Thread::wake);
+        for thread in threads {
+            if !thread.ends_before(end, &*self.settings.world.clock) {
+                return Err(Error::TimedOut(format!(
+                    "stopping '{}' within {deadline:?}",
+                    self.topology.application()
+                )));
             }
-            // Its panics were turned into the failure below.
-            let _ = thread.join();
         }
-        let failure = self
-            .shared
-            .failure
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .take();
-        failure.map_or(Ok(()), Err)
+        lock(&self.shared.failure).take().map_or(Ok(()), Err)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
-        for thread in &self.threads {
-            thread.thread().unpark();
-        }
+        self.wake();
     }
-}
-
-/// A panic as an error that names the thread.
-fn caught(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-    result.unwrap_or_else(|panic| {
-        Err(Error::Worker(format!(
-            "{name} panicked: {}",
-            panic_text(&*panic)
-        )))
-    })
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".into())
 }

@@ -20,7 +20,10 @@ use headwater_log::{
 };
 use headwater_store::Store;
 use headwater_streams::{Task, Topology};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// What a member is to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -239,10 +242,11 @@ impl TaskSlot {
             _ => None,
         }
     }
-    /// Asks for the ids of its changelogs.
+    /// Asks for the ids of its changelogs, and for what its topics are.
     pub(crate) fn ask_topics(&self) -> Request {
-        let topics = self.changelogs.iter();
-        let topics = topics.map(|(_, partition)| partition.topic.to_string());
-        Request::DescribeTopics(Some(topics.collect()))
+        let changelogs = self.changelogs.iter().map(|(_, partition)| partition);
+        let topics = self.inputs.iter().chain(changelogs);
+        let topics: BTreeSet<String> = topics.map(|at| at.topic.to_string()).collect();
+        Request::DescribeTopics(Some(topics.into_iter().collect()))
     }
 }

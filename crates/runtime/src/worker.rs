@@ -80,6 +80,7 @@ pub struct Worker {
     pub(crate) checkpointed_at: Duration,
     pub(crate) commits: u64,
     pub(crate) stopping: bool,
+    paused: bool,
     pub(crate) append_bytes_soft: usize,
     /// Wakes whoever turns the crank.
     pub(crate) waker: Waker,
@@ -89,6 +90,8 @@ pub struct Worker {
     pub(crate) poisoned: BTreeSet<(TopicPartition, i64)>,
     /// The task that the next step begins with, when the last one ended before its turn.
     next_task: Option<TaskId>,
+    /// What was said of internal topics; as many lines as there are topics.
+    pub(crate) told_topics: BTreeSet<String>,
     /// Standbys do not read on, since a task is being restored.
     pub(crate) standbys_paused: bool,
     /// Damaged stores: wiped when their task opens again.
@@ -168,11 +171,13 @@ impl Worker {
             checkpointed_at: now,
             commits: 0,
             stopping: false,
+            paused: false,
             append_bytes_soft: APPEND_BYTES_SOFT,
             waker: Waker::noop().clone(),
             draining_since: None,
             poisoned: BTreeSet::new(),
             next_task: None,
+            told_topics: BTreeSet::new(),
             standbys_paused: false,
             doomed: BTreeSet::new(),
             left: false,
@@ -297,6 +302,17 @@ impl Worker {
         self.waker = waker;
     }
 
+    /// Processes nothing, and punctuates nothing, until told otherwise; what was processed is committed.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Takes its share of the record caches' bytes as one of so many workers.
+    pub(crate) fn share_cache(&mut self, workers: usize) {
+        self.cache
+            .resize(self.settings.cache_bytes_max / workers.max(1));
+    }
+
     /// Asks for a clean end: commit, close, checkpoint, leave. `step` until it says `stopped`.
     pub fn stop(&mut self) {
         self.stopping = true;
@@ -378,7 +394,7 @@ impl Worker {
     fn process(&mut self) -> Result<usize> {
         let mut records = 0;
         let settled = matches!(self.commit, Commit::Idle | Commit::Pending { .. });
-        if self.stopping || !settled || self.draining_since.is_some() {
+        if self.stopping || self.paused || !settled || self.draining_since.is_some() {
             return Ok(0);
         }
         let now = self.settings.world.clock.now_ms();

@@ -1,6 +1,6 @@
 //! The runtime end to end on simulated worlds: the same application whatever happens to disk, log and members.
 //! Not the log's or the stores' own tests. Invariant: results after faults equal the results without them.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod application;
 mod closing_time;
@@ -10,4 +10,5 @@ mod damage;
 mod faults;
 mod foreign_key;
 mod globals;
+mod process;
 mod standby;

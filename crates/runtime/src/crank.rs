@@ -1,0 +1,177 @@
+//! What the threads of a process do: a worker's crank, the crank of the global stores, and what both tell the rest.
+//! Not the starting of threads. Invariant: an error or panic of one thread is kept, the first of all, and stops the others.
+
+use crate::process::Process;
+use crate::source_writer::thread_waker;
+use crate::worker::Worker;
+use crate::{Error, Result, Settings, TaskStatus};
+use headwater_log::{Log, Request};
+use headwater_streams::{QuarantinedRecord, Topology};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// The longest a worker sleeps without being woken: heartbeats and wall-clock punctuation need it.
+pub(crate) const PARK_MS_MAX: u64 = 50;
+/// How old [`crate::Running::tasks`] may be.
+const STATUS_MS_MAX: u64 = 100;
+
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) stop: AtomicBool,
+    /// Workers turn the crank and process nothing.
+    pub(crate) paused: AtomicBool,
+    /// How many workers share the record caches.
+    pub(crate) workers: AtomicUsize,
+    pub(crate) records: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) running_tasks: AtomicUsize,
+    /// Counts the requests to replay what is quarantined.
+    pub(crate) replays: AtomicU64,
+    /// What the workers have set aside, as last told.
+    pub(crate) quarantined: Mutex<BTreeMap<usize, Vec<QuarantinedRecord>>>,
+    /// Where the tasks of each worker stand, as last told.
+    pub(crate) tasks: Mutex<BTreeMap<usize, Vec<TaskStatus>>>,
+    pub(crate) failure: Mutex<Option<Error>>,
+}
+
+/// The lock, also after a thread that held it has panicked: what it guards is replaced as a whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Turns the crank of what follows the global topics, until the process stops.
+pub(crate) fn follow_globals(
+    topology: &Arc<Topology>,
+    log: &dyn Log,
+    settings: &Settings,
+    process: &Process,
+    shared: &Shared,
+) -> Result<()> {
+    let Some(mut globals) = process.global_task(topology, log, settings, Some(thread_waker()))?
+    else {
+        return Ok(());
+    };
+    while !shared.stop.load(Ordering::Acquire) {
+        if !globals.step()? {
+            std::thread::park_timeout(Duration::from_millis(PARK_MS_MAX));
+        }
+    }
+    globals.close()
+}
+
+pub(crate) fn work(
+    topology: &Arc<Topology>,
+    log: &dyn Log,
+    settings: Settings,
+    process: &Process,
+    number: usize,
+    shared: &Shared,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let options = process.client_options(topology, &settings, number, Some(thread_waker()));
+    let client = log.client(options)?;
+    let mut worker = Worker::new(topology, settings, client, process, number)?;
+    worker.wake_by(thread_waker());
+    let result = caught(&format!("worker {number}"), || {
+        crank(&mut worker, shared, stop)
+    });
+    if result.is_err() {
+        abandon(&mut worker);
+    }
+    result
+}
+
+/// Leaves the group without another commit: a member that only fell silent would hold its tasks for the session's timeout,
+/// and an open transaction would hold readers up.
+fn abandon(worker: &mut Worker) {
+    worker.client.submit(Request::Abort);
+    worker.client.leave();
+    // A log without threads works when it is polled; the answer is of no use.
+    worker.client.poll();
+}
+
+fn crank(worker: &mut Worker, shared: &Shared, stop: &AtomicBool) -> Result<()> {
+    let (mut commits, mut tasks) = (0, 0);
+    let mut replays = shared.replays.load(Ordering::Acquire);
+    let clock = worker.settings.world.clock.clone();
+    let (mut told_at, status_interval) = (clock.elapsed(), Duration::from_millis(STATUS_MS_MAX));
+    loop {
+        if shared.stop.load(Ordering::Acquire) || stop.load(Ordering::Acquire) {
+            worker.stop();
+        }
+        worker.pause(shared.paused.load(Ordering::Acquire));
+        worker.share_cache(shared.workers.load(Ordering::Acquire));
+        let asked = shared.replays.load(Ordering::Acquire);
+        if asked != replays {
+            replays = asked;
+            worker.replay_quarantine();
+        }
+        let step = worker.step().inspect_err(|_| {
+            shared.running_tasks.fetch_sub(tasks, Ordering::AcqRel);
+        })?;
+        shared
+            .records
+            .fetch_add(step.records as u64, Ordering::Relaxed);
+        shared
+            .commits
+            .fetch_add(worker.commits() - commits, Ordering::Relaxed);
+        let committed = worker.commits() != commits;
+        commits = worker.commits();
+        let now_running = worker.running().count();
+        if committed || now_running != tasks {
+            tell_quarantined(worker, shared)?;
+        }
+        let now = clock.elapsed();
+        if now_running != tasks || now.saturating_sub(told_at) >= status_interval {
+            told_at = now;
+            tell_tasks(worker, shared);
+        }
+        if now_running != tasks {
+            shared
+                .running_tasks
+                .fetch_add(now_running, Ordering::AcqRel);
+            shared.running_tasks.fetch_sub(tasks, Ordering::AcqRel);
+            tasks = now_running;
+        }
+        if step.stopped {
+            tell_tasks(worker, shared);
+            return Ok(());
+        }
+        if !step.busy {
+            std::thread::park_timeout(worker.idle_for().min(Duration::from_millis(PARK_MS_MAX)));
+        }
+    }
+}
+
+/// Tells what the worker has set aside; for most applications that is nothing, at no cost.
+fn tell_quarantined(worker: &Worker, shared: &Shared) -> Result<()> {
+    let records = worker.quarantined()?;
+    lock(&shared.quarantined).insert(worker.number(), records);
+    Ok(())
+}
+
+fn tell_tasks(worker: &mut Worker, shared: &Shared) {
+    let tasks = worker.status();
+    lock(&shared.tasks).insert(worker.number(), tasks);
+}
+
+/// A panic as an error that names the thread.
+pub(crate) fn caught(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    result.unwrap_or_else(|panic| {
+        Err(Error::Worker(format!(
+            "{name} panicked: {}",
+            panic_text(&*panic)
+        )))
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into())
+}
