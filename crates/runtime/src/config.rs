@@ -160,9 +160,9 @@ const NAMES: &[ConfigName] = &[
     ),
     refused(
         "default.deserialization.exception.handler",
-        "give Topic::on_bad_data on the source",
+        "it belongs to the topology: App::set(\"deserialization.exception.handler\", ..)",
     ),
-    refused("default.dsl.store", "give Store::in_memory on the store"),
+    refused("default.dsl.store", "it belongs to the topology: App::set"),
     refused(
         "default.key.serde",
         "types have formats: impl Data, or Topic::keys",
@@ -185,7 +185,7 @@ const NAMES: &[ConfigName] = &[
     ),
     refused(
         "default.production.exception.handler",
-        "a record that cannot be written stops the application",
+        "it belongs to the topology: App::set(\"production.exception.handler\", ..)",
     ),
     refused(
         "default.timestamp.extractor",
@@ -197,33 +197,36 @@ const NAMES: &[ConfigName] = &[
     ),
     refused(
         "deserialization.exception.handler",
-        "give Topic::on_bad_data on the source",
+        "it belongs to the topology: App::set",
     ),
-    refused("dsl.store.format", "stores keep timestamps, not headers"),
+    refused("dsl.store.format", "it belongs to the topology: App::set"),
     refused(
         "dsl.store.suppliers.class",
-        "give Store::in_memory on the store",
+        "it belongs to the topology: App::set",
     ),
     refused(
         "ensure.explicit.internal.resource.naming",
-        "the check does not exist",
+        "it belongs to the topology: App::set",
     ),
     refused(
         "errors.dead.letter.queue.topic.name",
-        "give Topic::on_bad_data(BadData::DeadLetter(..)) on the source",
+        "it belongs to the topology: App::set",
     ),
     refused("group.protocol", "the log decides how members join"),
     refused(
         "processing.exception.handler",
-        "a processor's error stops the application",
+        "it belongs to the topology: App::set",
     ),
     refused("processor.wrapper.class", "processors cannot be wrapped"),
     refused(
         "production.exception.handler",
-        "a record that cannot be written stops the application",
+        "it belongs to the topology: App::set",
     ),
     refused("replication.factor", "an embedded log has one copy"),
-    refused("topology.optimization", "topologies are not rewritten"),
+    refused(
+        "topology.optimization",
+        "it belongs to the topology: App::set",
+    ),
     refused("window.size.ms", "windows have their size: windowed(..)"),
     refused(
         "windowed.inner.class.serde",

@@ -183,9 +183,18 @@ impl TaskSlot {
 
     /// The stores of a task that runs, or follows.
     pub(crate) fn stores(&mut self) -> Vec<&mut Store> {
+        let stores = self.numbered_stores().into_iter();
+        stores.map(|(_, store)| store).collect()
+    }
+
+    /// As [`TaskSlot::stores`], by number in the topology.
+    pub(crate) fn numbered_stores(&mut self) -> Vec<(usize, &mut Store)> {
         match &mut self.stage {
-            Stage::Running(task) => task.stores().map(|(_, store)| store).collect(),
-            Stage::Following(restores) => restores.iter_mut().map(|it| &mut it.store).collect(),
+            Stage::Running(task) => task.stores().collect(),
+            Stage::Following(restores) => {
+                let restores = restores.iter_mut();
+                restores.map(|it| (it.number, &mut it.store)).collect()
+            }
             _ => Vec::new(),
         }
     }

@@ -9,14 +9,14 @@ use crate::output::{ClientOutput, OutputMap};
 use crate::positions::Positions;
 use crate::process::Process;
 use crate::state_dir::StateDir;
-use crate::task_slot::{Stage, TaskSlot};
+use crate::task_slot::{Role, Stage, TaskSlot};
 use crate::task_status::TaskStatus;
 use crate::view::Views;
 use crate::{Error, Result, Settings};
 use headwater_log::{
     Client, Error as LogError, Log, MemberEpoch, Membership, Slot, TaskId, TopicPartition,
 };
-use headwater_store::{Budget, RecordCache};
+use headwater_store::{Budget, RecordCache, StoreReader};
 use headwater_streams::{QuarantinedRecord, Topology};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -381,6 +381,18 @@ impl Worker {
             .values_mut()
             .map(|slot| slot.status(client))
             .collect()
+    }
+
+    /// The committed rows of its stores as they are, by number in the topology: of tasks that run, and of standbys, whose rows
+    /// may be behind.
+    pub fn readers(&mut self) -> Vec<(TaskId, Role, usize, StoreReader)> {
+        let mut readers = Vec::new();
+        for slot in self.tasks.values_mut() {
+            let (id, role) = (slot.id, slot.role);
+            let stores = slot.numbered_stores().into_iter();
+            readers.extend(stores.map(|(number, store)| (id, role, number, store.reader())));
+        }
+        readers
     }
 
     /// The tasks that process records.

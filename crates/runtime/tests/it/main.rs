@@ -2,12 +2,13 @@
 //! Not the log's or the stores' own tests. Invariant: results after faults equal the results without them.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+#[allow(dead_code, reason = "the simulated cluster uses the rest")]
+#[path = "../../../sim/src/application.rs"]
 mod application;
 mod closing_time;
 mod configuration;
 mod crash;
 mod damage;
-mod faults;
 mod foreign_key;
 mod globals;
 mod process;

@@ -6,7 +6,7 @@ use headwater_log::{
     TopicPartition, call,
 };
 use headwater_runtime::{Error, Settings, SourceWriter, Worker};
-use headwater_streams::{App, TimeWindows, Topology};
+use headwater_streams::{App, TimeWindows, Topology, TopologySettings};
 use headwater_world::{Clock, SimulatedClock, Simulation, World};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +32,20 @@ pub(crate) struct Results {
 }
 
 pub(crate) fn topology() -> Arc<Topology> {
+    build(TopologySettings::default())
+}
+
+/// As [`topology`], with stores that a simulated disk can keep.
+pub(crate) fn topology_in_memory() -> Arc<Topology> {
+    build(TopologySettings {
+        stores_in_memory: true,
+        ..TopologySettings::default()
+    })
+}
+
+fn build(settings: TopologySettings) -> Arc<Topology> {
     let app = App::new("app");
+    app.configure(settings);
     let input = app.stream::<u64, i64>("in");
     input
         .group_by_key()
