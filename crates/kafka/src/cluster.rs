@@ -192,6 +192,7 @@ impl Cluster {
     }
 
     /// Whether brokers know a request at all, `None` before the first connection.
+    #[allow(dead_code, reason = "asked where the group protocol is chosen")]
     pub(crate) fn knows<R: Request>(&self) -> Option<bool> {
         Some(self.versions.borrow().as_ref()?.knows(R::KEY))
     }
@@ -233,10 +234,6 @@ impl Cluster {
 
     pub(crate) fn topic_id(&self, topic: &str) -> Option<Uuid> {
         self.metadata.borrow().id(topic)
-    }
-
-    pub(crate) fn topic_name(&self, id: Uuid) -> Option<Arc<str>> {
-        self.metadata.borrow().name(id)
     }
 
     /// Brokers as last heard.

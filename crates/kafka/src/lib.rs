@@ -3,19 +3,19 @@
 //! thread for each client does the network.
 #![forbid(unsafe_code)]
 
-#[allow(dead_code, reason = "called by the parts that are being added")]
 mod admin;
 mod client;
-#[allow(dead_code, reason = "called by the parts that are being added")]
 mod cluster;
 mod compression;
-#[allow(dead_code, reason = "called by the parts that are being added")]
 mod connection;
+mod coordinator;
 mod fetcher;
+mod kafka;
 mod membership;
 mod producer;
 mod protocol;
-#[allow(dead_code, reason = "read by the parts that are being added")]
 mod settings;
+mod transaction;
 
+pub use kafka::Kafka;
 pub use settings::{SettingName, SettingVerdict, TokenSource, setting_names};

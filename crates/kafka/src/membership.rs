@@ -151,6 +151,16 @@ impl Member {
         self.state == State::Out
     }
 
+    /// A request was taken and its end not told.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight
+    }
+
+    /// The coordinator is yet to hear that the member is gone for good.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.state == (State::Leaving { then_join: false })
+    }
+
     /// When the next request is due; `None` while one is in flight, and at the end.
     pub(crate) fn due_ms(&self) -> Option<u64> {
         let rests = matches!(self.state, State::Out | State::Paused);

@@ -7,6 +7,7 @@
     reason = "messages are whole: fields, codes and directions this client has no use for are there too"
 )]
 
+mod capped;
 mod error_code;
 mod header;
 mod message;
@@ -52,6 +53,7 @@ pub(crate) mod streams_group_heartbeat;
 pub(crate) mod sync_group;
 pub(crate) mod txn_offset_commit;
 
+pub(crate) use capped::Capped;
 pub(crate) use error_code::ErrorCode;
 #[allow(unused_imports, reason = "for the connection")]
 pub(crate) use header::{put_request_header, take_response_header};

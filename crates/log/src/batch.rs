@@ -108,19 +108,32 @@ impl BatchBuilder {
         sequence: i32,
         transactional: bool,
     ) -> Vec<u8> {
-        let capacity = self.buffer.len();
-        self.buffer.truncate(self.len);
-        self.write_header(
+        let mut batch = self.take(Vec::new());
+        stamp(
+            &mut batch,
             producer_id,
             producer_epoch,
             sequence,
-            if transactional { TRANSACTIONAL } else { 0 },
+            transactional,
         );
-        let next = vec![0; capacity];
-        self.len = HEADER_LEN;
-        self.count = 0;
-        self.max_timestamp = i64::MIN;
-        std::mem::replace(&mut self.buffer, next)
+        batch
+    }
+
+    /// Hands the bytes out with a header that [`stamp`] is to complete: no producer, no CRC. The builder starts anew in
+    /// `spare`, whatever that held.
+    pub fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
+        let capacity = self.buffer.len();
+        self.buffer.truncate(self.len);
+        self.write_header();
+        // A buffer that was used before has its pages; only what it lacks is cleared.
+        if spare.len() < capacity {
+            match spare.capacity() >= capacity {
+                true => spare.resize(capacity, 0),
+                false => spare = vec![0; capacity],
+            }
+        }
+        self.clear();
+        std::mem::replace(&mut self.buffer, spare)
     }
 
     /// Forgets the records.
@@ -130,30 +143,38 @@ impl BatchBuilder {
         self.max_timestamp = i64::MIN;
     }
 
-    fn write_header(
-        &mut self,
-        producer_id: i64,
-        producer_epoch: i16,
-        sequence: i32,
-        attributes: i16,
-    ) {
+    fn write_header(&mut self) {
         let length = (self.buffer.len() - PREFIX_LEN) as i32;
         let buffer = &mut self.buffer;
         buffer[0..8].copy_from_slice(&0i64.to_be_bytes());
         buffer[8..12].copy_from_slice(&length.to_be_bytes());
         buffer[12..16].copy_from_slice(&0i32.to_be_bytes());
         buffer[16] = MAGIC;
-        buffer[21..23].copy_from_slice(&attributes.to_be_bytes());
+        buffer[17..23].fill(0);
         buffer[23..27].copy_from_slice(&(self.count as i32 - 1).to_be_bytes());
         buffer[27..35].copy_from_slice(&self.base_timestamp.to_be_bytes());
         buffer[35..43].copy_from_slice(&self.max_timestamp.to_be_bytes());
-        buffer[43..51].copy_from_slice(&producer_id.to_be_bytes());
-        buffer[51..53].copy_from_slice(&producer_epoch.to_be_bytes());
-        buffer[53..57].copy_from_slice(&sequence.to_be_bytes());
         buffer[57..61].copy_from_slice(&(self.count as i32).to_be_bytes());
-        let crc = crc32c::crc32c(&buffer[CRC_START..]);
-        buffer[17..21].copy_from_slice(&crc.to_be_bytes());
     }
+}
+
+/// Gives a whole batch its producer (-1, -1, -1 for none) and says whether it belongs to a transaction; then the CRC.
+/// What it held of these before is replaced; the compression is kept.
+pub fn stamp(
+    batch: &mut [u8],
+    producer_id: i64,
+    producer_epoch: i16,
+    sequence: i32,
+    transactional: bool,
+) {
+    let compression = i16::from_be_bytes(array(&batch[21..23])) & COMPRESSION_MASK;
+    let attributes = compression | if transactional { TRANSACTIONAL } else { 0 };
+    batch[21..23].copy_from_slice(&attributes.to_be_bytes());
+    batch[43..51].copy_from_slice(&producer_id.to_be_bytes());
+    batch[51..53].copy_from_slice(&producer_epoch.to_be_bytes());
+    batch[53..57].copy_from_slice(&sequence.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[CRC_START..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// Copies `bytes` to `at` and moves `at` past them.

@@ -26,6 +26,9 @@ pub struct ClientOptions {
     pub guarantee: Guarantee,
     /// Fences earlier clients of the same id; required by `ExactlyOnce` on Kafka, `<app>-<processId>-<n>` there.
     pub transactional_id: Option<String>,
+    /// ms after which the log may abort a transaction that was begun and not ended; a commit's deadline follows from it.
+    /// 10 s, as in Kafka Streams. Logs whose commits are one step have no use for it.
+    pub transaction_timeout_ms: u64,
     /// Bytes of appended records that may wait in memory before [`Client::append`] answers `Unavailable`.
     pub append_bytes_max: usize,
     /// Bytes of one chunk; a single larger batch is still returned whole.
@@ -40,6 +43,7 @@ impl Default for ClientOptions {
             client_id: "headwater".into(),
             guarantee: Guarantee::AtLeastOnce,
             transactional_id: None,
+            transaction_timeout_ms: 10_000,
             append_bytes_max: 256 << 20,
             fetch_bytes_max: 1 << 20,
             waker: None,

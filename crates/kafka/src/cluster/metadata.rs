@@ -211,8 +211,4 @@ impl Metadata {
         let id = self.topics.get(topic)?.id;
         (!id.is_zero()).then_some(id)
     }
-
-    pub(super) fn name(&self, id: Uuid) -> Option<Arc<str>> {
-        self.names.get(&id).cloned()
-    }
 }

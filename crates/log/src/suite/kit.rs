@@ -17,6 +17,9 @@ use std::{
 /// ms that anything may take; on a real broker the slowest is creating a topic.
 const WAIT_MS_MAX: u64 = 60_000;
 
+/// Times that a commit's readers are looked at before they are left to themselves; Kafka takes 20 ms at worst.
+const VISIBLE_TRIES_MAX: u32 = 100;
+
 /// A log with its harness.
 pub(super) struct Kit<'a> {
     pub(super) harness: &'a dyn Harness,
@@ -242,8 +245,25 @@ impl Tested<'_> {
     #[track_caller]
     pub(super) fn committed(&mut self, ticket: Ticket) -> Result<Receipt> {
         match self.wait(ticket)? {
-            Response::Receipt(receipt) => Ok(receipt),
+            Response::Receipt(receipt) => {
+                self.wait_until_visible(&receipt);
+                Ok(receipt)
+            }
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// A receipt is decided and durable; readers see it shortly after. Gives up without a word where another transaction holds
+    /// readers back: whoever reads then finds out.
+    #[track_caller]
+    fn wait_until_visible(&mut self, receipt: &Receipt) {
+        for (partition, end) in &receipt.ends {
+            for _ in 0..VISIBLE_TRIES_MAX {
+                if self.look_up(partition, OffsetSpec::Stable) >= *end {
+                    break;
+                }
+                self.harness.advance(1);
+            }
         }
     }
 

@@ -27,7 +27,7 @@ pub fn committed_records_and_positions_survive(harness: &dyn Harness) {
     assert_eq!(kit.read_all(&partition), rows);
     assert_eq!(client.positions(&group)[&partition].offset, 2);
     let end = end_of(&client.write(&partition, &["d"]), &partition);
-    assert_eq!(end, rows[2].offset + 2);
+    assert!(end >= rows[2].offset + 2);
     assert_eq!(kit.texts(&partition), ["a", "b", "c", "d"]);
 }
 

@@ -1,0 +1,297 @@
+//! What the worker's side and the I/O thread of one client share: commands one way, news the other, and counters of bytes.
+//! Not the work itself. Invariant: a lock is held for a few moves of whole batches or chunks, never across anything that waits.
+
+use headwater_log::{
+    Chunk, CommitRequest, Completion, Error, GroupEvent, Membership, Offset, Request, Response,
+    Result, Slot, TaskId, Ticket, TopicPartition,
+};
+use rustc_hash::FxHashMap;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// Requests of one client that may be under way at once; one more ends at once with `Unavailable`.
+pub(crate) const REQUESTS_UNDER_WAY_MAX: usize = 1_024;
+/// Buffers kept for the next batch or chunk, each way.
+const SPARE_BUFFERS_MAX: usize = 16;
+
+/// One thing for the I/O thread to do, in the order given.
+pub(crate) enum Command {
+    /// The next slot's name; slots are numbered in this order.
+    Name(TopicPartition),
+    /// Something for the writer, with the generation it was computed in.
+    Write(u64, Write),
+    /// A question or a change of the log.
+    Ask(Ticket, Request),
+    /// Reads from a position; chunks carry the generation back.
+    Read {
+        slot: Slot,
+        position: Offset,
+        generation: u64,
+    },
+    StopReading(Slot),
+    /// Keeps the number of partitions of a topic known.
+    Watch(Arc<str>),
+    Join(Membership),
+    Own(Vec<TaskId>, Vec<TaskId>),
+    Leave,
+    /// The commit of a member was refused: it leaves and joins anew, or stays out when the client itself was replaced.
+    MemberFenced,
+}
+
+/// What the writer does, one after the other.
+pub(crate) enum Write {
+    /// A full batch, not stamped.
+    Batch(Slot, Vec<u8>),
+    Commit(Ticket, CommitRequest),
+    Abort(Ticket),
+    Settle(Ticket),
+    /// A failed commit was handed out: what was written since is void.
+    Discard,
+}
+
+/// Something for the reader of a slot.
+pub(crate) enum Arrival {
+    Chunk(Chunk),
+    Failed(Error),
+}
+
+/// What the I/O thread has to tell.
+#[derive(Default)]
+pub(crate) struct News {
+    pub(crate) done: VecDeque<Completion>,
+    /// By slot and generation, in order; bounded by the bytes that may be read ahead.
+    pub(crate) arrivals: VecDeque<(Slot, u64, Arrival)>,
+    /// The latest readable ends, with their generations.
+    pub(crate) ends: FxHashMap<Slot, (u64, Offset)>,
+    pub(crate) counts: FxHashMap<Arc<str>, u32>,
+    pub(crate) events: VecDeque<GroupEvent>,
+    /// The thread has ended: nothing more will come.
+    pub(crate) over: Option<String>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    commands: VecDeque<Command>,
+    closed: bool,
+}
+
+/// Bytes read ahead, in all and by slot.
+#[derive(Default)]
+struct Ahead {
+    total: usize,
+    by_slot: Vec<usize>,
+}
+
+/// Both sides hold it.
+#[derive(Default)]
+pub(crate) struct Shared {
+    inbox: Mutex<Inbox>,
+    bell: Notify,
+    news: Mutex<News>,
+    has_news: AtomicBool,
+    waker: Option<Waker>,
+    /// Bytes of batches handed over and not yet acknowledged or dropped.
+    unacknowledged: AtomicUsize,
+    ahead: Mutex<Ahead>,
+    /// Rung when bytes read ahead were taken.
+    pub(crate) space: Notify,
+    spare_batches: Mutex<Vec<Vec<u8>>>,
+    spare_chunks: Mutex<Vec<Vec<u8>>>,
+    /// The worker came by since the I/O thread last looked.
+    is_alive: AtomicBool,
+    ended: Mutex<bool>,
+    end: Condvar,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked moved whole values only.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(waker: Option<Waker>) -> Arc<Self> {
+        Arc::new(Self {
+            waker,
+            ..Self::default()
+        })
+    }
+
+    // The worker's side.
+
+    pub(crate) fn send(&self, command: Command) {
+        lock(&self.inbox).commands.push_back(command);
+        self.bell.notify_one();
+    }
+
+    /// Several at once, under one lock.
+    pub(crate) fn send_all(&self, commands: impl IntoIterator<Item = Command>) {
+        lock(&self.inbox).commands.extend(commands);
+        self.bell.notify_one();
+    }
+
+    /// Everything told since the last time; cheap when there is nothing.
+    pub(crate) fn take_news(&self) -> Option<News> {
+        // Acquire: pairs with the release in `tell`, so that whoever sees the flag sees the news.
+        if !self.has_news.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        Some(std::mem::take(&mut *lock(&self.news)))
+    }
+
+    pub(crate) fn unacknowledged_bytes(&self) -> usize {
+        self.unacknowledged.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn add_unacknowledged(&self, bytes: usize) {
+        self.unacknowledged.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes read ahead were handed out or dropped.
+    pub(crate) fn taken(&self, slot: Slot, bytes: usize) {
+        let mut ahead = lock(&self.ahead);
+        ahead.total = ahead.total.saturating_sub(bytes);
+        if let Some(of_slot) = ahead.by_slot.get_mut(slot.0 as usize) {
+            *of_slot = of_slot.saturating_sub(bytes);
+        }
+        drop(ahead);
+        self.space.notify_one();
+    }
+
+    /// The worker is still there.
+    pub(crate) fn sign_of_life(&self) {
+        self.is_alive.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn close(&self) {
+        lock(&self.inbox).closed = true;
+        self.bell.notify_one();
+    }
+
+    /// Waits until the thread has ended, at most so long.
+    pub(crate) fn wait_for_end(&self, at_most: Duration) {
+        let ended = lock(&self.ended);
+        if !*ended {
+            drop(self.end.wait_timeout_while(ended, at_most, |ended| !*ended));
+        }
+    }
+
+    pub(crate) fn spare_batch(&self) -> Vec<u8> {
+        lock(&self.spare_batches).pop().unwrap_or_default()
+    }
+
+    pub(crate) fn keep_chunk(&self, bytes: Vec<u8>) {
+        keep(&self.spare_chunks, bytes);
+    }
+
+    // The I/O thread's side.
+
+    /// The commands that wait; `None` once the client was dropped and nothing waits.
+    pub(crate) async fn commands(&self) -> Option<VecDeque<Command>> {
+        loop {
+            let heard = self.bell.notified();
+            {
+                let mut inbox = lock(&self.inbox);
+                if !inbox.commands.is_empty() {
+                    return Some(std::mem::take(&mut inbox.commands));
+                }
+                if inbox.closed {
+                    return None;
+                }
+            }
+            heard.await;
+        }
+    }
+
+    pub(crate) fn take_sign_of_life(&self) -> bool {
+        self.is_alive.swap(false, Ordering::Relaxed)
+    }
+
+    fn tell(&self, tell: impl FnOnce(&mut News)) {
+        tell(&mut lock(&self.news));
+        self.has_news.store(true, Ordering::Release);
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(crate) fn complete(&self, ticket: Ticket, result: Result<Response>) {
+        self.tell(|news| news.done.push_back(Completion { ticket, result }));
+    }
+
+    pub(crate) fn event(&self, event: GroupEvent) {
+        self.tell(|news| news.events.push_back(event));
+    }
+
+    pub(crate) fn count(&self, topic: &Arc<str>, partitions: u32) {
+        self.tell(|news| {
+            news.counts.insert(Arc::clone(topic), partitions);
+        });
+    }
+
+    pub(crate) fn arrived(&self, slot: Slot, generation: u64, arrivals: Vec<Arrival>) {
+        let mut ahead = lock(&self.ahead);
+        let number = slot.0 as usize;
+        if ahead.by_slot.len() <= number {
+            ahead.by_slot.resize(number + 1, 0);
+        }
+        for arrival in &arrivals {
+            if let Arrival::Chunk(chunk) = arrival {
+                ahead.total += chunk.bytes.len();
+                ahead.by_slot[number] += chunk.bytes.len();
+            }
+        }
+        drop(ahead);
+        self.tell(|news| {
+            let arrivals = arrivals.into_iter();
+            news.arrivals
+                .extend(arrivals.map(|arrival| (slot, generation, arrival)));
+        });
+    }
+
+    pub(crate) fn ends_at(&self, slot: Slot, generation: u64, end: Offset) {
+        self.tell(|news| {
+            news.ends.insert(slot, (generation, end));
+        });
+    }
+
+    /// Bytes read ahead: in all, and of this slot.
+    pub(crate) fn ahead(&self, slot: Slot) -> (usize, usize) {
+        let ahead = lock(&self.ahead);
+        let of_slot = ahead.by_slot.get(slot.0 as usize).copied();
+        (ahead.total, of_slot.unwrap_or(0))
+    }
+
+    pub(crate) fn acknowledged(&self, bytes: usize) {
+        self.unacknowledged.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    pub(crate) fn keep_batch(&self, bytes: Vec<u8>) {
+        keep(&self.spare_batches, bytes);
+    }
+
+    pub(crate) fn spare_chunk(&self) -> Vec<u8> {
+        lock(&self.spare_chunks).pop().unwrap_or_default()
+    }
+
+    /// The thread ends, for this reason. What waited in the inbox is dropped.
+    pub(crate) fn over(&self, reason: String) {
+        self.tell(|news| news.over = Some(reason));
+        *lock(&self.ended) = true;
+        self.end.notify_all();
+    }
+}
+
+fn keep(spare: &Mutex<Vec<Vec<u8>>>, bytes: Vec<u8>) {
+    let mut spare = lock(spare);
+    if spare.len() < SPARE_BUFFERS_MAX {
+        spare.push(bytes);
+    }
+}
