@@ -20,6 +20,7 @@
 
 #![allow(dead_code, reason = "for the client's network thread")]
 
+mod classic;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -10,11 +10,11 @@
 mod capped;
 mod error_code;
 mod header;
-mod message;
+pub(crate) mod message;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod uuid;
-mod wire;
+pub(crate) mod wire;
 
 pub(crate) mod add_offsets_to_txn;
 pub(crate) mod add_partitions_to_txn;

@@ -6,11 +6,13 @@ mod assign;
 mod coordinator;
 mod counts;
 mod member;
+mod plan;
 #[cfg(test)]
 mod tests;
 
 pub use coordinator::Coordinator;
 pub use counts::Topics;
+pub use plan::{Claim, Lists, plan};
 
 use crate::{Error, Result, TopicConfig};
 use std::{fmt, sync::Arc};
@@ -30,7 +32,8 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// Grows with each change of a member's assignment; an older one is fenced.
+/// Grows with each change of a member's assignment, or, on Kafka, with each but those that only take tasks away; it never goes
+/// back. An older one is fenced for tasks that were given up or given since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberEpoch(pub i32);
 

@@ -25,8 +25,8 @@ pub use client::{
 };
 pub use error::{Error, Fate, Result};
 pub use group::{
-    Assignment, Coordinator, GroupEvent, InternalTopic, MemberEpoch, Membership, Subtopology,
-    TaskId, Topics,
+    Assignment, Claim, Coordinator, GroupEvent, InternalTopic, Lists, MemberEpoch, Membership,
+    Subtopology, TaskId, Topics, plan,
 };
 pub use memory::{Faults, MemoryLog};
 pub use record::{AppendRecord, Header, HeadersRef, RecordRef};

@@ -10,12 +10,12 @@ macro_rules! message {
     ($(
         $(#[$meta:meta])*
         struct $name:ident {
-            $( $field:ident : $type:ty $([$($rule:tt)*])? $(= $default:expr)? ),* $(,)?
+            $( $(#[$field_meta:meta])* $field:ident : $type:ty $([$($rule:tt)*])? $(= $default:expr)? ),* $(,)?
         }
     )*) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq)]
-        pub(crate) struct $name { $( pub(crate) $field: $type, )* }
+        pub(crate) struct $name { $( $(#[$field_meta])* pub(crate) $field: $type, )* }
 
         impl Default for $name {
             fn default() -> Self {

@@ -5,7 +5,7 @@ mod damage;
 mod judge;
 mod random;
 
-pub(super) use random::{Dice, Random};
+pub(crate) use random::{Dice, Random};
 
 /// Calls `$case!` once for each message of each direction: module, name here, module and name of the other codec.
 macro_rules! every_message {

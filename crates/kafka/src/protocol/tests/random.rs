@@ -9,30 +9,30 @@ use bytes::Bytes;
 
 /// A small generator (xorshift64*), because what it draws must not depend on another crate's version.
 #[derive(Debug)]
-pub(in crate::protocol) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(in crate::protocol) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         dice.next();
         dice.next();
         dice
     }
 
-    pub(in crate::protocol) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    pub(in crate::protocol) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() >> 33) as usize % end
     }
 }
 
 /// A value drawn for a version.
-pub(in crate::protocol) trait Random: Sized {
+pub(crate) trait Random: Sized {
     fn random(wire: Wire, dice: &mut Dice) -> Self;
 }
 

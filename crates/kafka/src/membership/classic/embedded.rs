@@ -1,0 +1,122 @@
+//! What members of a classic group tell their leader and hear from it, inside the fields that Kafka's consumer protocol has for
+//! an assignor's own data (`ConsumerProtocolSubscription.json`, `ConsumerProtocolAssignment.json`, version 0).
+//! Not read by a broker, but its tools show topics and partitions from the outer layer. Invariant: a version that is not known
+//! is refused, never guessed.
+
+use crate::protocol::message::message;
+use crate::protocol::wire::{Field, Wire};
+use crate::protocol::{Malformed, Reader};
+use bytes::Bytes;
+
+const OUTER_VERSION: i16 = 0;
+const OWN_VERSION: i16 = 1;
+const OWN: Wire = Wire {
+    version: OWN_VERSION,
+    flexible: true,
+};
+const OUTER: Wire = Wire {
+    version: OUTER_VERSION,
+    flexible: false,
+};
+
+message! {
+    struct Subscription {
+        topics: Vec<String>,
+        user_data: Option<Bytes>,
+    }
+
+    struct Assignment {
+        assigned_partitions: Vec<TopicPartitions>,
+        user_data: Option<Bytes>,
+    }
+
+    struct TopicPartitions {
+        topic: String,
+        partitions: Vec<i32>,
+    }
+
+    /// What a member holds.
+    struct Report {
+        member: String,
+        process: String,
+        /// Of the topology: members of one group run the same.
+        topology_hash: i64,
+        standby_replicas: i32,
+        /// The generation the tasks are held in; 0 for none.
+        generation: i32,
+        active: Vec<TaskNumber>,
+        standby: Vec<TaskNumber>,
+    }
+
+    /// What a member is to hold.
+    struct Orders {
+        active: Vec<TaskNumber>,
+        standby: Vec<TaskNumber>,
+        not_ready: Option<String>,
+        refused: Option<String>,
+    }
+
+    struct TaskNumber {
+        subtopology: i32,
+        partition: i32,
+    }
+}
+
+impl Report {
+    pub(super) fn encode(&self, topics: Vec<String>) -> Bytes {
+        let subscription = Subscription {
+            topics,
+            user_data: Some(own(self)),
+        };
+        outer(&subscription)
+    }
+
+    pub(super) fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
+        let subscription: Subscription = from_outer(bytes)?;
+        from_own(subscription.user_data)
+    }
+}
+
+impl Orders {
+    pub(super) fn encode(&self, assigned_partitions: Vec<TopicPartitions>) -> Bytes {
+        let assignment = Assignment {
+            assigned_partitions,
+            user_data: Some(own(self)),
+        };
+        outer(&assignment)
+    }
+
+    pub(super) fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
+        let assignment: Assignment = from_outer(bytes)?;
+        from_own(assignment.user_data)
+    }
+}
+
+fn own(value: &impl Field) -> Bytes {
+    let mut bytes = Vec::new();
+    OWN_VERSION.put(OWN, &mut bytes);
+    value.put(OWN, &mut bytes);
+    bytes.into()
+}
+
+fn outer(value: &impl Field) -> Bytes {
+    let mut bytes = Vec::new();
+    OUTER_VERSION.put(OUTER, &mut bytes);
+    value.put(OUTER, &mut bytes);
+    bytes.into()
+}
+
+fn from_outer<T: Field>(bytes: &Bytes) -> Result<T, Malformed> {
+    let input = &mut Reader::new(bytes.clone());
+    // Later versions only append.
+    i16::take(OUTER, input)?;
+    T::take(OUTER, input)
+}
+
+fn from_own<T: Field>(bytes: Option<Bytes>) -> Result<T, Malformed> {
+    let input = &mut Reader::new(bytes.unwrap_or_default());
+    match i16::take(OWN, input)? {
+        OWN_VERSION => T::take(OWN, input),
+        other => Err(Malformed(format!("an assignment of version {other}"))),
+    }
+}

@@ -1,0 +1,307 @@
+//! One round of a classic group's leader: who joined with what, what there is to share, who gets it.
+//! Not the assignment's rules: those are the log crate's. Invariant: a member that cannot be understood, or runs another
+//! topology, gets nothing and takes nothing from others.
+
+use super::embedded::{Orders, Report, TaskNumber, TopicPartitions};
+use crate::membership::topology::topology;
+use crate::protocol::sync_group::SyncGroupRequestAssignment;
+use crate::protocol::wire::{Field, Wire};
+use bytes::Bytes;
+use headwater_log::{
+    Claim, Lists, Membership, NewTopic, Result as LogResult, Subtopology, TaskId, TopicPartition,
+    Topics, plan,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Times that topics which were just created may be found missing, each some ms apart, before the group is told to wait.
+const CREATIONS_MAX: u32 = 50;
+
+/// A member as the leader sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Follower {
+    id: String,
+    report: Result<Report, String>,
+}
+
+impl Follower {
+    pub(super) fn new(id: &str, metadata: &Bytes) -> Self {
+        Self {
+            id: id.to_owned(),
+            report: Report::decode(metadata).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// A round, from the join to the next.
+#[derive(Clone, Debug)]
+pub(super) struct Round {
+    followers: Vec<Follower>,
+    counts: BTreeMap<String, u32>,
+    creations: u32,
+    failure: Option<String>,
+    planned: Result<BTreeMap<Arc<str>, Lists>, String>,
+    topology_hash: i64,
+}
+
+/// Partition counts as they are, and what would have to be created.
+struct Snapshot<'a> {
+    counts: &'a BTreeMap<String, u32>,
+    missing: Vec<NewTopic>,
+}
+
+impl Topics for Snapshot<'_> {
+    fn partitions(&self, topic: &str) -> Option<u32> {
+        self.counts.get(topic).copied()
+    }
+    fn create(&mut self, topic: NewTopic) -> LogResult<()> {
+        self.missing.push(topic);
+        Ok(())
+    }
+}
+
+impl Round {
+    pub(super) fn new(followers: Vec<Follower>) -> Self {
+        Self {
+            followers,
+            counts: BTreeMap::new(),
+            creations: 0,
+            failure: None,
+            planned: Err(String::new()),
+            topology_hash: 0,
+        }
+    }
+
+    /// The group waits for topics.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.planned.is_err()
+    }
+
+    /// Counts are others than those the tasks were shared by.
+    pub(super) fn counts_changed(&self, counts: &BTreeMap<String, u32>) -> bool {
+        self.counts != *counts
+    }
+
+    pub(super) fn creation_failed(&mut self, reason: String) {
+        self.failure = Some(reason);
+    }
+
+    /// Shares the tasks; returns the internal topics to create first, and is called again then.
+    pub(super) fn plan(
+        &mut self,
+        membership: &Membership,
+        topology_hash: i64,
+        counts: BTreeMap<String, u32>,
+    ) -> Vec<NewTopic> {
+        self.topology_hash = topology_hash;
+        let claims = self.claims();
+        let replicas = self
+            .reports()
+            .map(|(_, report)| report.standby_replicas)
+            .max();
+        let mut topics = Snapshot {
+            counts: &counts,
+            missing: Vec::new(),
+        };
+        let replicas = u32::try_from(replicas.unwrap_or(0)).unwrap_or(0);
+        let mut planned = plan(&membership.subtopologies, &mut topics, replicas, &claims);
+        let missing = topics.missing;
+        if planned.is_ok() && !missing.is_empty() {
+            let names: Vec<_> = missing.iter().map(|topic| topic.name.as_str()).collect();
+            let names = names.join(", ");
+            if let Some(failure) = self.failure.take() {
+                planned = Err(format!("internal topics are missing: {names}: {failure}"));
+            } else if self.creations >= CREATIONS_MAX {
+                planned = Err(format!(
+                    "internal topics were created and are not seen: {names}"
+                ));
+            } else {
+                self.creations += 1;
+                return missing;
+            }
+        }
+        self.counts = counts;
+        self.planned = planned;
+        Vec::new()
+    }
+
+    /// Members that run the leader's topology.
+    fn reports(&self) -> impl Iterator<Item = (&str, &Report)> {
+        self.followers.iter().filter_map(|follower| {
+            let report = follower.report.as_ref().ok()?;
+            (report.topology_hash == self.topology_hash).then_some((follower.id.as_str(), report))
+        })
+    }
+
+    /// Who holds what. Of two that claim a task the one of the later generation does: the other has missed its own eviction.
+    fn claims(&self) -> Vec<Claim> {
+        let mut latest: BTreeMap<TaskId, i32> = BTreeMap::new();
+        for (_, report) in self.reports() {
+            for task in from_numbers(&report.active) {
+                let latest = latest.entry(task).or_default();
+                *latest = report.generation.max(*latest);
+            }
+        }
+        self.reports()
+            .map(|(id, report)| {
+                let mut active = from_numbers(&report.active);
+                active.retain(|task| latest.get(task) == Some(&report.generation));
+                Claim {
+                    member: id.into(),
+                    process: report.process.as_str().into(),
+                    active,
+                    standby: from_numbers(&report.standby),
+                }
+            })
+            .collect()
+    }
+
+    /// What each member is to hear.
+    pub(super) fn assignments(
+        &self,
+        subtopologies: &[Subtopology],
+    ) -> Vec<SyncGroupRequestAssignment> {
+        let nothing = Lists::default();
+        let orders = |follower: &Follower| match &follower.report {
+            Err(error) => refused(format!(
+                "the group's leader cannot read this member's report: {error}"
+            )),
+            Ok(report) if report.topology_hash != self.topology_hash => refused(format!(
+                "the topology of member '{}' differs from that of the group's leader; stop the others first",
+                report.member
+            )),
+            Ok(_) => {
+                let lists = self.planned.as_ref().ok();
+                let (active, standby) = lists
+                    .and_then(|it| it.get(follower.id.as_str()))
+                    .unwrap_or(&nothing);
+                Orders {
+                    active: to_numbers(active),
+                    standby: to_numbers(standby),
+                    not_ready: self.planned.as_ref().err().cloned(),
+                    refused: None,
+                }
+            }
+        };
+        self.followers
+            .iter()
+            .map(|follower| {
+                let orders = orders(follower);
+                let partitions = self.partitions(subtopologies, &orders.active);
+                SyncGroupRequestAssignment {
+                    member_id: follower.id.clone(),
+                    assignment: orders.encode(partitions),
+                }
+            })
+            .collect()
+    }
+
+    /// What the tasks read, for Kafka's tools.
+    fn partitions(
+        &self,
+        subtopologies: &[Subtopology],
+        tasks: &[TaskNumber],
+    ) -> Vec<TopicPartitions> {
+        let mut partitions: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+        for task in tasks {
+            let part = subtopologies
+                .iter()
+                .find(|part| i64::from(part.id) == i64::from(task.subtopology));
+            for topic in part.into_iter().flat_map(read_by) {
+                let count = self.counts.get(topic).copied().unwrap_or(0);
+                if u32::try_from(task.partition).is_ok_and(|partition| partition < count) {
+                    partitions.entry(topic).or_default().push(task.partition);
+                }
+            }
+        }
+        let partitions = partitions.into_iter();
+        partitions
+            .map(|(topic, partitions)| TopicPartitions {
+                topic: topic.to_owned(),
+                partitions,
+            })
+            .collect()
+    }
+}
+
+fn refused(reason: String) -> Orders {
+    Orders {
+        refused: Some(reason),
+        ..Orders::default()
+    }
+}
+
+fn read_by(part: &Subtopology) -> impl Iterator<Item = &str> {
+    let repartitions = part
+        .repartition_sources
+        .iter()
+        .map(|topic| topic.name.as_str());
+    part.source_topics
+        .iter()
+        .map(String::as_str)
+        .chain(repartitions)
+}
+
+/// Every topic whose partitions matter.
+pub(super) fn topics(subtopologies: &[Subtopology]) -> Vec<String> {
+    let changelogs = subtopologies.iter().flat_map(|part| &part.changelogs);
+    let changelogs = changelogs.map(|topic| topic.name.as_str());
+    let names: BTreeSet<_> = subtopologies
+        .iter()
+        .flat_map(read_by)
+        .chain(changelogs)
+        .collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// Every topic that is read.
+pub(super) fn sources(subtopologies: &[Subtopology]) -> Vec<String> {
+    let names: BTreeSet<_> = subtopologies.iter().flat_map(read_by).collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The task that reads a partition; `None` for topics the topology does not read.
+pub(super) fn task_of(subtopologies: &[Subtopology], partition: &TopicPartition) -> Option<TaskId> {
+    let mut parts = subtopologies.iter();
+    let part = parts.find(|part| read_by(part).any(|topic| topic == &*partition.topic))?;
+    Some(TaskId {
+        subtopology: part.id,
+        partition: partition.partition,
+    })
+}
+
+/// FNV-1a over all that members of a group must have in common, as a streams group would compare it.
+pub(super) fn hash(subtopologies: &[Subtopology]) -> i64 {
+    const WIRE: Wire = Wire {
+        version: 0,
+        flexible: true,
+    };
+    let mut bytes = Vec::new();
+    topology(subtopologies, -1).put(WIRE, &mut bytes);
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash as i64
+}
+
+pub(super) fn to_numbers(tasks: &[TaskId]) -> Vec<TaskNumber> {
+    let tasks = tasks.iter();
+    tasks
+        .map(|task| TaskNumber {
+            subtopology: i32::try_from(task.subtopology).unwrap_or(i32::MAX),
+            partition: i32::try_from(task.partition).unwrap_or(i32::MAX),
+        })
+        .collect()
+}
+
+pub(super) fn from_numbers(tasks: &[TaskNumber]) -> Vec<TaskId> {
+    let tasks = tasks.iter().filter_map(|task| {
+        Some(TaskId {
+            subtopology: u32::try_from(task.subtopology).ok()?,
+            partition: u32::try_from(task.partition).ok()?,
+        })
+    });
+    tasks.collect()
+}

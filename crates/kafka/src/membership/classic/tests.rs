@@ -1,0 +1,593 @@
+//! Members against a coordinator of the classic protocol in memory, which loses answers, evicts members and sees some die.
+//! Not a broker: the log suite runs on one of 3.9. Invariant checked throughout: no task has two workers that could commit it.
+
+use super::{Answer, Ask, ClassicMember};
+use crate::protocol::{
+    ErrorCode,
+    heartbeat::HeartbeatResponse,
+    join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember},
+    sync_group::SyncGroupResponse,
+    tests::Dice,
+};
+use bytes::Bytes;
+use headwater_log::{
+    Assignment, GroupEvent, InternalTopic, MemberEpoch, Membership, Subtopology, TaskId,
+    TopicPartition,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const SESSION_MS: u64 = 45_000;
+const REBALANCE_MS: u64 = 60_000;
+
+/// One group of a broker (`GroupMetadata` and its state machine, without timers of its own).
+#[derive(Default)]
+struct Coordinator {
+    members: BTreeMap<String, Seat>,
+    generation: i32,
+    leader: String,
+    phase: Phase,
+    assignments: BTreeMap<String, Bytes>,
+    ids: u32,
+    since_ms: u64,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Debug)]
+enum Phase {
+    #[default]
+    Empty,
+    /// Waits until everybody has joined.
+    Preparing,
+    /// Waits for the leader's assignment.
+    Completing,
+    Stable,
+}
+
+struct Seat {
+    metadata: Bytes,
+    joined: bool,
+    heard_ms: u64,
+}
+
+impl Coordinator {
+    fn prepare(&mut self, now_ms: u64) {
+        if self.phase != Phase::Preparing {
+            self.phase = Phase::Preparing;
+            self.since_ms = now_ms;
+            self.members
+                .values_mut()
+                .for_each(|seat| seat.joined = false);
+        }
+    }
+
+    fn remove(&mut self, now_ms: u64, id: &str) {
+        if self.members.remove(id).is_some() {
+            self.prepare(now_ms);
+        }
+    }
+
+    fn tick(&mut self, now_ms: u64) {
+        let late = |seat: &Seat| now_ms - seat.heard_ms > SESSION_MS;
+        let gone: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, seat)| late(seat))
+            .map(|(id, _)| id.clone())
+            .collect();
+        gone.iter().for_each(|id| self.remove(now_ms, id));
+        if self.phase != Phase::Preparing {
+            return;
+        }
+        if now_ms - self.since_ms > REBALANCE_MS {
+            self.members.retain(|_, seat| seat.joined);
+        }
+        if self.members.is_empty() {
+            self.phase = Phase::Empty;
+        } else if self.members.values().all(|seat| seat.joined) {
+            self.generation += 1;
+            self.assignments.clear();
+            self.phase = Phase::Completing;
+            if !self.members.contains_key(&self.leader) {
+                self.leader = self.members.keys().next().unwrap().clone();
+            }
+        }
+    }
+
+    /// The answer, or `None` while the request waits.
+    fn ask(&mut self, now_ms: u64, ask: &Ask, waited: bool) -> Option<Answer> {
+        match ask {
+            Ask::Join(request) => self.join(now_ms, request, waited),
+            Ask::Sync(request) => {
+                let mut response = SyncGroupResponse {
+                    error_code: self.check(now_ms, &request.member_id, request.generation_id),
+                    ..SyncGroupResponse::default()
+                };
+                if response.error_code.is_ok() && self.phase == Phase::Preparing {
+                    response.error_code = ErrorCode::REBALANCE_IN_PROGRESS;
+                }
+                if !response.error_code.is_ok() {
+                    return Some(Answer::Sync(response));
+                }
+                if self.phase == Phase::Completing && self.leader == request.member_id {
+                    let assignments = request.assignments.iter();
+                    self.assignments = assignments
+                        .map(|it| (it.member_id.clone(), it.assignment.clone()))
+                        .collect();
+                    self.phase = Phase::Stable;
+                }
+                (self.phase == Phase::Stable).then(|| {
+                    response.assignment = self.assignments[&request.member_id].clone();
+                    Answer::Sync(response)
+                })
+            }
+            Ask::Beat(request) => {
+                let mut error_code = self.check(now_ms, &request.member_id, request.generation_id);
+                if error_code.is_ok() && self.phase == Phase::Preparing {
+                    error_code = ErrorCode::REBALANCE_IN_PROGRESS;
+                }
+                Some(Answer::Beat(HeartbeatResponse {
+                    error_code,
+                    ..HeartbeatResponse::default()
+                }))
+            }
+            Ask::Leave(request) => {
+                self.remove(now_ms, &request.members[0].member_id);
+                Some(Answer::Leave)
+            }
+            Ask::Count(_) | Ask::Create(_) => unreachable!("not the coordinator's"),
+        }
+    }
+
+    fn join(&mut self, now_ms: u64, request: &JoinGroupRequest, waited: bool) -> Option<Answer> {
+        let mut response = JoinGroupResponse::default();
+        if request.member_id.is_empty() {
+            self.ids += 1;
+            response.error_code = ErrorCode::MEMBER_ID_REQUIRED;
+            response.member_id = format!("id-{}", self.ids);
+            let seat = Seat {
+                metadata: Bytes::new(),
+                joined: false,
+                heard_ms: now_ms,
+            };
+            self.members.insert(response.member_id.clone(), seat);
+            self.prepare(now_ms);
+            return Some(Answer::Join(response));
+        }
+        if !self.members.contains_key(&request.member_id) {
+            response.error_code = ErrorCode::UNKNOWN_MEMBER_ID;
+            return Some(Answer::Join(response));
+        }
+        if !waited {
+            self.prepare(now_ms);
+            let seat = self.members.get_mut(&request.member_id).unwrap();
+            seat.metadata = request.protocols[0].metadata.clone();
+            (seat.joined, seat.heard_ms) = (true, now_ms);
+            self.tick(now_ms);
+        }
+        self.members.get_mut(&request.member_id).unwrap().heard_ms = now_ms;
+        (self.phase == Phase::Completing).then(|| {
+            response.generation_id = self.generation;
+            response.leader.clone_from(&self.leader);
+            response.member_id.clone_from(&request.member_id);
+            if response.leader == response.member_id {
+                let members = self.members.iter();
+                response.members = members
+                    .map(|(id, seat)| JoinGroupResponseMember {
+                        member_id: id.clone(),
+                        metadata: seat.metadata.clone(),
+                        ..JoinGroupResponseMember::default()
+                    })
+                    .collect();
+            }
+            Answer::Join(response)
+        })
+    }
+
+    fn check(&mut self, now_ms: u64, id: &str, generation: i32) -> ErrorCode {
+        let Some(seat) = self.members.get_mut(id) else {
+            return ErrorCode::UNKNOWN_MEMBER_ID;
+        };
+        seat.heard_ms = now_ms;
+        match generation == self.generation {
+            true => ErrorCode::NONE,
+            false => ErrorCode::ILLEGAL_GENERATION,
+        }
+    }
+
+    /// Whether a broker would take this member's offsets.
+    fn would_take(&self, id: &str, generation: i32) -> bool {
+        self.members.contains_key(id) && generation == self.generation
+    }
+}
+
+/// A member with its worker.
+struct Worker {
+    member: ClassicMember,
+    epoch: MemberEpoch,
+    active: BTreeSet<TaskId>,
+    standby: BTreeSet<TaskId>,
+    /// The request in flight, and whether the coordinator has seen it.
+    asked: Option<(Ask, bool)>,
+    /// An assignment that the worker has not obeyed yet.
+    list: Option<Assignment>,
+    not_ready: Vec<String>,
+    refused: Vec<String>,
+}
+
+impl Worker {
+    fn new(name: &str, process: &str, standby_replicas: u32) -> Self {
+        let membership = Membership {
+            group: "g".into(),
+            member: name.into(),
+            process: process.into(),
+            subtopologies: counting("in"),
+            standby_replicas,
+            session_timeout_ms: 45_000,
+            rebalance_timeout_ms: 60_000,
+        };
+        Self::of(membership)
+    }
+
+    fn of(membership: Membership) -> Self {
+        Self {
+            member: ClassicMember::new(membership),
+            epoch: MemberEpoch::default(),
+            active: BTreeSet::new(),
+            standby: BTreeSet::new(),
+            asked: None,
+            list: None,
+            not_ready: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    fn hear(&mut self) {
+        while let Some(event) = self.member.event() {
+            match event {
+                GroupEvent::Assigned(list) => {
+                    assert!(list.epoch > self.epoch, "epochs grow");
+                    self.epoch = list.epoch;
+                    self.list = Some(list);
+                }
+                GroupEvent::Fenced(_) => {
+                    self.active.clear();
+                    self.standby.clear();
+                    self.list = None;
+                }
+                GroupEvent::NotReady(reason) => self.not_ready.push(reason),
+                GroupEvent::Refused(reason) => self.refused.push(reason),
+            }
+        }
+    }
+
+    fn obey(&mut self, now_ms: u64) {
+        if let Some(list) = self.list.take() {
+            self.active = list.active.iter().copied().collect();
+            self.standby = list.standby.iter().copied().collect();
+            self.member.own(now_ms, &list.active, &list.standby);
+        }
+    }
+}
+
+fn counting(source: &str) -> Vec<Subtopology> {
+    let internal = |name: &str| InternalTopic {
+        name: name.into(),
+        partitions: 0,
+        config: BTreeMap::new(),
+    };
+    vec![
+        Subtopology {
+            id: 0,
+            source_topics: vec![source.into()],
+            repartition_sinks: vec!["repartition".into()],
+            ..Subtopology::default()
+        },
+        Subtopology {
+            id: 1,
+            repartition_sources: vec![internal("repartition")],
+            changelogs: vec![internal("changelog")],
+            ..Subtopology::default()
+        },
+    ]
+}
+
+struct Cluster {
+    now_ms: u64,
+    coordinator: Coordinator,
+    topics: BTreeMap<String, u32>,
+    workers: Vec<Worker>,
+    dice: Dice,
+    /// One answer in so many is lost; 0 for none.
+    lost_of: usize,
+    /// A worker obeys in one of so many steps.
+    obeys_of: usize,
+}
+
+impl Cluster {
+    fn new(seed: u64, partitions: u32, workers: Vec<Worker>) -> Self {
+        Self {
+            now_ms: 0,
+            coordinator: Coordinator::default(),
+            topics: BTreeMap::from([("in".to_owned(), partitions)]),
+            workers,
+            dice: Dice::new(seed),
+            lost_of: 0,
+            obeys_of: 1,
+        }
+    }
+
+    fn step(&mut self) {
+        self.now_ms += 1 + self.dice.below(10) as u64;
+        self.coordinator.tick(self.now_ms);
+        for number in 0..self.workers.len() {
+            self.turn(number);
+        }
+        self.check();
+    }
+
+    fn turn(&mut self, number: usize) {
+        let worker = &mut self.workers[number];
+        if worker.asked.is_none() {
+            worker.asked = worker
+                .member
+                .next_request(self.now_ms)
+                .map(|ask| (ask, false));
+        }
+        if let Some((ask, waited)) = &mut worker.asked {
+            let answer = match ask {
+                Ask::Count(names) => {
+                    let known = names
+                        .iter()
+                        .filter_map(|name| Some((name.clone(), *self.topics.get(name)?)));
+                    Some(Answer::Count(known.collect()))
+                }
+                Ask::Create(topics) => {
+                    self.topics.extend(
+                        topics
+                            .iter()
+                            .map(|topic| (topic.name.clone(), topic.partitions)),
+                    );
+                    Some(Answer::Create(Ok(())))
+                }
+                ask => self.coordinator.ask(self.now_ms, ask, *waited),
+            };
+            *waited = true;
+            if let Some(answer) = answer {
+                worker.asked = None;
+                match self.lost_of > 0 && self.dice.below(self.lost_of) == 0 {
+                    true => worker.member.on_lost(self.now_ms),
+                    false => drop(worker.member.on_answer(self.now_ms, answer)),
+                }
+            }
+        }
+        worker.hear();
+        if self.dice.below(self.obeys_of) == 0 {
+            worker.obey(self.now_ms);
+        }
+    }
+
+    /// No task has two workers whose commit of it would be taken.
+    fn check(&self) {
+        let mut owners: BTreeMap<TaskId, usize> = BTreeMap::new();
+        for (number, worker) in self.workers.iter().enumerate() {
+            for task in &worker.active {
+                let topic = if task.subtopology == 0 {
+                    "in"
+                } else {
+                    "repartition"
+                };
+                let partition = TopicPartition::new(topic, task.partition);
+                let Ok((id, generation)) = worker.member.credentials(worker.epoch, [&partition])
+                else {
+                    continue;
+                };
+                if self.coordinator.would_take(&id, generation)
+                    && let Some(other) = owners.insert(*task, number)
+                {
+                    panic!(
+                        "at {} ms workers {other} and {number} may both commit {task}",
+                        self.now_ms
+                    );
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    fn until(&mut self, what: &str, wanted: impl Fn(&[Worker]) -> bool) {
+        for _ in 0..60_000 {
+            self.step();
+            if wanted(&self.workers) {
+                return;
+            }
+        }
+        for worker in &self.workers {
+            let (member, asked) = (&worker.member, worker.asked.as_ref());
+            eprintln!(
+                "{} {:?} generation {} owned {:?} listed {:?} asked {asked:?}",
+                member.id,
+                member.state,
+                member.generation,
+                member.owned.active,
+                member.listed.active
+            );
+        }
+        panic!("waited for {what} until {} ms", self.now_ms);
+    }
+}
+
+/// All tasks are held, each once, none by more than one more than another.
+fn is_shared(workers: &[Worker], tasks: usize) -> bool {
+    let held: BTreeSet<_> = workers.iter().flat_map(|worker| &worker.active).collect();
+    let present = workers.iter().filter(|worker| !worker.member.is_out());
+    let loads: Vec<_> = present.map(|worker| worker.active.len()).collect();
+    held.len() == tasks
+        && loads.iter().sum::<usize>() == tasks
+        && loads
+            .iter()
+            .max()
+            .zip(loads.iter().min())
+            .is_some_and(|(most, least)| most - least <= 1)
+}
+
+#[test]
+fn the_first_member_creates_internal_topics_and_gets_every_task() {
+    let mut cluster = Cluster::new(0, 3, vec![Worker::new("a", "p", 0)]);
+    cluster.until("all tasks", |workers| is_shared(workers, 6));
+    assert_eq!(
+        (cluster.topics["repartition"], cluster.topics["changelog"]),
+        (3, 3)
+    );
+    assert!(cluster.now_ms < 500, "{} ms", cluster.now_ms);
+}
+
+#[test]
+fn a_task_moves_only_after_its_worker_has_closed_it() {
+    let mut cluster = Cluster::new(1, 2, vec![Worker::new("a", "p", 0)]);
+    cluster.until("all tasks", |workers| is_shared(workers, 4));
+    cluster.workers.push(Worker::new("b", "q", 0));
+    // Nobody obeys.
+    cluster.obeys_of = 1 << 30;
+    cluster.until("the wish that a gives up", |workers| {
+        workers[0]
+            .list
+            .as_ref()
+            .is_some_and(|list| list.active.len() == 2)
+    });
+    for _ in 0..1_000 {
+        cluster.step();
+        assert_eq!(
+            cluster.workers[1]
+                .list
+                .as_ref()
+                .map_or(0, |list| list.active.len()),
+            0
+        );
+    }
+    cluster.obeys_of = 1;
+    cluster.until("a fair share", |workers| is_shared(workers, 4));
+}
+
+#[test]
+fn a_commit_under_way_survives_a_round_and_one_of_what_was_given_up_does_not() {
+    let mut cluster = Cluster::new(2, 2, vec![Worker::new("a", "p", 0)]);
+    cluster.until("all tasks", |workers| is_shared(workers, 4));
+    let old = cluster.workers[0].epoch;
+    cluster.workers.push(Worker::new("b", "q", 0));
+    cluster.until("a fair share", |workers| is_shared(workers, 4));
+    let member = &cluster.workers[0].member;
+    for partition in [0, 1] {
+        let task = TaskId {
+            subtopology: 0,
+            partition,
+        };
+        let may = member.credentials(old, [&TopicPartition::new("in", partition)]);
+        assert_eq!(
+            may.is_ok(),
+            cluster.workers[0].active.contains(&task),
+            "{may:?}"
+        );
+    }
+    let beyond = MemberEpoch(cluster.workers[0].epoch.0 + 1);
+    assert!(member.credentials(beyond, []).is_err());
+}
+
+#[test]
+fn missing_topics_are_named_until_they_exist() {
+    let mut cluster = Cluster::new(
+        3,
+        2,
+        vec![Worker::new("a", "p", 0), Worker::new("b", "q", 0)],
+    );
+    cluster.topics.clear();
+    cluster.until("reasons", |workers| {
+        workers.iter().all(|worker| !worker.not_ready.is_empty())
+    });
+    assert!(
+        cluster.workers[1].not_ready[0].contains("in"),
+        "{:?}",
+        cluster.workers[1].not_ready
+    );
+    cluster.topics.insert("in".into(), 2);
+    cluster.until("all tasks", |workers| is_shared(workers, 4));
+}
+
+#[test]
+fn a_topic_that_grows_gets_more_tasks() {
+    let mut cluster = Cluster::new(4, 1, vec![Worker::new("a", "p", 0)]);
+    cluster.until("all tasks", |workers| is_shared(workers, 2));
+    cluster.topics.extend([
+        ("in".into(), 3),
+        ("repartition".into(), 3),
+        ("changelog".into(), 3),
+    ]);
+    cluster.until("more tasks", |workers| is_shared(workers, 6));
+}
+
+#[test]
+fn another_topology_is_refused() {
+    let mut cluster = Cluster::new(5, 1, vec![Worker::new("a", "p", 0)]);
+    cluster.until("all tasks", |workers| is_shared(workers, 2));
+    let mut other = cluster.workers[0].member.membership.clone();
+    other.member = "b".into();
+    other.subtopologies = counting("other");
+    cluster.workers.push(Worker::of(other));
+    cluster.until("a refusal", |workers| !workers[1].refused.is_empty());
+    cluster.until("its end", |workers| workers[1].member.is_out());
+    assert_eq!(cluster.workers[0].active.len(), 2);
+}
+
+#[test]
+fn standbys_live_on_another_process() {
+    let workers = vec![Worker::new("a", "p", 1), Worker::new("b", "q", 1)];
+    let mut cluster = Cluster::new(6, 2, workers);
+    cluster.until("standbys", |workers| {
+        let standbys = workers.iter().map(|worker| worker.standby.len());
+        is_shared(workers, 4)
+            && standbys.sum::<usize>() == 2
+            && workers
+                .iter()
+                .all(|worker| worker.standby.is_disjoint(&worker.active))
+    });
+}
+
+#[test]
+fn members_come_go_die_and_lose_answers_and_no_task_has_two_owners() {
+    for seed in 0..60 {
+        let mut cluster = Cluster::new(seed, 4, vec![Worker::new("m0", "m0", 0)]);
+        cluster.lost_of = [0, 50, 8][seed as usize % 3];
+        cluster.obeys_of = [1, 30][seed as usize % 2];
+        for round in 1..12 {
+            let picked = cluster.dice.below(cluster.workers.len());
+            let now_ms = cluster.now_ms;
+            match cluster.dice.below(5) {
+                0 if cluster.workers.len() > 1 => cluster.workers[picked].member.leave(now_ms),
+                // Dead: its coordinator has to find out.
+                1 if cluster.workers.len() > 1 => drop(cluster.workers.remove(picked)),
+                // Evicted without knowing.
+                2 => {
+                    let id = cluster.workers[picked].member.id.clone();
+                    cluster.coordinator.remove(now_ms, &id);
+                }
+                3 => cluster.now_ms += SESSION_MS / 2,
+                _ => {
+                    let name = format!("m{round}");
+                    cluster.workers.push(Worker::new(&name, &name, 0));
+                }
+            }
+            for _ in 0..cluster.dice.below(400) {
+                cluster.step();
+            }
+            cluster.workers.retain(|worker| !worker.member.is_out());
+            if cluster.workers.is_empty() {
+                cluster.workers.push(Worker::new("again", "again", 0));
+            }
+        }
+        cluster.lost_of = 0;
+        (0..1_000).for_each(|_| cluster.step());
+        cluster.workers.retain(|worker| !worker.member.is_out());
+        cluster.workers.push(Worker::new("last", "last", 0));
+        cluster.until(&format!("a fair share, seed {seed}"), |workers| {
+            is_shared(workers, 8)
+        });
+    }
+}
