@@ -4,6 +4,8 @@
 mod coordinator;
 mod link;
 mod metadata;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use crate::connection::RequestError;
 pub(crate) use coordinator::CoordinatorKind;

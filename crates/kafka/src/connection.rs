@@ -9,9 +9,13 @@
 
 mod authentication;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 mod frame;
 pub(crate) mod sasl;
 mod stream;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tls;
 mod versions;
 
