@@ -6,6 +6,8 @@ mod offsets;
 mod patience;
 mod positions;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use crate::{cluster::Cluster, settings::Settings};

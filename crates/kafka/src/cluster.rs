@@ -60,6 +60,7 @@ pub(crate) struct Cluster {
     links: RefCell<HashMap<(NodeId, Purpose), Rc<Link>>>,
     coordinators: RefCell<HashMap<(CoordinatorKind, String), NodeId>>,
     versions: RefCell<Option<Rc<Versions>>>,
+    is_proven: Cell<bool>,
     refreshing: Mutex<()>,
     refreshes_started: Cell<u64>,
     wanted: RefCell<BTreeSet<Arc<str>>>,
@@ -94,6 +95,7 @@ impl Cluster {
             links: RefCell::default(),
             coordinators: RefCell::default(),
             versions: RefCell::default(),
+            is_proven: Cell::new(false),
             refreshing: Mutex::new(()),
             refreshes_started: Cell::new(0),
             wanted: RefCell::default(),
@@ -148,7 +150,9 @@ impl Cluster {
         };
         let connection = connection?;
         *self.versions.borrow_mut() = Some(connection.versions());
-        connection.call(request, version_max, deadline).await
+        let answer = connection.call(request, version_max, deadline).await;
+        self.is_proven.set(self.is_proven.get() || answer.is_ok());
+        answer
     }
 
     /// Asks brokers one after the other until one answers, known ones first, then the bootstrap servers (KIP-899): one round,
@@ -183,9 +187,9 @@ impl Cluster {
         self.context.settings.retry_backoff.wait(attempt, random)
     }
 
-    /// True once any broker has answered.
+    /// True once any broker has answered more than a handshake, which brokers hold also with those they do not serve.
     pub(crate) fn is_proven(&self) -> bool {
-        self.versions.borrow().is_some()
+        self.is_proven.get()
     }
 
     /// The level of a finalized feature, `None` before the first connection.

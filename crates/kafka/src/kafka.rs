@@ -3,7 +3,7 @@
 
 use crate::{client::KafkaClient, settings::Settings};
 use headwater_log::{Client, ClientOptions, Log, Result};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// An Apache Kafka cluster, 3.9 or newer.
 ///
@@ -36,6 +36,35 @@ impl Kafka {
     pub fn with(mut self, name: &str, value: &str) -> Result<Self> {
         self.settings.set(name, value)?;
         Ok(self)
+    }
+
+    /// With several settings, in order, as [`Kafka::with`].
+    ///
+    /// # Errors
+    /// As of the first that cannot be taken.
+    pub fn with_properties<'a>(
+        self,
+        properties: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self> {
+        properties
+            .into_iter()
+            .try_fold(self, |kafka, (name, value)| kafka.with(name, value))
+    }
+
+    /// With a source of tokens for `sasl.mechanism` OAUTHBEARER. It is asked at each login, on the client's network thread, and
+    /// must be quick; its error ends the login and is shown.
+    #[must_use]
+    pub fn with_token(
+        mut self,
+        source: impl Fn() -> std::result::Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.security.token_source = Some(Arc::new(source));
+        self
+    }
+
+    /// What was given and has no effect here, in words.
+    pub fn notices(&self) -> &[String] {
+        &self.settings.notices
     }
 }
 

@@ -44,9 +44,7 @@ pub(super) async fn delete(patience: &mut Patience<'_>, group: &str) -> Result<(
 /// Every broker lists the groups it coordinates.
 pub(super) async fn list(patience: &mut Patience<'_>) -> Result<Vec<GroupInfo>> {
     let mut listed: BTreeMap<String, ListedGroup> = BTreeMap::new();
-    if patience.cluster.brokers().is_empty() {
-        know_brokers(patience).await?;
-    }
+    patience.know_brokers().await?;
     for node in patience.cluster.brokers() {
         let tried = format!("listing groups of broker {node}");
         loop {
@@ -75,15 +73,6 @@ pub(super) async fn list(patience: &mut Patience<'_>) -> Result<Vec<GroupInfo>> 
         });
     }
     Ok(groups)
-}
-
-async fn know_brokers(patience: &mut Patience<'_>) -> Result<()> {
-    loop {
-        match patience.cluster.refresh_by(&[], patience.deadline()).await {
-            Ok(()) => return Ok(()),
-            Err(error) => patience.survive("asking for the brokers", error).await?,
-        }
-    }
 }
 
 async fn members(

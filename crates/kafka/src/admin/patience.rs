@@ -85,6 +85,16 @@ impl<'a> Patience<'a> {
         }
     }
 
+    /// At least once heard from the cluster which brokers it has.
+    pub(super) async fn know_brokers(&mut self) -> Result<()> {
+        while self.cluster.brokers().is_empty() {
+            if let Err(error) = self.cluster.refresh_by(&[], self.deadline()).await {
+                self.survive("asking for the brokers", error).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// One try at a group's coordinator.
     pub(super) async fn coordinator<R: Request>(
         &mut self,

@@ -111,6 +111,7 @@ fn count(topic: &str, partitions: u32) -> Result<i32> {
 async fn wait_until_known(patience: &mut Patience<'_>, topic: &NewTopic) -> Result<()> {
     let tried = format!("waiting for topic '{}'", topic.name);
     let request = metadata_of(Some(std::slice::from_ref(&topic.name)));
+    patience.know_brokers().await?;
     for node in patience.cluster.brokers() {
         loop {
             let Ok(response) = patience.at(node, &request).await else {

@@ -79,10 +79,13 @@ fn scripted(rest: impl Fn(&Asked) -> Reply + 'static) -> impl Fn(&Asked) -> Repl
 }
 
 #[test]
-fn answers_that_come_byte_by_byte_are_whole_and_in_order() {
+fn answers_that_come_late_and_byte_by_byte_are_whole_and_in_order() {
     run(async {
         let fake = Fake::start(|asked| match asked.key {
             18 => Reply::Dribbled(versions(asked, &[10]).body()),
+            _ if echo_key(asked) == "b" => {
+                Reply::Late(Duration::from_millis(50), echo(asked, 0).body())
+            }
             _ => Reply::Dribbled(echo(asked, 0).body()),
         })
         .await;
