@@ -30,8 +30,8 @@ pub use error::{Error, Result};
 pub use headwater_log as log;
 pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
 pub use headwater_runtime::{
-    Committed, ConfigName, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Running,
-    Settings, SourceWriter, Verdict, View, Worker, config_names, reset,
+    Committed, ConfigName, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Role,
+    Running, Settings, SourceWriter, TaskStatus, Verdict, View, Worker, config_names, reset,
 };
 pub use headwater_store as store;
 pub use headwater_streams as streams;

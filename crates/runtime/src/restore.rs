@@ -9,6 +9,9 @@ use headwater_store::{Attach, CheckpointSource, Layout, Store, versioned};
 use headwater_streams::{StoreInfo, Task};
 use std::collections::BTreeMap;
 
+/// By how much a changelog keeps windows longer than their store (`windowstore.changelog.additional.retention.ms`).
+const CHANGELOG_SLACK_MS: i64 = 86_400_000;
+
 /// One store of a task that is being restored.
 pub(crate) struct StoreRestore {
     pub(crate) number: usize,
@@ -19,6 +22,8 @@ pub(crate) struct StoreRestore {
     pub(crate) start: Offset,
     pub(crate) position: Offset,
     pub(crate) end: Offset,
+    /// The largest timestamp read.
+    pub(crate) newest_ms: i64,
 }
 
 impl StoreRestore {
@@ -57,6 +62,7 @@ impl StoreRestore {
         let mut buffer = Vec::new();
         while let Some(record) = cursor.next_record()? {
             let Some(key) = record.key else { continue };
+            self.newest_ms = self.newest_ms.max(record.timestamp);
             let local = record.value.map(|value| {
                 self.info
                     .local_value(record.timestamp, record.headers, value, &mut buffer)
@@ -66,6 +72,19 @@ impl StoreRestore {
         self.position = next;
         self.store.set_position(next);
         Ok(cursor.into_chunk())
+    }
+
+    /// Drops windows of a standby that not even the changelog keeps: nobody tells it which ones its task has dropped, and those
+    /// that the task may still change must stay.
+    fn forget(&mut self, now_ms: i64) -> Result<()> {
+        let kept_until = self
+            .newest_ms
+            .min(now_ms)
+            .saturating_sub(CHANGELOG_SLACK_MS);
+        if kept_until > 0 {
+            self.store.advance(kept_until)?;
+        }
+        Ok(())
     }
 
     /// As [`StoreRestore::apply`], for a store that keeps versions: each record is put where it belongs in time.
@@ -195,6 +214,7 @@ impl Worker {
             start: position,
             position,
             end,
+            newest_ms: -1,
         })
     }
 
@@ -264,6 +284,7 @@ impl Worker {
         let chunk = restore.apply(chunk)?;
         if follows {
             restore.end = chunk.end_offset;
+            restore.forget(self.settings.world.clock.now_ms())?;
         }
         self.client.recycle(chunk);
         let progress = restore.progress(id);

@@ -72,6 +72,7 @@ struct Ear {
     unsettled: AtomicUsize,
     fenced: AtomicUsize,
     promoted: AtomicUsize,
+    wiped: AtomicUsize,
 }
 
 impl Listener for Ear {
@@ -80,6 +81,8 @@ impl Listener for Ear {
         self.unsettled.fetch_add(unsettled, Ordering::Relaxed);
         let fenced = usize::from(message.contains("was fenced"));
         self.fenced.fetch_add(fenced, Ordering::Relaxed);
+        let wiped = usize::from(message.contains("from the beginning"));
+        self.wiped.fetch_add(wiped, Ordering::Relaxed);
     }
 
     fn standby_ended(&self, _: &RestoreProgress, promoted: bool) {
@@ -119,6 +122,12 @@ pub fn run(plan: Plan) -> Report {
     report.fenced = ear.fenced.load(Ordering::Relaxed);
     report.promoted = ear.promoted.load(Ordering::Relaxed);
     report.trace = trace.finish();
+    let wiped = ear.wiped.load(Ordering::Relaxed);
+    if wiped > 0 {
+        // Nothing here damages a disk or deletes from a changelog.
+        let what = format!("{wiped} times a store was wiped");
+        report.violations.push(what);
+    }
     report.violations.truncate(VIOLATIONS_MAX);
     report
 }

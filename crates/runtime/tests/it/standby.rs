@@ -6,9 +6,10 @@ use crate::application::{
     Table, differences, expected, impatient, is_done, load, load_until, results, topology,
 };
 use headwater_log::{MemoryLog, TaskId};
-use headwater_runtime::{Listener, RestoreProgress, Role, Settings, Views, Worker};
+use headwater_runtime::{Listener, RestoreProgress, Role, Settings, SourceWriter, Views, Worker};
 use headwater_store::{Direction, KeyRange, ReadBytes};
-use headwater_world::{Simulation, World};
+use headwater_streams::{App, TimeWindows};
+use headwater_world::{Clock, Simulation, World};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
@@ -199,6 +200,99 @@ fn every_task_with_state_has_one_standby_in_another_process() {
     standby.sort();
     assert_eq!(active.len(), 4);
     assert_eq!(active, standby);
+    // All stop cleanly, whoever comes last.
+    cluster
+        .members
+        .iter_mut()
+        .for_each(|member| member.worker.stop());
+    let mut stopped = 0;
+    for _ in 0..STEPS_MAX {
+        stopped = 0;
+        for member in &mut cluster.members {
+            stopped += usize::from(member.worker.step().unwrap().stopped);
+        }
+        cluster.simulation.clock.advance(Duration::from_millis(1));
+        if stopped == cluster.members.len() {
+            break;
+        }
+    }
+    assert_eq!(stopped, cluster.members.len());
+}
+
+#[test]
+fn a_standby_forgets_windows_that_not_even_the_changelog_keeps() {
+    const DAY_MS: i64 = 86_400_000;
+    let simulation = World::simulated(3);
+    let log = MemoryLog::new(&simulation.world);
+    let settings = Settings {
+        world: impatient(&simulation),
+        commit_interval_ms: 5,
+        standby_replicas: 1,
+        ..Settings::default()
+    };
+    let app = App::new("app");
+    let windows = TimeWindows::of(Duration::from_secs(60)).grace(Duration::from_secs(60));
+    let input = app.stream::<u64, u64>("in").group_by_key();
+    input.windowed_by(windows).count("windows");
+    let topology = Arc::new(app.build().unwrap());
+    let settings = Settings {
+        world: simulation.world.clone(),
+        ..settings
+    };
+    let start_ms = simulation.clock.now_ms();
+    let mut workers: Vec<Worker> = (1..=2)
+        .map(|number| {
+            Worker::join(&topology, &*log, settings.clone(), number)
+                .unwrap()
+                .0
+        })
+        .collect();
+    let loader = Settings {
+        world: impatient(&simulation),
+        ..settings
+    };
+    let mut writer = SourceWriter::open(&*log, "loader", "days", &loader).unwrap();
+    writer.ensure_topic("in", 1).unwrap();
+    for day in 0..10_i64 {
+        let at = start_ms + day * DAY_MS;
+        writer.append("in", &0_u64, &0_u64, at).unwrap();
+        writer.commit(day as u64 + 1).unwrap();
+        for _ in 0..2_000 {
+            for worker in &mut workers {
+                worker.step().unwrap();
+            }
+            simulation.clock.advance(Duration::from_millis(1));
+        }
+        // The day passes, a little at a time: nobody is fenced.
+        for _ in 0..DAY_MS / 20_000 {
+            simulation.clock.advance(Duration::from_secs(20));
+            for worker in &mut workers {
+                worker.step().unwrap();
+            }
+        }
+    }
+    // The last window and the one of the day before: the owner drops with the commit after, the standby a day later.
+    let rows = rows_by_role(&mut workers);
+    assert_eq!(rows, [(Role::Active, 2), (Role::Standby, 2)].into());
+}
+
+/// How many rows the one store has, at its owner and at its standby.
+fn rows_by_role(workers: &mut [Worker]) -> BTreeMap<Role, usize> {
+    let mut rows = BTreeMap::new();
+    for worker in workers {
+        for (_, role, _, reader) in worker.readers() {
+            let mut count = 0;
+            let visit = &mut |_: &[u8], _: &[u8]| {
+                count += 1;
+                ControlFlow::Continue(())
+            };
+            reader
+                .scan(KeyRange::ALL, Direction::Forward, visit)
+                .unwrap();
+            rows.insert(role, count);
+        }
+    }
+    rows
 }
 
 #[test]
