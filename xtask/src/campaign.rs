@@ -41,6 +41,22 @@ const CAMPAIGNS: &[Campaign] = &[
         ],
     },
     Campaign {
+        name: "kafka-fire",
+        purpose: "100 rounds of faults on three brokers, exactly once; take-over between Kafka Streams and us, every kind of state",
+        arguments: &[
+            "test",
+            "-p",
+            "headwater-oracle",
+            "--release",
+            "--test",
+            "it",
+            "--",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ],
+    },
+    Campaign {
         name: "purchases-kills",
         purpose: "the main job killed 200 times; prints kills by phase and what restores cost",
         arguments: &[

@@ -2,10 +2,11 @@
 //! Invariant: a log that has a directory proposes where state lives; settings may say otherwise.
 
 use crate::{EmbeddedLog, Result};
+use headwater_kafka::Kafka;
 use headwater_log::{Log, MemoryLog};
 use std::{path::PathBuf, sync::Arc};
 
-/// Something to run on: an [`EmbeddedLog`], a [`MemoryLog`], any shared log, or the result of opening one.
+/// Something to run on: [`Kafka`], an [`EmbeddedLog`], a [`MemoryLog`], any shared log, or the result of opening one.
 pub trait IntoLog {
     /// The log, and where the state of its applications lives by default.
     fn into_log(self) -> Result<(Arc<dyn Log>, Option<PathBuf>)>;
@@ -20,6 +21,18 @@ impl IntoLog for &EmbeddedLog {
 impl IntoLog for EmbeddedLog {
     fn into_log(self) -> Result<(Arc<dyn Log>, Option<PathBuf>)> {
         (&self).into_log()
+    }
+}
+
+impl IntoLog for Kafka {
+    fn into_log(self) -> Result<(Arc<dyn Log>, Option<PathBuf>)> {
+        Ok((Arc::new(self), None))
+    }
+}
+
+impl IntoLog for headwater_log::Result<Kafka> {
+    fn into_log(self) -> Result<(Arc<dyn Log>, Option<PathBuf>)> {
+        self?.into_log()
     }
 }
 

@@ -27,6 +27,7 @@ mod signal;
 pub use app::App;
 pub use embedded::EmbeddedLog;
 pub use error::{Error, Result};
+pub use headwater_kafka::Kafka;
 pub use headwater_log as log;
 pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
 pub use headwater_runtime::{
@@ -55,7 +56,7 @@ pub use signal::{stop_requested, watch_signals};
 pub mod prelude {
     pub use crate::{
         App, BadData, Data, EmbeddedLog, EmitStrategy, FixedKeyContext, FixedKeyProcessor,
-        FixedKeyRecord, FormatOf, JoinWindows, KStream, KTable, Processor, ProcessorContext,
+        FixedKeyRecord, FormatOf, JoinWindows, KStream, KTable, Kafka, Processor, ProcessorContext,
         Punctuation, PunctuationKind, Record, Repartitioned, Result, Running, Scheduled,
         SessionWindows, Settings, SlidingWindows, Store, StoreHandle, Suppress, TestDriver,
         TimeWindows, Topic, Topology, UnlimitedWindows, Windowed, Windowing, json, windowed,

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod case;
+mod cluster;
 mod combine;
 mod difference;
 mod function;
@@ -17,6 +18,7 @@ mod store;
 mod value;
 
 pub use case::{Case, Input, Spec};
+pub use cluster::{Options, Outcome, live_run};
 pub use difference::{Difference, difference};
 pub use live::{Stage, Topics, live};
 pub use run::run;

@@ -7,8 +7,8 @@
     reason = "a tool that reads case files; nothing here is ever simulated"
 )]
 
-use anyhow::{Context, Result, bail};
-use headwater_oracle::{Case, Refusal, difference, run, show};
+use anyhow::{Context, Result, anyhow, bail};
+use headwater_oracle::{Case, Options, Refusal, difference, live_run, run, show};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,7 +17,10 @@ const USAGE: &str = "\
 headwater-oracle CASE.json...           one result per case, one line each, canonical JSON
 headwater-oracle --check CASE.json...   compares with CASE.out.json
 headwater-oracle --show CASE.json...    a readable trace
-headwater-oracle ... --dir DIR          every case of a directory";
+headwater-oracle ... --dir DIR          every case of a directory
+headwater-oracle live run CASE.json --kafka HOST:PORT --application-id ID --state-dir DIR
+    [--guarantee exactly_once_v2|at_least_once] [--group-protocol classic|streams] [--threads N]
+    [--to-end | --seconds S] [--set KEY=VALUE ...]      the case as an application on a cluster";
 
 enum Mode {
     Print,
@@ -47,6 +50,11 @@ fn main() -> ExitCode {
 }
 
 fn work(arguments: Vec<String>) -> Result<bool> {
+    if let [live, rest @ ..] = &arguments[..]
+        && live == "live"
+    {
+        return live_command(rest);
+    }
     let mut mode = Mode::Print;
     let mut files = Vec::new();
     let mut arguments = arguments.into_iter();
@@ -84,6 +92,27 @@ fn work(arguments: Vec<String>) -> Result<bool> {
         );
     }
     Ok(count.different + count.unsupported + count.broken == 0)
+}
+
+fn live_command(words: &[String]) -> Result<bool> {
+    let [command, file, rest @ ..] = words else {
+        bail!("live what?\n\n{USAGE}");
+    };
+    if command != "run" {
+        bail!("live {command} is the judge's: see its README");
+    }
+    let options = Options::parse(rest).map_err(|message| anyhow!("{message}\n\n{USAGE}"))?;
+    let case = Case::of(&read(Path::new(file))?)?;
+    match live_run(&case, &options) {
+        Ok(outcome) => {
+            println!("{}", outcome.line);
+            Ok(outcome.is_success)
+        }
+        Err(refusal) => {
+            eprintln!("{file}: {refusal}");
+            Ok(false)
+        }
+    }
 }
 
 fn one(mode: &Mode, file: &Path, count: &mut Count) -> Result<()> {

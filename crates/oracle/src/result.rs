@@ -3,6 +3,7 @@
 use headwater::streams::{StoreContents, StoreRow};
 use headwater::{TestDriver, TestRecord, Topology};
 use serde_json::{Map, Value, json};
+use std::fmt::{Debug, Display};
 
 /// A result before anything has happened.
 pub(crate) fn empty(name: &Value) -> Value {
@@ -14,6 +15,11 @@ pub(crate) fn empty(name: &Value) -> Value {
 
 /// An error of `stage`, at input number `step` where there is one.
 pub(crate) fn error(stage: &str, step: Option<usize>, error: &headwater::streams::Error) -> Value {
+    failure(stage, step, error)
+}
+
+/// As [`error`], of any part.
+pub(crate) fn failure(stage: &str, step: Option<usize>, error: &(impl Debug + Display)) -> Value {
     let shown = format!("{error:?}");
     let class = shown.split([' ', '(', '{']).next().unwrap_or_default();
     let mut value = json!({ "stage": stage, "class": class, "message": error.to_string() });

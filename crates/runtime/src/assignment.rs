@@ -71,6 +71,7 @@ impl Worker {
             return self.begin_restore(id, &ends);
         }
         if let Response::Topics(topics) = &response {
+            self.output.learn(&mut *self.client, topics);
             for notice in internal_topics::check(&self.topology, id, topics)? {
                 // Once for all tasks of the worker.
                 if self.told_topics.insert(notice.clone()) {

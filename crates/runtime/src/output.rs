@@ -1,7 +1,7 @@
 //! A task's output on a log's client: topics and changelogs as slots, partitions by hash. Not a buffer of its own.
 //! Invariant: a changelog record goes to the partition of its task, whatever its key.
 
-use headwater_log::{AppendRecord, Client, Slot, TopicPartition, partition_for_key};
+use headwater_log::{AppendRecord, Client, Slot, TopicInfo, TopicPartition, partition_for_key};
 use headwater_streams::{Output, Result, Route, Topology};
 use headwater_world::Clock;
 use rustc_hash::FxHashMap;
@@ -39,6 +39,15 @@ impl OutputMap {
             changelog_slots: changelogs.iter().map(|_| Vec::new()).collect(),
             changelogs,
             clock,
+        }
+    }
+
+    /// Takes the partition counts of topics that were described.
+    pub(crate) fn learn(&mut self, client: &mut dyn Client, topics: &[TopicInfo]) {
+        for target in self.topics.iter_mut().filter(|it| it.slots.is_empty()) {
+            if let Some(topic) = topics.iter().find(|topic| topic.name == target.name) {
+                target.take_slots(client, topic.partitions);
+            }
         }
     }
 
@@ -83,10 +92,14 @@ impl Target {
         let Some(partitions) = client.partitions(&self.name) else {
             return Err(headwater_log::Error::UnknownTopic(self.name.to_string()).into());
         };
+        self.take_slots(client, partitions);
+        Ok(())
+    }
+
+    fn take_slots(&mut self, client: &mut dyn Client, partitions: u32) {
         self.slots = (0..partitions)
             .map(|partition| client.slot(&TopicPartition::new(self.name.clone(), partition)))
             .collect();
-        Ok(())
     }
 }
 

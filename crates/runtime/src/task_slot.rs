@@ -83,6 +83,8 @@ pub(crate) struct TaskSlot {
     pub(crate) inputs: Vec<TopicPartition>,
     /// Its stores that have a changelog: number in the topology and changelog partition.
     pub(crate) changelogs: Vec<(usize, TopicPartition)>,
+    /// Topics with a fixed name that its sinks write.
+    pub(crate) outputs: Vec<String>,
     pub(crate) stage: Stage,
     pub(crate) dir: Option<TaskDir>,
     /// Stores that survived an aborted commit.
@@ -120,6 +122,7 @@ impl TaskSlot {
                 .map(|topic| TopicPartition::new(topics[*topic as usize].clone(), id.partition))
                 .collect(),
             changelogs: stores.iter().filter_map(changelog).collect(),
+            outputs: topology.sink_topics(id.subtopology),
             stage: Stage::Waiting,
             dir: None,
             kept: Vec::new(),
@@ -251,11 +254,14 @@ impl TaskSlot {
             _ => None,
         }
     }
-    /// Asks for the ids of its changelogs, and for what its topics are.
+
+    /// Asks for the ids of its changelogs, and for what its topics are: those that it writes, too, since the client may not know yet
+    /// how many partitions they have, and a record does not wait.
     pub(crate) fn ask_topics(&self) -> Request {
         let changelogs = self.changelogs.iter().map(|(_, partition)| partition);
         let topics = self.inputs.iter().chain(changelogs);
-        let topics: BTreeSet<String> = topics.map(|at| at.topic.to_string()).collect();
+        let mut topics: BTreeSet<String> = topics.map(|at| at.topic.to_string()).collect();
+        topics.extend(self.outputs.iter().cloned());
         Request::DescribeTopics(Some(topics.into_iter().collect()))
     }
 }

@@ -75,8 +75,11 @@ fn a_broker_comes_back_with_its_records_after_kill_9_and_freezing() {
 #[test]
 #[ignore = "the other half of a_broker_dies_with_the_process_that_started_it"]
 fn a_process_that_will_be_killed() {
+    // Whoever runs all ignored tests runs this one, too.
+    let Ok(file) = std::env::var("HEADWATER_PID_FILE") else {
+        return;
+    };
     let cluster = Cluster::start(&Options::default()).unwrap();
-    let file = std::env::var("HEADWATER_PID_FILE").unwrap();
     let draft = format!("{file}.draft");
     std::fs::write(&draft, cluster.pid(0).unwrap().to_string()).unwrap();
     std::fs::rename(draft, file).unwrap();

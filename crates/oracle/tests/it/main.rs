@@ -5,14 +5,26 @@
     reason = "tests read case files; nothing here is ever simulated"
 )]
 
+mod fire;
 mod recorded;
 mod runtime;
+mod takeover;
 
 use headwater_oracle::{Case, difference, run};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+/// Tests with clusters run one after the other: side by side they measure each other's patience.
+static CLUSTERS: Mutex<()> = Mutex::new(());
+
+fn one_cluster_at_a_time() -> MutexGuard<'static, ()> {
+    CLUSTERS
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
 const LIST: &str = "unsupported.txt";
 const CASES_MIN: usize = 243;

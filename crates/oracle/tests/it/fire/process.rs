@@ -1,0 +1,95 @@
+//! One of our processes: `headwater-oracle live run`, killed and started again on the same state. Not its results.
+//! Invariant: it never outlives the test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A process that was asked to end may take so long to commit and close.
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+pub(super) struct Process {
+    folder: PathBuf,
+    servers: String,
+    case: String,
+    child: Child,
+}
+
+impl Process {
+    pub(super) fn start(folder: &Path, servers: &str, case: &str, number: usize) -> Self {
+        let folder = folder.join(format!("process-{number}"));
+        std::fs::create_dir_all(&folder).expect("a folder for state");
+        Self {
+            child: spawn(&folder, servers, case),
+            folder,
+            servers: servers.to_owned(),
+            case: case.to_owned(),
+        }
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.child.kill().expect("a process of ours");
+        self.child.wait().expect("a process of ours");
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.child = spawn(&self.folder, &self.servers, &self.case);
+    }
+
+    pub(super) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("sh")
+            .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &pid])
+            .status();
+        assert!(status.expect("a shell").success());
+    }
+
+    /// A fault that is not its own death must not end it.
+    pub(super) fn must_live(&mut self) {
+        let status = self.child.try_wait().expect("a process of ours");
+        assert_eq!(status, None, "{}", self.output());
+    }
+
+    /// Asks it to end, and holds it to ending well.
+    pub(super) fn stop(mut self) {
+        self.signal("TERM");
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a process of ours") {
+                assert!(status.success(), "{}", self.output());
+                return;
+            }
+            assert!(begin.elapsed() < STOP_DEADLINE, "{}", self.output());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn output(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.join("output")).unwrap_or_default();
+        format!("{}: {text}", self.folder.display())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(folder: &Path, servers: &str, case: &str) -> Child {
+    let output = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("output"))
+        .expect("a file for output");
+    let errors = output.try_clone().expect("a file for errors");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headwater-oracle"));
+    command.args(["live", "run", case, "--kafka", servers]);
+    command.args(["--application-id", "fire", "--threads", "2"]);
+    command.args(["--guarantee", "exactly_once_v2", "--state-dir"]);
+    command.arg(folder.join("state"));
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    command.spawn().expect("our own program starts")
+}

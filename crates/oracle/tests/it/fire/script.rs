@@ -1,0 +1,133 @@
+//! What is written and what happens, both from a seed, and the result that follows from what was written. Not the doing of it.
+//! Invariant: one idempotent producer (kcat) writes all events, so that a broker's fall neither loses nor doubles one.
+
+use headwater::world::{Random, SeededRandom};
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const ACCOUNTS: u64 = 50;
+const KEYS: u64 = 200;
+/// Events go out in bursts of so many, with a pause between: enough that each fault meets open transactions.
+const BURST: usize = 20;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What happens in a round.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    KillProcess(usize),
+    FreezeProcess(usize, Duration),
+    KillBroker(usize),
+    FreezeBroker(usize, Duration),
+    /// Every connection through the proxies.
+    Cut,
+    /// The next answer to requests of this key, once on each broker.
+    LoseAnswer(i16),
+}
+
+const PRODUCE: i16 = 0;
+const INIT_PRODUCER_ID: i16 = 22;
+const END_TXN: i16 = 26;
+const TXN_OFFSET_COMMIT: i16 = 28;
+const STREAMS_GROUP_HEARTBEAT: i16 = 88;
+
+/// The fault of a round.
+pub(super) fn fault(seed: u64, round: u64, processes: usize, brokers: usize) -> Fault {
+    let random = SeededRandom::new(seed ^ (round << 32) ^ 0x5eed);
+    let one_of = |count: usize| random.below(count as u64) as usize;
+    // The first rounds show each kind, so that a short campaign does.
+    let kind = match round {
+        0..5 => round as usize,
+        _ => one_of(6),
+    };
+    let time = Duration::from_millis(500 * (1 + one_of(14)) as u64);
+    match kind {
+        0 => Fault::KillProcess(one_of(processes)),
+        1 => Fault::LoseAnswer(
+            [
+                END_TXN,
+                PRODUCE,
+                TXN_OFFSET_COMMIT,
+                INIT_PRODUCER_ID,
+                STREAMS_GROUP_HEARTBEAT,
+            ][one_of(5)],
+        ),
+        2 => Fault::KillBroker(one_of(brokers)),
+        3 => Fault::FreezeProcess(one_of(processes), time),
+        4 => Fault::Cut,
+        _ => Fault::FreezeBroker(one_of(brokers), time),
+    }
+}
+
+/// What the result must be.
+#[derive(Default)]
+pub(super) struct Expected {
+    pub(super) events: usize,
+    pub(super) counts: BTreeMap<String, usize>,
+    pub(super) balances: BTreeMap<String, i64>,
+}
+
+/// The writer of events.
+pub(super) struct Script {
+    producer: Child,
+    input: BufWriter<ChildStdin>,
+    random: SeededRandom,
+    expected: Expected,
+}
+
+impl Script {
+    pub(super) fn start(servers: &str, topic: &str, seed: u64) -> Self {
+        let mut kcat = Command::new("kcat");
+        kcat.args(["-b", servers, "-P", "-t", topic, "-K", "\t"]);
+        for setting in [
+            "enable.idempotence=true",
+            "message.timeout.ms=300000",
+            "partitioner=murmur2_random",
+            "linger.ms=5",
+        ] {
+            kcat.args(["-X", setting]);
+        }
+        kcat.stdin(Stdio::piped()).stderr(Stdio::null());
+        let mut producer = kcat.spawn().expect("kcat is installed");
+        let input = producer.stdin.take().expect("it was asked for");
+        Self {
+            producer,
+            input: BufWriter::new(input),
+            random: SeededRandom::new(seed),
+            expected: Expected::default(),
+        }
+    }
+
+    pub(super) fn write_for(&mut self, time: Duration) {
+        let begin = Instant::now();
+        while begin.elapsed() < time {
+            for _ in 0..BURST {
+                self.write_one();
+            }
+            self.input.flush().expect("kcat reads");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn write_one(&mut self) {
+        let key = format!("k{}", self.random.below(KEYS));
+        let from = format!("a{}", self.random.below(ACCOUNTS));
+        let to = format!("a{}", self.random.below(ACCOUNTS));
+        let amount = 1 + self.random.below(1_000) as i64;
+        writeln!(self.input, "{key}\t{from}:-{amount} {to}:{amount}").expect("kcat reads");
+        self.expected.events += 1;
+        *self.expected.counts.entry(key).or_default() += 1;
+        *self.expected.balances.entry(from).or_default() -= amount;
+        *self.expected.balances.entry(to).or_default() += amount;
+    }
+
+    /// Everything is written when this returns.
+    pub(super) fn end(self) -> Expected {
+        drop(self.input);
+        let mut producer = self.producer;
+        let status = producer.wait().expect("a process of ours");
+        assert!(status.success(), "kcat could not write all events");
+        self.expected
+    }
+}
