@@ -20,7 +20,8 @@
 
 #![allow(dead_code, reason = "for the client's network thread")]
 
-mod classic;
+pub(crate) mod classic;
+pub(crate) mod standby;
 mod status;
 #[cfg(test)]
 mod tests;

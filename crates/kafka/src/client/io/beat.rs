@@ -4,13 +4,14 @@
 use crate::{
     client::shared::Shared,
     cluster::{Cluster, CoordinatorKind, Purpose, RequestError},
-    membership::Member,
+    membership::{Member, standby},
     settings::Settings,
 };
 use headwater_log::{GroupEvent, Membership, TaskId};
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     sync::Notify,
+    task::spawn_local,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -69,6 +70,10 @@ impl Beat {
     }
 
     pub(super) fn join(&self, membership: Membership) {
+        if membership.standby_replicas > 0 {
+            let (cluster, group) = (Rc::clone(&self.cluster), Arc::clone(&membership.group));
+            spawn_local(standby::set(cluster, group, membership.standby_replicas));
+        }
         let silence_ms = u64::try_from(membership.rebalance_timeout_ms).unwrap_or(u64::MAX);
         let mut state = self.state.borrow_mut();
         state.silence_max = Duration::from_millis(silence_ms);
