@@ -49,6 +49,8 @@ pub(crate) enum Purpose {
     Produce,
     Coordinator,
     Admin,
+    /// Joins of classic groups, which wait for all members.
+    Membership,
 }
 
 /// One client's view of the cluster. Lives on its network thread, inside a `LocalSet`.

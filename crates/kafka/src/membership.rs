@@ -21,6 +21,7 @@
 #![allow(dead_code, reason = "for the client's network thread")]
 
 pub(crate) mod classic;
+pub(crate) mod seat;
 pub(crate) mod standby;
 mod status;
 #[cfg(test)]

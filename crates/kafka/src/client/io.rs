@@ -6,7 +6,7 @@ mod topics;
 
 use super::{
     shared::{Command, Shared},
-    writer::{Names, Writer},
+    writer::{Badge, Names, Writer},
 };
 use crate::{admin, cluster::Cluster, fetcher::Fetcher, settings::Settings};
 use beat::Beat;
@@ -62,10 +62,18 @@ async fn serve(settings: Settings, options: ClientOptions, shared: Arc<Shared>) 
     let settings = Rc::new(settings);
     let cluster = Cluster::new(Rc::clone(&settings), &options.client_id);
     let names = Names::default();
-    let writer = Writer::new(&cluster, &shared, &settings, &options, Rc::clone(&names));
+    let beat = Beat::new(&cluster, &shared, &settings);
+    let badge = badge(&beat);
+    let writer = Writer::new(
+        &cluster,
+        &shared,
+        &settings,
+        &options,
+        Rc::clone(&names),
+        badge,
+    );
     let fetcher = Fetcher::new(&cluster, &shared, &settings, &options);
     let topics = Topics::new(&cluster, &shared, &settings);
-    let beat = Beat::new(&cluster, &shared, &settings);
     spawn_local(Rc::clone(&writer).run());
     spawn_local(Rc::clone(&fetcher).run());
     spawn_local(Rc::clone(&topics).run());
@@ -86,6 +94,12 @@ async fn serve(settings: Settings, options: ClientOptions, shared: Arc<Shared>) 
         }
     }
     thread.beat.end().await;
+}
+
+/// How commits name the member.
+fn badge(beat: &Rc<Beat>) -> Badge {
+    let beat = Rc::clone(beat);
+    Box::new(move |commit| beat.translate(commit))
 }
 
 impl Thread {

@@ -45,12 +45,16 @@ enum Last {
     InDoubt(Doubt),
 }
 
+/// A commit with the member as its coordinator knows it, where that is another than the worker's; `Err` says why it may not commit.
+pub(crate) type Badge = Box<dyn Fn(&CommitRequest) -> Result<Option<CommitRequest>, String>>;
+
 /// The one who writes.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     cluster: Rc<Cluster>,
     settings: Rc<Settings>,
     names: Names,
+    badge: Badge,
     producer: Rc<Producer>,
     /// `None` without a transactional id.
     transaction: Option<Transaction>,
@@ -85,6 +89,7 @@ impl Writer {
         settings: &Rc<Settings>,
         options: &ClientOptions,
         names: Names,
+        badge: Badge,
     ) -> Rc<Self> {
         let exactly_once = options.guarantee == Guarantee::ExactlyOnce;
         let transaction = options.transactional_id.as_ref().map(|id| {
@@ -110,6 +115,7 @@ impl Writer {
             cluster: Rc::clone(cluster),
             settings: Rc::clone(settings),
             names,
+            badge,
             transaction,
             exactly_once,
             patience,
@@ -336,9 +342,12 @@ impl Writer {
             .clone()
             .filter(|_| !request.offsets.is_empty());
         if let Some(group) = &group {
-            transaction
-                .add_offsets(identity, group, &request, deadline)
-                .await?;
+            let badged = (self.badge)(&request).map_err(Failure::Member)?;
+            let commit = badged.as_ref().unwrap_or(&request);
+            let added = transaction.add_offsets(identity, group, commit, deadline);
+            added
+                .await
+                .map_err(|failure| judged(failure, badged.is_some()))?;
         }
         let receipt = self.receipt(&written, deadline).await?;
         if written.is_empty() && group.is_none() {
@@ -465,5 +474,13 @@ fn after(error: &Error) -> Error {
         Error::UnknownOutcome | Error::TimedOut(_) => Error::UnknownOutcome,
         Error::Fenced(reason) => Error::Fenced(reason.clone()),
         other => Error::Aborted(format!("the commit before it failed: {other}")),
+    }
+}
+
+/// In a classic group a member may be refused while a round is under way; if it was evicted instead, its next heartbeat tells.
+fn judged(failure: Failure, is_badged: bool) -> Failure {
+    match failure {
+        Failure::Member(reason) if is_badged => Failure::Aborted(reason),
+        failure => failure,
     }
 }

@@ -2,17 +2,23 @@
 //! see [`crate::membership`]. Invariant: one heartbeat is in flight at a time, and leaving is tried before the thread ends.
 
 use crate::{
+    admin,
     client::shared::Shared,
     cluster::{Cluster, CoordinatorKind, Purpose, RequestError},
-    membership::{Member, standby},
-    settings::Settings,
+    membership::{
+        classic::{Answer, Ask},
+        seat::{Answered, Due, Seat},
+        standby,
+    },
+    protocol::{Request, streams_group_heartbeat::StreamsGroupHeartbeatRequest},
+    settings::{GroupProtocol, Settings},
 };
-use headwater_log::{GroupEvent, Membership, TaskId};
+use headwater_log::{CommitRequest, Error, GroupEvent, Membership, NewTopic, TaskId};
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     sync::Notify,
     task::spawn_local,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 /// How long a client that is dropped tries to tell the broker that it leaves.
@@ -20,8 +26,13 @@ const LEAVE_MS_MAX: u64 = 1_000;
 /// How often the worker's signs of life are looked for.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
+/// The feature by which a cluster says that it has streams groups.
+const STREAMS_FEATURE: &str = "streams.version";
+/// What a round of joining may take beyond its own timeout.
+const ROUND_SLACK: Duration = Duration::from_secs(5);
+
 struct State {
-    member: Option<Member>,
+    member: Option<Seat>,
     /// After this long without a sign of life the worker's tasks go to others.
     silence_max: Duration,
     heard: Instant,
@@ -61,7 +72,7 @@ impl Beat {
         self.begun.elapsed().as_millis() as u64
     }
 
-    fn with(&self, change: impl FnOnce(&mut Member, u64)) {
+    fn with(&self, change: impl FnOnce(&mut Seat, u64)) {
         let now_ms = self.now_ms();
         if let Some(member) = &mut self.state.borrow_mut().member {
             change(member, now_ms);
@@ -70,15 +81,11 @@ impl Beat {
     }
 
     pub(super) fn join(&self, membership: Membership) {
-        if membership.standby_replicas > 0 {
-            let (cluster, group) = (Rc::clone(&self.cluster), Arc::clone(&membership.group));
-            spawn_local(standby::set(cluster, group, membership.standby_replicas));
-        }
         let silence_ms = u64::try_from(membership.rebalance_timeout_ms).unwrap_or(u64::MAX);
         let mut state = self.state.borrow_mut();
         state.silence_max = Duration::from_millis(silence_ms);
         state.heard = Instant::now();
-        state.member = Some(Member::new(membership, self.settings.replication_factor));
+        state.member = Some(Seat::new(membership, self.settings.replication_factor));
         drop(state);
         self.rung.notify_one();
     }
@@ -88,7 +95,7 @@ impl Beat {
     }
 
     pub(super) fn leave(&self) {
-        self.with(Member::leave);
+        self.with(Seat::leave);
     }
 
     /// A commit was refused: because of the member, or because the client itself was replaced.
@@ -129,13 +136,13 @@ impl Beat {
 
     fn is_leaving(&self) -> bool {
         let state = self.state.borrow();
-        state.member.as_ref().is_some_and(Member::is_leaving)
+        state.member.as_ref().is_some_and(Seat::is_leaving)
     }
 
     fn due(&self) -> Instant {
         let latest = Instant::now() + WATCH_EVERY;
         let state = self.state.borrow();
-        let due_ms = state.member.as_ref().and_then(Member::due_ms);
+        let due_ms = state.member.as_ref().and_then(Seat::due_ms);
         match due_ms {
             Some(due_ms) => latest.min(self.begun + Duration::from_millis(due_ms)),
             None => latest,
@@ -163,48 +170,53 @@ impl Beat {
     /// Hands the member's events to the worker.
     fn tell(&self) {
         let mut state = self.state.borrow_mut();
-        while let Some(event) = state.member.as_mut().and_then(Member::event) {
+        while let Some(event) = state.member.as_mut().and_then(Seat::event) {
             self.shared.event(event);
         }
     }
 
-    /// Sends the heartbeat that is due; false when none is.
+    /// As a commit has to name the member: see [`Seat::translate`].
+    pub(super) fn translate(
+        &self,
+        commit: &CommitRequest,
+    ) -> Result<Option<CommitRequest>, String> {
+        let state = self.state.borrow();
+        state
+            .member
+            .as_ref()
+            .map_or(Ok(None), |member| member.translate(commit))
+    }
+
+    /// Sends what is due; false when nothing is.
     async fn step(&self) -> bool {
-        let (request, group) = {
+        self.decide().await;
+        let (due, group, round_ms) = {
             let mut state = self.state.borrow_mut();
             let now_ms = self.now_ms();
-            let Some(member) = &mut state.member else {
+            let Some(member) = state
+                .member
+                .as_mut()
+                .filter(|member| !member.is_undecided())
+            else {
                 return false;
             };
-            let group = Arc::clone(member.group());
+            let (group, round_ms) = (Arc::clone(member.group()), member.rebalance_timeout_ms());
             match member.next_request(now_ms) {
-                Some(request) => (request, group),
+                Some(due) => (due, group, round_ms),
                 None => return false,
             }
         };
-        let asked = async {
-            let found = self.cluster.coordinator(CoordinatorKind::Group, &group);
-            let node = found.await?;
-            self.cluster
-                .request(node, Purpose::Coordinator, &request)
-                .await
+        let answer = match due {
+            Due::Streams(request) => self.beat(&group, &request).await,
+            Due::Classic(ask) => self.classic(&group, &ask, round_ms).await,
         };
-        let answer = asked.await;
         let now_ms = self.now_ms();
-        let mut forget = answer.is_err();
+        let mut forget = false;
         if let Some(member) = &mut self.state.borrow_mut().member
             // A membership that began meanwhile has nothing to do with this answer.
             && member.is_in_flight()
         {
-            match answer {
-                Ok(response) => forget = member.on_response(now_ms, &response),
-                Err(RequestError::NotSent(_)) => member.on_not_sent(now_ms),
-                Err(error) if error.is_retriable() => member.on_lost(now_ms),
-                Err(error) => {
-                    let error = error.to_log(&format!("heartbeat of group '{group}'"));
-                    member.on_refused(error.to_string());
-                }
-            }
+            forget = member.on_answer(now_ms, answer);
         }
         if forget {
             self.cluster
@@ -212,5 +224,118 @@ impl Beat {
         }
         self.tell();
         true
+    }
+
+    /// Chooses the protocol by what the brokers speak, unless a setting names it.
+    async fn decide(&self) {
+        let group = {
+            let state = self.state.borrow();
+            match state.member.as_ref().filter(|member| member.is_undecided()) {
+                Some(member) => Arc::clone(member.group()),
+                None => return,
+            }
+        };
+        let classic = match self.settings.group_protocol {
+            Some(protocol) => protocol == GroupProtocol::Classic,
+            None => {
+                // Whoever answers tells what brokers speak; who does not is asked again at the next step.
+                let found = self.cluster.coordinator(CoordinatorKind::Group, &group);
+                if let Err(error) = found.await
+                    && error.is_retriable()
+                {
+                    sleep(self.settings.retry_backoff.first).await;
+                    return;
+                }
+                let is_known = self.cluster.knows::<StreamsGroupHeartbeatRequest>();
+                is_known != Some(true) || self.cluster.feature(STREAMS_FEATURE) < Some(1)
+            }
+        };
+        if let Some(member) = &mut self.state.borrow_mut().member {
+            member.decide(classic);
+            if let Some(replicas) = member.standby_replicas() {
+                spawn_local(standby::set(Rc::clone(&self.cluster), group, replicas));
+            }
+        }
+    }
+
+    async fn beat(&self, group: &str, request: &StreamsGroupHeartbeatRequest) -> Answered {
+        let asked = self.coordinator(group, Purpose::Coordinator, request, None);
+        let asked = asked.await.map(Box::new);
+        asked.map_or_else(|error| failed(group, error), Answered::Streams)
+    }
+
+    async fn classic(&self, group: &str, ask: &Ask, round_ms: u64) -> Answered {
+        let purpose = Purpose::Coordinator;
+        let answer = match ask {
+            Ask::Join(request) => {
+                let deadline = Instant::now() + Duration::from_millis(round_ms) + ROUND_SLACK;
+                let asked = self.coordinator(group, Purpose::Membership, request, Some(deadline));
+                asked.await.map(Answer::Join)
+            }
+            Ask::Sync(request) => {
+                let asked = self.coordinator(group, Purpose::Membership, request, None);
+                asked.await.map(Answer::Sync)
+            }
+            Ask::Beat(request) => {
+                let asked = self.coordinator(group, purpose, request, None);
+                asked.await.map(Answer::Beat)
+            }
+            Ask::Leave(request) => {
+                let asked = self.coordinator(group, purpose, request, None);
+                asked.await.map(|_| Answer::Leave)
+            }
+            Ask::Count(names) => {
+                let names: Vec<Arc<str>> = names.iter().map(|name| name.as_str().into()).collect();
+                self.cluster.refresh(&names).await.map(|()| {
+                    let counts = names.iter().filter_map(|name| {
+                        Some((name.to_string(), self.cluster.partitions(name)?))
+                    });
+                    Answer::Count(counts.collect())
+                })
+            }
+            Ask::Create(topics) => Ok(Answer::Create(self.create(topics).await)),
+        };
+        answer.map_or_else(|error| failed(group, error), Answered::Classic)
+    }
+
+    /// Creates internal topics one by one: another leader may have created some.
+    async fn create(&self, topics: &[NewTopic]) -> Result<(), String> {
+        for topic in topics {
+            let request = headwater_log::Request::CreateTopics(vec![topic.clone()]);
+            match admin::ask(&self.cluster, &self.settings, request).await {
+                Ok(_) | Err(Error::TopicExists(_)) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn coordinator<R: Request>(
+        &self,
+        group: &str,
+        purpose: Purpose,
+        request: &R,
+        deadline: Option<Instant>,
+    ) -> Result<R::Response, RequestError> {
+        let found = self.cluster.coordinator(CoordinatorKind::Group, group);
+        let node = found.await?;
+        match deadline {
+            Some(deadline) => {
+                let asked = self.cluster.request_by(node, purpose, request, deadline);
+                asked.await
+            }
+            None => self.cluster.request(node, purpose, request).await,
+        }
+    }
+}
+
+fn failed(group: &str, error: RequestError) -> Answered {
+    match error {
+        RequestError::NotSent(_) => Answered::NotSent,
+        error if error.is_retriable() => Answered::Lost,
+        error => {
+            let error = error.to_log(&format!("membership of group '{group}'"));
+            Answered::Refused(error.to_string())
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     coordinator::{Asking, Refusal, spread},
     producer::{Failure, Identity},
     protocol::{
-        Capped,
+        Capped, ErrorCode,
         init_producer_id::InitProducerIdRequest,
         offset_commit::{
             OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -98,6 +98,10 @@ impl Writer {
         commit: &CommitRequest,
         deadline: Instant,
     ) -> Result<(), (Refusal, bool)> {
+        let badged = (self.badge)(commit);
+        let badged = badged.map_err(|_| (Refusal::Code(ErrorCode::FENCED_MEMBER_EPOCH), false))?;
+        let is_badged = badged.is_some();
+        let commit = badged.as_ref().unwrap_or(commit);
         let group = commit.group.as_deref().unwrap_or_default();
         let (member, epoch) = match &commit.member {
             Some((member, epoch)) => (member.to_string(), epoch.0),
@@ -142,6 +146,13 @@ impl Writer {
         // Version 10 names topics by ids, which a position of a topic not yet heard of would lack.
         match asking.ask(&Capped::<_, 9>(request), code).await {
             Ok(_) => Ok(()),
+            // A round of a classic group is under way: the worker still holds what it commits.
+            Err(Refusal::Code(ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID))
+                if is_badged =>
+            {
+                let passing = Refusal::Code(ErrorCode::REBALANCE_IN_PROGRESS);
+                Err((passing, asking.lost.get()))
+            }
             Err(refusal) => Err((refusal, asking.lost.get())),
         }
     }

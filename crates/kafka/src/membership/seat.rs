@@ -1,0 +1,174 @@
+//! A member under whichever protocol its broker has: a streams group where there is one, else a classic group.
+//! Not a third protocol. Invariant: the protocol is chosen before the first request and stays for the membership.
+
+use super::{
+    Member,
+    classic::{Answer, Ask, ClassicMember},
+};
+use crate::protocol::streams_group_heartbeat::{
+    StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
+};
+use headwater_log::{CommitRequest, GroupEvent, MemberEpoch, Membership, TaskId};
+use std::sync::Arc;
+
+/// What is due.
+pub(crate) enum Due {
+    Streams(Box<StreamsGroupHeartbeatRequest>),
+    Classic(Ask),
+}
+
+/// How it was answered.
+pub(crate) enum Answered {
+    Streams(Box<StreamsGroupHeartbeatResponse>),
+    Classic(Answer),
+    /// It may have arrived.
+    Lost,
+    NotSent,
+    /// It never will be.
+    Refused(String),
+}
+
+enum Kind {
+    Streams(Member),
+    Classic(ClassicMember),
+}
+
+/// A member, and the protocol it speaks.
+pub(crate) struct Seat {
+    membership: Membership,
+    kind: Kind,
+    is_decided: bool,
+}
+
+/// Calls the same method of either kind.
+macro_rules! either {
+    ($seat:expr, $member:ident => $call:expr) => {
+        match $seat {
+            Kind::Streams($member) => $call,
+            Kind::Classic($member) => $call,
+        }
+    };
+}
+
+impl Seat {
+    /// A member that has yet to join.
+    pub(crate) fn new(membership: Membership, replication_factor: i16) -> Self {
+        Self {
+            kind: Kind::Streams(Member::new(membership.clone(), replication_factor)),
+            membership,
+            is_decided: false,
+        }
+    }
+
+    /// The protocol is not chosen yet.
+    pub(crate) fn is_undecided(&self) -> bool {
+        !self.is_decided
+    }
+
+    /// Chooses it; only the first choice counts.
+    pub(crate) fn decide(&mut self, classic: bool) {
+        if classic && !self.is_decided && !either!(&self.kind, member => member.is_out()) {
+            self.kind = Kind::Classic(ClassicMember::new(self.membership.clone()));
+        }
+        self.is_decided = true;
+    }
+
+    /// Standby replicas are up to the group's coordinator.
+    pub(crate) fn standby_replicas(&self) -> Option<u32> {
+        let replicas = self.membership.standby_replicas;
+        (replicas > 0 && matches!(self.kind, Kind::Streams(_))).then_some(replicas)
+    }
+
+    pub(crate) fn group(&self) -> &Arc<str> {
+        &self.membership.group
+    }
+
+    /// ms that a round of joining may take.
+    pub(crate) fn rebalance_timeout_ms(&self) -> u64 {
+        u64::try_from(self.membership.rebalance_timeout_ms).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn event(&mut self) -> Option<GroupEvent> {
+        either!(&mut self.kind, member => member.event())
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        either!(&self.kind, member => member.is_in_flight())
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        either!(&self.kind, member => member.is_leaving())
+    }
+
+    pub(crate) fn due_ms(&self) -> Option<u64> {
+        either!(&self.kind, member => member.due_ms())
+    }
+
+    pub(crate) fn own(&mut self, now_ms: u64, active: &[TaskId], standby: &[TaskId]) {
+        either!(&mut self.kind, member => member.own(now_ms, active, standby));
+    }
+
+    pub(crate) fn leave(&mut self, now_ms: u64) {
+        either!(&mut self.kind, member => member.leave(now_ms));
+    }
+
+    pub(crate) fn fenced_at_commit(&mut self, now_ms: u64) {
+        either!(&mut self.kind, member => member.fenced_at_commit(now_ms));
+    }
+
+    pub(crate) fn pause(&mut self, now_ms: u64) {
+        either!(&mut self.kind, member => member.pause(now_ms));
+    }
+
+    pub(crate) fn resume(&mut self, now_ms: u64) {
+        either!(&mut self.kind, member => member.resume(now_ms));
+    }
+
+    pub(crate) fn next_request(&mut self, now_ms: u64) -> Option<Due> {
+        match &mut self.kind {
+            Kind::Streams(member) => {
+                let request = member.next_request(now_ms)?;
+                Some(Due::Streams(Box::new(request)))
+            }
+            Kind::Classic(member) => member.next_request(now_ms).map(Due::Classic),
+        }
+    }
+
+    /// True when the coordinator has to be looked up anew.
+    pub(crate) fn on_answer(&mut self, now_ms: u64, answer: Answered) -> bool {
+        match (&mut self.kind, answer) {
+            (Kind::Streams(member), Answered::Streams(response)) => {
+                return member.on_response(now_ms, &response);
+            }
+            (Kind::Classic(member), Answered::Classic(answer)) => {
+                return member.on_answer(now_ms, answer);
+            }
+            (Kind::Streams(member), Answered::NotSent) => member.on_not_sent(now_ms),
+            (kind, Answered::Refused(reason)) => either!(kind, member => member.on_refused(reason)),
+            (kind, _) => either!(kind, member => member.on_lost(now_ms)),
+        }
+        true
+    }
+
+    /// The commit as the coordinator knows the member, where that is not what the worker knows; `Err` says why it may not commit.
+    ///
+    /// A streams group knows members by the worker's own name. A classic group names them itself and changes the epoch with every
+    /// round.
+    pub(crate) fn translate(
+        &self,
+        commit: &CommitRequest,
+    ) -> Result<Option<CommitRequest>, String> {
+        let (Kind::Classic(member), Some((name, epoch))) = (&self.kind, &commit.member) else {
+            return Ok(None);
+        };
+        if *name != self.membership.member || commit.group.as_ref() != Some(self.group()) {
+            return Ok(None);
+        }
+        let partitions = commit.offsets.iter().map(|(partition, _)| partition);
+        let (id, generation) = member.credentials(*epoch, partitions)?;
+        Ok(Some(CommitRequest {
+            member: Some((id.into(), MemberEpoch(generation))),
+            ..commit.clone()
+        }))
+    }
+}
