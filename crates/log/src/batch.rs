@@ -3,7 +3,7 @@
 //! Invariant: a batch whose CRC holds is walked to its last record or reported as damaged; it never panics.
 
 use crate::record::take_bytes;
-use crate::varint::{self, NUMBERS_BYTES, Numbers};
+use crate::varint::{self, NUMBERS_BYTES, Numbers, put_small, small, zigzag};
 use crate::{AppendRecord, HeadersRef, RecordRef};
 
 /// Bytes before the first record (`DefaultRecordBatch.RECORD_BATCH_OVERHEAD`).
@@ -15,6 +15,13 @@ const CRC_START: usize = 21;
 const COMPRESSION_MASK: i16 = 0x07;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
+
+/// Counts whose number has at most three bytes.
+const COUNT_SMALL_MAX: u32 = (1 << 20) - 1;
+/// Keys whose length is a number of one byte.
+const KEY_SMALL_BYTES: usize = 1 << 6;
+/// With such a value and such a key a record's length is a number of at most two bytes.
+const VALUE_SMALL_BYTES: usize = (1 << 13) - 128;
 
 /// Builds one batch; the buffer is reused from batch to batch.
 #[derive(Debug)]
@@ -62,6 +69,50 @@ impl BatchBuilder {
             self.base_timestamp = record.timestamp;
         }
         self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        let (key_len, value_len) = (record.key.map(<[u8]>::len), record.value.map(<[u8]>::len));
+        let bytes = key_len.unwrap_or(0) + value_len.unwrap_or(0) + record.headers.bytes.len();
+        let needed = self.len + bytes + 4 * NUMBERS_BYTES;
+        if self.buffer.len() < needed {
+            self.grow(needed);
+        }
+        let time = zigzag(record.timestamp.wrapping_sub(self.base_timestamp));
+        match (record.key, record.value) {
+            (Some(key), Some(value))
+                if time < 1 << 7
+                    && self.count <= COUNT_SMALL_MAX
+                    && key.len() < KEY_SMALL_BYTES
+                    && value.len() < VALUE_SMALL_BYTES
+                    && record.headers.count == 0 =>
+            {
+                self.append_small(key, value, time);
+            }
+            _ => self.append_any(record),
+        }
+        self.count += 1;
+    }
+
+    /// A record without headers whose numbers in front of the key take eight bytes at most, the record's length included.
+    #[inline(always)]
+    fn append_small(&mut self, key: &[u8], value: &[u8], time: u64) {
+        let count = small(u64::from(self.count) << 1);
+        let value_len = small((value.len() as u64) << 1);
+        let len = 4 + count.1 + key.len() + value_len.1 + value.len();
+        let length = small((len as u64) << 1);
+        // Behind the length: attributes, which are zero, time, count and the key's length.
+        let key_len = (key.len() as u64) << (17 + 8 * count.1);
+        let head = (time << 8 | count.0 << 16 | key_len) << (8 * length.1);
+        let (buffer, at) = (self.buffer.as_mut_slice(), &mut self.len);
+        put_small(buffer, at, (length.0 | head, length.1 + 3 + count.1));
+        copy(buffer, at, key);
+        put_small(buffer, at, value_len);
+        copy(buffer, at, value);
+        // No headers.
+        put_small(buffer, at, (0, 1));
+    }
+
+    /// Any record, into room that is there.
+    #[inline(never)]
+    fn append_any(&mut self, record: &AppendRecord<'_>) {
         let (key, value) = (record.key, record.value);
         let (key_bytes, value_bytes) = (key.unwrap_or_default(), value.unwrap_or_default());
         let (mut length, mut head) = (Numbers::new(None), Numbers::new(Some(0)));
@@ -74,10 +125,6 @@ impl BatchBuilder {
         let numbers = head.len() + middle.len() + tail.len();
         let bytes = key_bytes.len() + value_bytes.len() + record.headers.bytes.len();
         length.put((numbers + bytes) as i64);
-        let needed = self.len + bytes + 4 * NUMBERS_BYTES;
-        if self.buffer.len() < needed {
-            self.grow(needed);
-        }
         let (buffer, at) = (self.buffer.as_mut_slice(), &mut self.len);
         length.copy(buffer, at);
         head.copy(buffer, at);
@@ -86,7 +133,6 @@ impl BatchBuilder {
         copy(buffer, at, value_bytes);
         tail.copy(buffer, at);
         copy(buffer, at, record.headers.bytes);
-        self.count += 1;
     }
 
     #[cold]
@@ -178,12 +224,27 @@ pub fn stamp(
 }
 
 /// Copies `bytes` to `at` and moves `at` past them.
-#[inline]
+#[inline(always)]
 fn copy(buffer: &mut [u8], at: &mut usize, bytes: &[u8]) {
-    // Headers and tombstones: a call of memcpy for nothing costs more than the rest.
-    if !bytes.is_empty() {
-        buffer[*at..*at + bytes.len()].copy_from_slice(bytes);
-        *at += bytes.len();
+    let out = &mut buffer[*at..*at + bytes.len()];
+    *at += bytes.len();
+    // Short keys and values, headers and tombstones: a call of memcpy costs more than the copy.
+    match bytes.len() {
+        0 => {}
+        8..=16 => copy_ends::<8>(out, bytes),
+        17..=32 => copy_ends::<16>(out, bytes),
+        _ => out.copy_from_slice(bytes),
+    }
+}
+
+/// Copies the first and the last `N` bytes, which is all of `N` to `2 N` bytes.
+#[inline(always)]
+fn copy_ends<const N: usize>(out: &mut [u8], bytes: &[u8]) {
+    if let (Some(first), Some(place)) = (bytes.first_chunk::<N>(), out.first_chunk_mut()) {
+        *place = *first;
+    }
+    if let (Some(last), Some(place)) = (bytes.last_chunk::<N>(), out.last_chunk_mut()) {
+        *place = *last;
     }
 }
 
@@ -340,20 +401,31 @@ impl Position {
         if self.left == 0 {
             return None;
         }
-        self.left -= 1;
-        match self.take(bytes) {
-            Some(record) => Some(Ok(record)),
-            None => {
-                self.left = 0;
-                Some(Err(Damage::Wrong(format!(
-                    "a record does not fit its batch at byte {}",
-                    self.byte
-                ))))
-            }
-        }
+        let record = self.advance(bytes);
+        Some(record.ok_or_else(|| self.damage()))
     }
 
-    #[inline]
+    /// As [`Position::next`], before the end; `None` when the bytes are wrong.
+    #[inline(always)]
+    pub(crate) fn advance<'a>(&mut self, bytes: &'a [u8]) -> Option<RecordRef<'a>> {
+        let record = self.take(bytes);
+        self.left = match record {
+            Some(_) => self.left - 1,
+            None => 0,
+        };
+        record
+    }
+
+    /// What is wrong where [`Position::advance`] found no record.
+    #[cold]
+    pub(crate) fn damage(&self) -> Damage {
+        Damage::Wrong(format!(
+            "a record does not fit its batch at byte {}",
+            self.byte
+        ))
+    }
+
+    #[inline(always)]
     fn take<'a>(&mut self, bytes: &'a [u8]) -> Option<RecordRef<'a>> {
         let mut at = self.byte;
         let length = usize::try_from(varint::take(bytes, &mut at)?).ok()?;
@@ -401,4 +473,54 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(bytes);
     array
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BatchBuilder, BatchView};
+    use crate::{AppendRecord, Header, HeadersRef};
+
+    /// Records around every limit of the short way to write one, among them some that take the long way.
+    #[test]
+    fn records_of_any_size_read_back_as_they_were_written() {
+        let bytes = vec![7; 1 << 16];
+        let mut headers = Vec::new();
+        let (key, value) = (b"h".as_slice(), Some(b"v".as_slice()));
+        HeadersRef::encode(&mut headers, Header { key, value });
+        let lengths = [
+            0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 8_063, 8_064, 65_536,
+        ];
+        let mut records = Vec::new();
+        for key in lengths {
+            for value in lengths {
+                for (timestamp, count) in [(1_000, 0), (1_063, 1), (1_064, 0), (936, 0), (-1, 2)] {
+                    let headers = headers.repeat(count);
+                    records.push((timestamp, key, value, count, headers));
+                }
+            }
+        }
+        let appended = records
+            .iter()
+            .map(|(timestamp, key, value, count, headers)| AppendRecord {
+                timestamp: *timestamp,
+                key: Some(&bytes[..*key]).filter(|key| key.len() != 9),
+                value: Some(&bytes[..*value]).filter(|value| value.len() != 9),
+                headers: HeadersRef {
+                    count: *count,
+                    bytes: headers,
+                },
+            });
+        let mut batch = BatchBuilder::default();
+        appended.clone().for_each(|record| batch.append(&record));
+        let written = batch.finish();
+        let view = BatchView::check(&written).expect("the batch is whole");
+        let mut read = view.records();
+        for (offset, wanted) in appended.enumerate() {
+            let found = read.next().expect("as many as written").expect("sound");
+            assert_eq!(found.offset, offset as i64);
+            assert_eq!((found.timestamp, found.key), (wanted.timestamp, wanted.key));
+            assert_eq!((found.value, found.headers), (wanted.value, wanted.headers));
+        }
+        assert!(read.next().is_none());
+    }
 }

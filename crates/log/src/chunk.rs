@@ -54,7 +54,7 @@ impl ChunkCursor {
     }
 
     /// The next record, or `None` at the end of the chunk. Control batches and aborted transactions are passed over.
-    #[inline]
+    #[inline(always)]
     pub fn next_record(&mut self) -> Result<Option<RecordRef<'_>>> {
         while self.position.is_done() {
             if !self.next_batch()? {
@@ -62,15 +62,14 @@ impl ChunkCursor {
             }
         }
         let at = self.batch.start;
-        match self.position.next(&self.chunk.bytes[self.batch.clone()]) {
-            Some(Ok(record)) => Ok(Some(record)),
-            Some(Err(damage)) => Err(damaged(
+        match (self.position).advance(&self.chunk.bytes[self.batch.clone()]) {
+            Some(record) => Ok(Some(record)),
+            None => Err(damaged(
                 &self.chunk.partition,
                 self.chunk.position,
                 at,
-                &damage,
+                &self.position.damage(),
             )),
-            None => Ok(None),
         }
     }
 
@@ -142,6 +141,7 @@ impl ChunkCursor {
     }
 }
 
+#[cold]
 fn damaged(partition: &TopicPartition, fetched_at: Offset, byte: usize, damage: &Damage) -> Error {
     Error::Corrupt {
         path: partition.to_string().into(),

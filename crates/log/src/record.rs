@@ -74,7 +74,7 @@ pub struct AppendRecord<'a> {
 }
 
 /// Reads a length and so many bytes; the inner `None` is a null, the outer one damage.
-#[inline]
+#[inline(always)]
 pub(crate) fn take_bytes<'a>(bytes: &'a [u8], position: &mut usize) -> Option<Option<&'a [u8]>> {
     let length = varint::take(bytes, position)?;
     if length < 0 {

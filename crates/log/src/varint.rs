@@ -4,12 +4,38 @@
 /// Appends `value`.
 #[inline]
 pub fn put(buffer: &mut Vec<u8>, value: i64) {
-    let mut bits = ((value << 1) ^ (value >> 63)) as u64;
+    let mut bits = zigzag(value);
     while bits >= 0x80 {
         buffer.push(bits as u8 | 0x80);
         bits >>= 7;
     }
     buffer.push(bits as u8);
+}
+
+/// A number as its bits are written: small ones of either sign have few.
+#[inline(always)]
+pub(crate) fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// A number in zigzag of at most three bytes as [`put`] writes it, the first byte lowest; and how many bytes it has.
+#[inline(always)]
+pub(crate) fn small(bits: u64) -> (u64, usize) {
+    if bits < 1 << 7 {
+        return (bits, 1);
+    }
+    if bits < 1 << 14 {
+        return (bits & 0x7f | 0x80 | (bits & 0x3f80) << 1, 2);
+    }
+    let spread = bits & 0x7f | (bits & 0x3f80) << 1 | (bits & 0x1f_c000) << 2;
+    (spread | 0x8080, 3)
+}
+
+/// Writes what [`small`] answered to `at`, and scrap behind it: eight bytes in all. Moves `at` past the number.
+#[inline(always)]
+pub(crate) fn put_small(buffer: &mut [u8], at: &mut usize, (bits, len): (u64, usize)) {
+    buffer[*at..*at + 8].copy_from_slice(&bits.to_le_bytes());
+    *at += len;
 }
 
 /// Bytes of [`Numbers`]: more than its numbers take.
@@ -34,7 +60,7 @@ impl Numbers {
     /// Appends `value`, as [`put`].
     #[inline]
     pub(crate) fn put(&mut self, value: i64) {
-        let mut bits = ((value << 1) ^ (value >> 63)) as u64;
+        let mut bits = zigzag(value);
         while bits >= 0x80 {
             self.bytes[self.len % NUMBERS_BYTES] = bits as u8 | 0x80;
             self.len += 1;
@@ -101,6 +127,12 @@ mod tests {
             -65,
             8191,
             8192,
+            -8193,
+            1 << 20,
+            -(1 << 20),
+            (1 << 20) - 1,
+            1 << 21,
+            (1 << 27) - 1,
             i64::from(i32::MAX),
             i64::MIN,
             i64::MAX,
@@ -111,6 +143,11 @@ mod tests {
             numbers.put(value);
             numbers.copy(&mut block, &mut end);
             assert_eq!(buffer, block[..end], "{value}");
+            if buffer.len() <= 3 {
+                let (mut block, mut end) = ([0; 16], 0);
+                super::put_small(&mut block, &mut end, super::small(super::zigzag(value)));
+                assert_eq!(buffer, block[..end], "{value}");
+            }
             let mut position = 0;
             assert_eq!(super::take(&buffer, &mut position), Some(value));
             assert_eq!(position, buffer.len());

@@ -5,7 +5,8 @@ use crate::{
     Budget, Error, Result,
     budget::Usage,
     engine::segments::Segments,
-    index::hash,
+    index::{append, hash},
+    overlay::UNKNOWN,
     undo::{Live, Undo},
     write_back::WriteBack,
 };
@@ -32,7 +33,8 @@ pub(crate) struct Committed {
 /// Which layer answered a point read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layer {
-    WriteBack,
+    /// In this slot, if it is a key that can have one.
+    WriteBack(u32),
     Engine,
 }
 
@@ -72,6 +74,7 @@ impl Shared {
         }
     }
 
+    #[inline]
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Committed> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,16 +149,17 @@ impl Committed {
     }
 
     /// Copies the value into `value` (cleared first), and answers whether there is one and which layer knew.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, hash: u32, key: &[u8], value: &mut Vec<u8>) -> Result<(bool, Layer)> {
         value.clear();
         if !self.engine.is_live(key) {
-            return Ok((false, Layer::WriteBack));
+            return Ok((false, Layer::WriteBack(UNKNOWN)));
         }
         match self.write_back.get(hash, key) {
-            Some(found) => {
-                value.extend_from_slice(found.unwrap_or_default());
-                Ok((found.is_some(), Layer::WriteBack))
+            Some(slot) => {
+                let found = self.write_back.value(slot);
+                append(value, found.unwrap_or_default());
+                Ok((found.is_some(), Layer::WriteBack(slot)))
             }
             None => Ok((self.engine.get(key, value)?, Layer::Engine)),
         }

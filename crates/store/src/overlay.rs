@@ -3,7 +3,7 @@
 
 use crate::{
     Direction, KeyRange,
-    index::Index,
+    index::{Index, same},
     order::{Order, Walk},
 };
 use std::cell::OnceCell;
@@ -14,14 +14,83 @@ const DELETED: u32 = u32::MAX;
 /// Memory an empty overlay may keep for the next commit.
 const IDLE_BYTES_MAX: usize = 4 << 20;
 
+/// Key and value of so many bytes lie in the slot itself, which is then one cache line.
+const INLINE_BYTES: usize = 40;
+
+/// No slot of the write-back cache.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
+
+/// A change: its value lies behind its key, in the slot where both have room, otherwise in the arena.
+#[derive(Clone, Copy)]
 struct Slot {
     hash: u32,
     key_len: u32,
-    key_at: usize,
-    value_at: usize,
     value_len: u32,
-    /// Bytes reserved at `value_at`: a value that fits is overwritten in place.
+    /// Bytes reserved behind the key: a value that fits is overwritten in place.
     value_room: u32,
+    /// Where the write-back cache had the key when it was read; a hint.
+    below: u32,
+    /// Key and value, or their place in the arena.
+    bytes: [u8; INLINE_BYTES],
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        hash: 0,
+        key_len: 0,
+        value_len: DELETED,
+        value_room: 0,
+        below: UNKNOWN,
+        bytes: [0; INLINE_BYTES],
+    };
+
+    #[inline(always)]
+    fn is_inline(&self) -> bool {
+        self.key_len as usize + self.value_room as usize <= INLINE_BYTES
+    }
+
+    /// Where it is in the arena, unless it is inline.
+    #[inline(always)]
+    fn at(&self) -> usize {
+        let at = self.bytes.first_chunk().map(|at| u64::from_ne_bytes(*at));
+        at.unwrap_or(0) as usize
+    }
+
+    #[inline(always)]
+    fn bytes<'a>(&'a self, arena: &'a [u8]) -> &'a [u8] {
+        match self.is_inline() {
+            true => &self.bytes,
+            false => &arena[self.at()..],
+        }
+    }
+
+    #[inline(always)]
+    fn key<'a>(&'a self, arena: &'a [u8]) -> &'a [u8] {
+        &self.bytes(arena)[..self.key_len as usize]
+    }
+
+    #[inline(always)]
+    fn value<'a>(&'a self, arena: &'a [u8]) -> Option<&'a [u8]> {
+        let at = self.key_len as usize;
+        (self.value_len != DELETED).then(|| &self.bytes(arena)[at..at + self.value_len as usize])
+    }
+
+    /// Puts key and value into the arena, with this room for the value. Twice the old room where there was one, so that a value
+    /// that grows with each change moves a logarithmic number of times.
+    #[cold]
+    fn move_to_arena(&mut self, arena: &mut Vec<u8>, value_len: u32) {
+        let (key_len, end) = (self.key_len as usize, arena.len());
+        match self.is_inline() {
+            true => arena.extend_from_slice(&self.bytes[..key_len]),
+            false => arena.extend_from_within(self.at()..self.at() + key_len),
+        }
+        let least = (INLINE_BYTES + 1).saturating_sub(key_len) as u32;
+        self.value_room = value_len
+            .max(self.value_room.saturating_mul(2))
+            .clamp(least, DELETED - 1);
+        arena.resize(end + key_len + self.value_room as usize, 0);
+        self.bytes[..8].copy_from_slice(&(end as u64).to_ne_bytes());
+    }
 }
 
 /// Uncommitted changes.
@@ -35,7 +104,7 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     /// The change of `key`, if there is one: `Some(None)` is a deletion.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, hash: u32, key: &[u8]) -> Option<Option<&[u8]>> {
         if self.slots.is_empty() {
             return None;
@@ -43,28 +112,30 @@ impl Overlay {
         self.find(hash, key).map(|slot| self.value(slot))
     }
 
+    #[inline(always)]
     fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
-        self.index.find(hash, |slot| self.key(slot) == key)
+        self.index.find(hash, |slot| same(self.key(slot), key))
     }
 
     /// The key of a slot.
+    #[inline(always)]
     pub(crate) fn key(&self, slot: u32) -> &[u8] {
-        let slot = &self.slots[slot as usize];
-        &self.arena[slot.key_at..slot.key_at + slot.key_len as usize]
+        self.slots[slot as usize].key(&self.arena)
     }
 
     /// The value of a slot; `None` is a deletion.
+    #[inline(always)]
     pub(crate) fn value(&self, slot: u32) -> Option<&[u8]> {
-        let slot = &self.slots[slot as usize];
-        (slot.value_len != DELETED)
-            .then(|| &self.arena[slot.value_at..slot.value_at + slot.value_len as usize])
+        self.slots[slot as usize].value(&self.arena)
     }
 
-    /// Records a change. Keys and values are shorter than 4 GiB: the store refuses others.
-    pub(crate) fn set(&mut self, hash: u32, key: &[u8], value: Option<&[u8]>) {
+    /// Records a change. Keys and values are shorter than 4 GiB: the store refuses others. `below` is where the write-back cache
+    /// is thought to have the key.
+    #[inline]
+    pub(crate) fn set(&mut self, hash: u32, key: &[u8], value: Option<&[u8]>, below: u32) {
         let slot = match self.find(hash, key) {
             Some(slot) => slot,
-            None => self.claim(hash, key, value.map_or(0, <[u8]>::len)),
+            None => self.claim(hash, key, value.map_or(0, <[u8]>::len), below),
         };
         let place = &mut self.slots[slot as usize];
         let Some(value) = value else {
@@ -72,32 +143,34 @@ impl Overlay {
             return;
         };
         if value.len() > place.value_room as usize {
-            // Twice the old room: a value that grows with each change moves a logarithmic number of times.
-            place.value_room = (value.len() as u32)
-                .max(place.value_room.saturating_mul(2))
-                .min(DELETED - 1);
-            place.value_at = self.arena.len();
-            self.arena
-                .resize(place.value_at + place.value_room as usize, 0);
+            place.move_to_arena(&mut self.arena, value.len() as u32);
         }
         place.value_len = value.len() as u32;
-        self.arena[place.value_at..place.value_at + value.len()].copy_from_slice(value);
+        let at = place.key_len as usize;
+        match place.is_inline() {
+            true => copy(&mut place.bytes[at..], value),
+            false => copy(&mut self.arena[place.at() + at..], value),
+        }
     }
 
-    fn claim(&mut self, hash: u32, key: &[u8], value_len: usize) -> u32 {
+    /// A slot for a key that has none. It is filled where it is: built elsewhere and copied it would cost a multiple.
+    #[inline]
+    fn claim(&mut self, hash: u32, key: &[u8], value_len: usize, below: u32) -> u32 {
         let slot = self.slots.len() as u32;
-        let key_at = self.arena.len();
-        self.arena.extend_from_slice(key);
-        let value_at = self.arena.len();
-        self.arena.resize(value_at + value_len, 0);
-        self.slots.push(Slot {
-            hash,
-            key_len: key.len() as u32,
-            key_at,
-            value_at,
-            value_len: DELETED,
-            value_room: value_len as u32,
-        });
+        self.slots.push(Slot::EMPTY);
+        let place = &mut self.slots[slot as usize];
+        (place.hash, place.below) = (hash, below);
+        place.key_len = key.len() as u32;
+        if key.len() + value_len <= INLINE_BYTES {
+            place.value_room = (INLINE_BYTES - key.len()) as u32;
+            copy(&mut place.bytes, key);
+        } else {
+            let at = self.arena.len();
+            place.value_room = value_len as u32;
+            place.bytes[..8].copy_from_slice(&(at as u64).to_ne_bytes());
+            self.arena.extend_from_slice(key);
+            self.arena.resize(at + key.len() + value_len, 0);
+        }
         self.index.insert(hash, slot);
         if let Some(mut order) = self.order.take() {
             order.insert(slot, |slot| self.key(slot));
@@ -115,14 +188,13 @@ impl Overlay {
         }
     }
 
-    /// Every change in the order keys were first touched: hash, key, value.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = (u32, &[u8], Option<&[u8]>)> {
-        (0..self.slots.len() as u32).map(|slot| {
-            (
-                self.slots[slot as usize].hash,
-                self.key(slot),
-                self.value(slot),
-            )
+    /// Every change in the order keys were first touched.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Changed<'_>> {
+        self.slots.iter().map(|slot| Changed {
+            hash: slot.hash,
+            below: slot.below,
+            key: slot.key(&self.arena),
+            value: slot.value(&self.arena),
         })
     }
 
@@ -148,16 +220,35 @@ impl Overlay {
 
     /// Drops every change; keeps some memory for the next ones.
     pub(crate) fn clear(&mut self) {
-        let large =
-            self.arena.capacity() > IDLE_BYTES_MAX && self.arena.len() < self.arena.capacity() / 4;
+        let capacity = self.arena.capacity() + self.slots.capacity() * size_of::<Slot>();
+        let large = capacity > IDLE_BYTES_MAX && self.bytes() < capacity / 4;
         self.index.clear();
         self.slots.clear();
         self.arena.clear();
         if large {
             self.arena.shrink_to(IDLE_BYTES_MAX);
             self.slots.shrink_to(IDLE_BYTES_MAX / size_of::<Slot>());
-            self.index.shrink();
         }
         self.order = OnceCell::new();
+    }
+}
+
+/// One change.
+pub(crate) struct Changed<'a> {
+    pub(crate) hash: u32,
+    /// Where the write-back cache had the key when it was read, or [`UNKNOWN`].
+    pub(crate) below: u32,
+    pub(crate) key: &'a [u8],
+    /// `None` is a deletion.
+    pub(crate) value: Option<&'a [u8]>,
+}
+
+/// Copies `bytes` to the start of `out`.
+#[inline(always)]
+fn copy(out: &mut [u8], bytes: &[u8]) {
+    match (<&[u8; 8]>::try_from(bytes), <&[u8; 16]>::try_from(bytes)) {
+        (Ok(bytes), _) => out[..8].copy_from_slice(bytes),
+        (_, Ok(bytes)) => out[..16].copy_from_slice(bytes),
+        _ => out[..bytes.len()].copy_from_slice(bytes),
     }
 }

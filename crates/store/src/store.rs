@@ -14,8 +14,12 @@ mod read;
 
 use crate::{
     Budget, ByteStore, CheckpointStats, Direction, Error, KeyRange, ReadBytes, Result,
-    StoreOptions, StoreReader, StoreStats, Visit, checkpoint::Checkpoint, committed::Shared,
-    index::hash, lru::Lru, overlay::Overlay,
+    StoreOptions, StoreReader, StoreStats, Visit,
+    checkpoint::Checkpoint,
+    committed::Shared,
+    index::hash,
+    lru::Lru,
+    overlay::{Overlay, UNKNOWN},
 };
 use headwater_world::Clock;
 use std::{
@@ -54,6 +58,8 @@ pub struct Store {
     counters: Counters,
     /// Reused by commits for old values.
     buffer: Vec<u8>,
+    /// The hash of the key that was read last from the write-back cache, and its slot there: as a rule it is written next.
+    below: Cell<(u32, u32)>,
 }
 
 /// Counted behind `&self`.
@@ -108,6 +114,7 @@ impl Store {
         self.change(key, None)
     }
 
+    #[inline]
     fn change(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         self.check_sizes(key, value)?;
         self.counters.rest.puts += 1;
@@ -116,22 +123,32 @@ impl Store {
             return Ok(());
         }
         let hash = hash(key);
-        self.open.set(hash, key, value);
+        let (read, slot) = self.below.get();
+        let below = if read == hash { slot } else { UNKNOWN };
+        self.open.set(hash, key, value, below);
+        if self.lru.is_some() {
+            self.change_recency(hash, key, value);
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn change_recency(&mut self, hash: u32, key: &[u8], value: Option<&[u8]>) {
         let Some(lru) = &mut self.lru else {
-            return Ok(());
+            return;
         };
         let lru = lru.get_mut();
         match value {
             Some(_) => {
                 if let Some(evicted) = lru.insert(hash, key) {
-                    self.open.set(crate::index::hash(&evicted), &evicted, None);
+                    let hash = crate::index::hash(&evicted);
+                    self.open.set(hash, &evicted, None, UNKNOWN);
                     lru.note_evicted(evicted);
                     self.counters.rest.evicted += 1;
                 }
             }
             None => lru.remove(hash, key),
         }
-        Ok(())
     }
 
     /// False when the key's segment is beyond retention; an error when the key does not have the layout.
@@ -141,18 +158,23 @@ impl Store {
         Ok(committed.engine.is_live(key))
     }
 
+    #[inline]
     fn check_sizes(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         let value_len = value.map_or(0, <[u8]>::len);
         if key.len() <= KEY_BYTES_MAX && value_len <= VALUE_BYTES_MAX {
             return Ok(());
         }
-        Err(Error::Refused {
+        Err(self.too_large(key.len(), value_len))
+    }
+
+    #[cold]
+    fn too_large(&self, key_len: usize, value_len: usize) -> Error {
+        Error::Refused {
             store: self.options.name.clone(),
             message: format!(
-                "a key of {} bytes with a value of {value_len} bytes is too long; keys may have {KEY_BYTES_MAX} bytes and values {VALUE_BYTES_MAX}",
-                key.len()
+                "a key of {key_len} bytes with a value of {value_len} bytes is too long; keys may have {KEY_BYTES_MAX} bytes and values {VALUE_BYTES_MAX}"
             ),
-        })
+        }
     }
 
     /// A version of this time is about to be written into the open overlay. What expires by it is hidden from the owner at once
@@ -189,14 +211,15 @@ impl Store {
         let mut committed = self.shared.write();
         let number = committed.commit + 1;
         let saving = committed.undo.prepare(self.shared.live.oldest());
-        for (hash, key, value) in self.pending.changes() {
+        for change in self.pending.changes() {
+            let (hash, key) = (change.hash, change.key);
             if !committed.engine.is_live(key) {
                 continue; // expired since it was put
             }
             if saving {
                 committed.save_old(number, hash, key, &mut self.buffer)?;
             }
-            committed.write_back.set(hash, key, value);
+            (committed.write_back).set(hash, key, change.value, change.below);
         }
         committed.commit = number;
         committed.position = changelog_position.or(committed.position);
@@ -234,7 +257,7 @@ impl Store {
             let number = committed.commit + 1;
             committed.save_old(number, hash, key, &mut self.buffer)?;
         }
-        committed.write_back.set(hash, key, value);
+        committed.write_back.set(hash, key, value, UNKNOWN);
         self.shared.settle_if_due(&mut committed);
         if let Some(lru) = &mut self.lru {
             match value {

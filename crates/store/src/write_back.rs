@@ -4,7 +4,7 @@
 
 use crate::{
     Direction, KeyRange,
-    index::Index,
+    index::{Index, same},
     order::{Order, Walk},
 };
 use std::sync::{
@@ -12,8 +12,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// What an entry costs beside the capacity of its bytes: slot, index cell at a usual load, allocator.
+/// What an entry costs beside the capacity of its own allocation: slot, index cell at a usual load, allocator.
 const ENTRY_OVERHEAD_BYTES: usize = size_of::<Slot>() + 12 + 16;
+
+/// Key and value of so many bytes lie in the slot itself, which is then one cache line.
+const INLINE_BYTES: usize = 47;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -23,25 +26,74 @@ enum State {
 }
 
 struct Slot {
-    /// Key and value in one allocation.
-    bytes: Vec<u8>,
-    key_len: u32,
     hash: u32,
+    key_len: u32,
+    value_len: u32,
     state: State,
     deleted: bool,
     /// Read or written since the clock hand last passed.
     used: AtomicBool,
+    bytes: Bytes,
+}
+
+/// The value behind the key.
+enum Bytes {
+    Here([u8; INLINE_BYTES]),
+    Heap(Vec<u8>),
 }
 
 impl Slot {
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Here(bytes) => bytes,
+            Bytes::Heap(bytes) => bytes,
+        }
+    }
+
+    #[inline(always)]
     fn key(&self) -> &[u8] {
-        &self.bytes[..self.key_len as usize]
+        &self.bytes()[..self.key_len as usize]
+    }
+
+    #[inline(always)]
+    fn value(&self) -> Option<&[u8]> {
+        let at = self.key_len as usize;
+        (!self.deleted).then(|| &self.bytes()[at..at + self.value_len as usize])
+    }
+
+    #[inline]
+    fn set_value(&mut self, value: Option<&[u8]>) {
+        self.deleted = value.is_none();
+        let value = value.unwrap_or_default();
+        self.value_len = value.len() as u32;
+        let key_len = self.key_len as usize;
+        match &mut self.bytes {
+            Bytes::Here(bytes) => match bytes.get_mut(key_len..key_len + value.len()) {
+                Some(place) => place.copy_from_slice(value),
+                None => {
+                    let mut heap = Vec::with_capacity(key_len + value.len());
+                    heap.extend_from_slice(&bytes[..key_len]);
+                    heap.extend_from_slice(value);
+                    self.bytes = Bytes::Heap(heap);
+                }
+            },
+            Bytes::Heap(bytes) => {
+                bytes.truncate(key_len);
+                bytes.extend_from_slice(value);
+            }
+        }
     }
 
     fn cost_bytes(&self) -> usize {
-        self.bytes.capacity() + ENTRY_OVERHEAD_BYTES
+        let heap = match &self.bytes {
+            Bytes::Here(_) => 0,
+            Bytes::Heap(bytes) => bytes.capacity(),
+        };
+        heap + ENTRY_OVERHEAD_BYTES
     }
 
+    #[inline(always)]
     fn touch(&self) {
         // Loaded first: a hot entry's cache line stays shared between reading threads.
         if !self.used.load(Ordering::Relaxed) {
@@ -66,17 +118,19 @@ pub(crate) struct WriteBack {
 }
 
 impl WriteBack {
+    #[inline(always)]
     fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
         self.index
-            .find(hash, |slot| self.slots[slot as usize].key() == key)
+            .find(hash, |slot| same(self.slots[slot as usize].key(), key))
     }
 
-    /// What is known of `key`: `Some(None)` is a deletion, `None` means that the engine decides.
-    #[inline]
-    pub(crate) fn get(&self, hash: u32, key: &[u8]) -> Option<Option<&[u8]>> {
+    /// The slot of `key`, of which something is known; otherwise the engine decides. The slot stays the key's until it is
+    /// evicted, as long as nothing else is written.
+    #[inline(always)]
+    pub(crate) fn get(&self, hash: u32, key: &[u8]) -> Option<u32> {
         let slot = self.find(hash, key)?;
         self.slots[slot as usize].touch();
-        Some(self.value(slot))
+        Some(slot)
     }
 
     /// The key of a slot.
@@ -85,23 +139,29 @@ impl WriteBack {
     }
 
     /// The value of a slot; `None` is a deletion.
+    #[inline(always)]
     pub(crate) fn value(&self, slot: u32) -> Option<&[u8]> {
-        let slot = &self.slots[slot as usize];
-        (!slot.deleted).then(|| &slot.bytes[slot.key_len as usize..])
+        self.slots[slot as usize].value()
     }
 
-    /// Sets an entry that the engine does not have.
-    pub(crate) fn set(&mut self, hash: u32, key: &[u8], value: Option<&[u8]>) {
-        let Some(slot) = self.find(hash, key) else {
+    /// Sets an entry that the engine does not have. `known` may be its slot: [`Self::get`] answered it some time ago.
+    #[inline]
+    pub(crate) fn set(&mut self, hash: u32, key: &[u8], value: Option<&[u8]>, known: u32) {
+        let is_known = (self.slots.get(known as usize)).is_some_and(|slot| {
+            slot.hash == hash && slot.state != State::Free && same(slot.key(), key)
+        });
+        let found = match is_known {
+            true => Some(known),
+            false => self.find(hash, key),
+        };
+        let Some(slot) = found else {
             let slot = self.claim(hash, key, value, State::Dirty);
             self.dirty_bytes += self.slots[slot as usize].cost_bytes();
             return self.enlist(slot);
         };
         let place = &mut self.slots[slot as usize];
         let before = place.cost_bytes();
-        place.bytes.truncate(place.key_len as usize);
-        place.bytes.extend_from_slice(value.unwrap_or_default());
-        place.deleted = value.is_none();
+        place.set_value(value);
         place.touch();
         let after = place.cost_bytes();
         if place.state == State::Dirty {
@@ -131,18 +191,25 @@ impl WriteBack {
     }
 
     fn claim(&mut self, hash: u32, key: &[u8], value: Option<&[u8]>, state: State) -> u32 {
-        let value_bytes = value.unwrap_or_default();
-        let mut bytes = Vec::with_capacity(key.len() + value_bytes.len());
-        bytes.extend_from_slice(key);
-        bytes.extend_from_slice(value_bytes);
-        let entry = Slot {
-            bytes,
-            key_len: key.len() as u32,
+        let mut entry = Slot {
             hash,
+            key_len: key.len() as u32,
+            value_len: 0,
             state,
-            deleted: value.is_none(),
+            deleted: true,
             used: AtomicBool::new(false),
+            bytes: Bytes::Here([0; INLINE_BYTES]),
         };
+        let all = key.len() + value.map_or(0, <[u8]>::len);
+        match &mut entry.bytes {
+            Bytes::Here(bytes) if all <= INLINE_BYTES => bytes[..key.len()].copy_from_slice(key),
+            bytes => {
+                let mut heap = Vec::with_capacity(all);
+                heap.extend_from_slice(key);
+                *bytes = Bytes::Heap(heap);
+            }
+        }
+        entry.set_value(value);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = entry;
@@ -166,7 +233,8 @@ impl WriteBack {
             State::Free => return,
         }
         place.state = State::Free;
-        place.bytes = Vec::new();
+        (place.key_len, place.value_len) = (0, 0);
+        place.bytes = Bytes::Here([0; INLINE_BYTES]);
         let hash = place.hash;
         self.index.remove(hash, slot);
         self.free.push(slot);

@@ -78,6 +78,7 @@ impl Error {
         }
     }
 
+    #[cold]
     pub(crate) fn format(topic: &str, error: &FormatError) -> Self {
         Self::BadData {
             topic: topic.into(),

@@ -44,6 +44,20 @@ pub trait Format<T>: Send + Sync {
         value: &T,
         bytes: &mut Vec<u8>,
     ) -> Result<(), FormatError>;
+    /// As [`Format::encode`], unless `value` stands for null; answers whether it does not.
+    fn encode_present(
+        &self,
+        topic: &str,
+        headers: &mut Headers,
+        value: &T,
+        bytes: &mut Vec<u8>,
+    ) -> Result<bool, FormatError> {
+        let present = !self.is_null(value);
+        if present {
+            self.encode(topic, headers, value, bytes)?;
+        }
+        Ok(present)
+    }
     /// Reads a value.
     fn decode(&self, topic: &str, headers: HeadersRef<'_>, bytes: &[u8]) -> Result<T, FormatError>;
     /// True when `value` stands for null, which has no bytes.

@@ -70,13 +70,9 @@ pub(crate) fn encode_key<K>(
     bytes: &mut Vec<u8>,
 ) -> Result<bool> {
     bytes.clear();
-    if format.is_null(key) {
-        return Ok(false);
-    }
     format
-        .encode(topic, &mut Headers::default(), key, bytes)
-        .map_err(|error| Error::format(topic, &error))?;
-    Ok(true)
+        .encode_present(topic, &mut Headers::default(), key, bytes)
+        .map_err(|error| Error::format(topic, &error))
 }
 
 /// Decodes what a store keeps; `topic` is its changelog.

@@ -38,7 +38,7 @@ pub(crate) use cached::CachedStore;
 pub(crate) use closing_time::{Advance, Announcer, ClosingTime};
 pub(crate) use context::Context;
 pub(crate) use dirty::{Dirty, Update};
-pub(crate) use guard::{Guarded, caught, fail, panic_message};
+pub(crate) use guard::{caught, fail, guarded, panic_message};
 pub(crate) use java_expiry::{JavaExpiry, StoreOrder};
 pub(crate) use metadata::Marks;
 pub(crate) use punctuation::{Punctuate, Schedule, Schedules};
@@ -46,5 +46,5 @@ pub(crate) use quarantine::{Quarantine, STORE_PREFIX as QUARANTINE_PREFIX};
 pub(crate) use rows::{Row, Rows};
 pub(crate) use state::{BeforeCommit, Flush, StateStore, TaskState};
 pub(crate) use wiring::{
-    Feed, FeedWire, Input, Operator, Outputs, Receive, Scratch, Wire, Wiring, boxed,
+    Buffer, Feed, FeedWire, Input, Operator, Outputs, Receive, Scratch, Wire, Wiring, boxed,
 };

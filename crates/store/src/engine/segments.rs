@@ -200,14 +200,19 @@ impl Segments {
     }
 
     /// True unless the key's segment is beyond retention.
+    #[inline(always)]
     pub(crate) fn is_live(&self, key: &[u8]) -> bool {
-        !self.routing.is_segmented()
-            || match self.routing.segment_of(key, "") {
-                Ok(segment) => {
-                    segment == TIMELESS || segment >= self.first_live.load(Ordering::Relaxed)
-                }
-                Err(_) => true,
+        !self.routing.is_segmented() || self.is_live_segment(key)
+    }
+
+    #[inline]
+    fn is_live_segment(&self, key: &[u8]) -> bool {
+        match self.routing.segment_of(key, "") {
+            Ok(segment) => {
+                segment == TIMELESS || segment >= self.first_live.load(Ordering::Relaxed)
             }
+            Err(_) => true,
+        }
     }
 
     /// An error when the key does not have the store's layout.

@@ -10,10 +10,15 @@ use crate::{
     engine::{file::io_error, segments::Segments},
     index::hash,
     lru::Lru,
-    overlay::Overlay,
+    overlay::{Overlay, UNKNOWN},
 };
 use headwater_world::World;
-use std::{cell::RefCell, ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    ops::ControlFlow,
+    path::Path,
+    sync::Arc,
+};
 
 impl Store {
     /// Opens a store, with what its directory holds.
@@ -71,6 +76,7 @@ impl Store {
             lru,
             counters: Counters::default(),
             buffer: Vec::new(),
+            below: Cell::new((0, UNKNOWN)),
         };
         store.reconcile_lru();
         Ok(store)

@@ -5,7 +5,7 @@ use super::{Store, count};
 use crate::{
     Direction, KeyRange, ReadBytes, Result, Visit,
     committed::Layer,
-    index::hash,
+    index::{append, hash},
     order::Walk,
     overlay::Overlay,
     scan::{CommittedScan, Query, compare},
@@ -17,6 +17,7 @@ use std::{iter::Peekable, ops::RangeInclusive};
 const MISSES_PER_FILL: u64 = 2;
 
 impl ReadBytes for Store {
+    #[inline]
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         count(&self.counters.gets);
         let hash = hash(key);
@@ -27,22 +28,16 @@ impl ReadBytes for Store {
             if let Some(change) = overlay.get(hash, key) {
                 count(&self.counters.overlay_hits);
                 value.clear();
-                value.extend_from_slice(change.unwrap_or_default());
+                append(value, change.unwrap_or_default());
                 return Ok(change.is_some());
             }
         }
         let (found, layer) = self.shared.read().get(hash, key, value)?;
-        if layer == Layer::WriteBack {
+        if let Layer::WriteBack(slot) = layer {
             count(&self.counters.write_back_hits);
+            self.below.set((hash, slot));
         } else if found {
-            // Only the owner changes committed state, so the value is still the engine's.
-            let misses = self.counters.misses.get() + 1;
-            self.counters.misses.set(misses);
-            if !self.budget.is_full() || misses.is_multiple_of(MISSES_PER_FILL) {
-                let mut committed = self.shared.write();
-                committed.write_back.fill(hash, key, value);
-                self.shared.settle_if_due(&mut committed);
-            }
+            self.keep_read(hash, key, value);
         }
         Ok(found)
     }
@@ -118,6 +113,21 @@ impl ReadBytes for Store {
             self.open_time_ms.saturating_sub(retention_ms)
         });
         self.shared.horizon_ms().max(uncommitted)
+    }
+}
+
+impl Store {
+    /// Keeps what the engine answered, as a rule.
+    #[inline(never)]
+    fn keep_read(&self, hash: u32, key: &[u8], value: &[u8]) {
+        // Only the owner changes committed state, so the value is still the engine's.
+        let misses = self.counters.misses.get() + 1;
+        self.counters.misses.set(misses);
+        if !self.budget.is_full() || misses.is_multiple_of(MISSES_PER_FILL) {
+            let mut committed = self.shared.write();
+            committed.write_back.fill(hash, key, value);
+            self.shared.settle_if_due(&mut committed);
+        }
     }
 }
 

@@ -240,18 +240,7 @@ where
     Box::new(move |wiring, node| -> Box<dyn Any> {
         let apply = apply.clone();
         let outputs = wiring.outputs::<K2, V2>(node);
-        boxed::<K, V>(
-            wiring,
-            node,
-            Operator {
-                apply: move |ctx: &mut crate::task::Context<'_>,
-                             outputs: &Outputs<K2, V2>,
-                             record: Record<K, V>| {
-                    apply(ctx, outputs, record)
-                },
-                outputs,
-            },
-        )
+        boxed::<K, V>(wiring, node, Operator { apply, outputs })
     })
 }
 

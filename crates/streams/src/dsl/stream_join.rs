@@ -11,7 +11,7 @@ use crate::operator::{
     Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, Unmatched, UnmatchedRows,
     UnmatchedTimes,
 };
-use crate::task::{Guarded, Input, Scratch, Wire, Wiring, boxed};
+use crate::task::{Input, Scratch, Wire, Wiring, boxed, guarded};
 use crate::topology::{
     Graph, Kept, NameId, Role, Semantics, StoreSpec, StreamJoin, StreamJoinNodes, StreamJoinStores,
 };
@@ -545,7 +545,7 @@ where
     let found: Input<K, Found<T, V>> = if is_java(wiring) {
         Rc::new(nothing)
     } else {
-        Rc::new(Guarded::new(wiring.topology, node, nothing))
+        guarded(wiring.topology, node, nothing)
     };
     MatchSide {
         key: parts.key.clone(),

@@ -23,6 +23,7 @@ where
     A: Clone + 'static,
     F: Fold<K, V, A>,
 {
+    #[inline]
     fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         if record.value.is_none() {
             ctx.drop_record();

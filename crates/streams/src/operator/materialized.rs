@@ -167,9 +167,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     #[inline]
     pub(crate) fn get(&self, ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<(V, i64)>> {
         if self.versioned {
-            let version = versioned::get(&ctx.state.store(self.store).bytes, key)?;
-            let row = version.map(|version| decode_version(&self.value, &self.topic, &version));
-            return row.transpose();
+            return self.get_version(ctx, key);
         }
         let mut local = self.local.take();
         let mut row = None;
@@ -180,8 +178,16 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         Ok(row)
     }
 
+    #[inline(never)]
+    fn get_version(&self, ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<(V, i64)>> {
+        let version = versioned::get(&ctx.state.store(self.store).bytes, key)?;
+        let row = version.map(|version| decode_version(&self.value, &self.topic, &version));
+        row.transpose()
+    }
+
     /// Writes `local`, the row valid from `timestamp` on, past the record cache; its changelog record is of `written`. Answers
     /// whether it is the latest of its key; `None` when the store no longer takes it, which is nothing that happened.
+    #[inline]
     fn write(
         &self,
         ctx: &mut Context<'_>,
@@ -194,6 +200,17 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             ctx.write_caused(self.store, key, local, written, headers)?;
             return Ok(Some(true));
         }
+        self.write_version(ctx, key, local, timestamp)
+    }
+
+    #[inline(never)]
+    fn write_version(
+        &self,
+        ctx: &mut Context<'_>,
+        key: &[u8],
+        local: Option<&[u8]>,
+        timestamp: i64,
+    ) -> Result<Option<bool>> {
         let plain = local.map(|local| &local[8..]);
         Ok(
             match ctx.write_version(self.store, key, plain, timestamp)? {
@@ -205,6 +222,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     }
 
     /// Sets or deletes the row; answers whether it is there now. `old` is the row before, where [`Materialized::needs_old`].
+    #[inline]
     pub(crate) fn put(
         &self,
         ctx: &mut Context<'_>,
@@ -231,8 +249,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         };
         let slot = ctx.state.store(self.store).cache.filter(|_| self.cached);
         if let Some(slot) = slot {
-            let entry = ctx.entry(self.store, written, cause.headers, cause.position);
-            ctx.cache_put(self.store, slot, key_bytes, bytes, &entry)?;
+            self.put_cached(ctx, slot, key_bytes, bytes, (written, &cause))?;
             self.local.give(local);
             return Ok(present);
         }
@@ -255,9 +272,23 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         self.outputs.send(ctx, record)?;
         Ok(present)
     }
+
+    #[inline(never)]
+    fn put_cached(
+        &self,
+        ctx: &mut Context<'_>,
+        slot: usize,
+        key: &[u8],
+        local: Option<&[u8]>,
+        (written, cause): (i64, &Cause<'_>),
+    ) -> Result<()> {
+        let entry = ctx.entry(self.store, written, cause.headers, cause.position);
+        ctx.cache_put(self.store, slot, key, local, &entry)
+    }
 }
 
 /// `timestamp (8) | value` in `local`; false, and a bare timestamp, when the row is deleted.
+#[inline]
 fn encode_row<V>(
     format: &FormatOf<V>,
     topic: &str,
@@ -268,31 +299,34 @@ fn encode_row<V>(
     local.clear();
     local.extend_from_slice(&timestamp.to_be_bytes());
     match row {
-        Some(row) if !format.is_null(row) => {
-            format
-                .encode(topic, &mut Headers::default(), row, local)
-                .map_err(|error| Error::format(topic, &error))?;
-            Ok(true)
-        }
-        _ => Ok(false),
+        Some(row) => format
+            .encode_present(topic, &mut Headers::default(), row, local)
+            .map_err(|error| Error::format(topic, &error)),
+        None => Ok(false),
     }
 }
 
 /// A row and its timestamp from the bytes a store keeps.
+#[inline]
 pub(crate) fn decode_row<V>(format: &FormatOf<V>, topic: &str, local: &[u8]) -> Result<(V, i64)> {
-    let damaged = |reason: String| Error::BadData {
+    let Some((timestamp, plain)) = local.split_first_chunk::<8>() else {
+        let reason = "a stored row is shorter than its timestamp";
+        return Err(damaged(topic, &reason));
+    };
+    match format.decode(topic, HeadersRef::NONE, plain) {
+        Ok(row) => Ok((row, i64::from_be_bytes(*timestamp))),
+        Err(error) => Err(damaged(topic, &error)),
+    }
+}
+
+#[cold]
+fn damaged(topic: &str, reason: &dyn std::fmt::Display) -> Error {
+    Error::BadData {
         topic: topic.into(),
         partition: 0,
         offset: 0,
-        reason,
-    };
-    let Some((timestamp, plain)) = local.split_first_chunk::<8>() else {
-        return Err(damaged("a stored row is shorter than its timestamp".into()));
-    };
-    let row = format
-        .decode(topic, HeadersRef::NONE, plain)
-        .map_err(|error| damaged(error.to_string()))?;
-    Ok((row, i64::from_be_bytes(*timestamp)))
+        reason: reason.to_string(),
+    }
 }
 
 /// A row and its timestamp from one of its versions.

@@ -31,6 +31,7 @@ pub(crate) struct Sink<K, V> {
 }
 
 impl<K, V> Sink<K, V> {
+    #[inline]
     fn route<'b>(
         &self,
         ctx: &mut Context<'_>,
@@ -39,52 +40,67 @@ impl<K, V> Sink<K, V> {
         key_bytes: Option<&'b [u8]>,
     ) -> Result<Route<'b>> {
         if let Some(choose) = &self.partition {
-            let partitions = match topic.0 {
-                Some(number) => ctx.output.partitions(number)?,
-                None => ctx.output.partitions_of(topic.1)?,
-            };
-            let partition = choose(&record.key, record.value.as_ref(), partitions);
-            if partition >= partitions {
-                return Err(Error::Topology(format!(
-                    "partition_by of topic '{}' chose partition {partition} of {partitions}",
-                    topic.1
-                )));
-            }
-            return Ok(Route::Partition(partition));
+            return self.chosen(ctx, record, topic, choose);
         }
         Ok(match key_bytes {
             Some(bytes) => Route::Key(self.key.partition_key(bytes)),
             None => Route::Any,
         })
     }
+
+    #[inline(never)]
+    fn chosen<'b>(
+        &self,
+        ctx: &mut Context<'_>,
+        record: &Record<K, V>,
+        topic: (Option<u32>, &str),
+        choose: &PartitionOf<K, V>,
+    ) -> Result<Route<'b>> {
+        let partitions = match topic.0 {
+            Some(number) => ctx.output.partitions(number)?,
+            None => ctx.output.partitions_of(topic.1)?,
+        };
+        let partition = choose(&record.key, record.value.as_ref(), partitions);
+        if partition >= partitions {
+            return Err(Error::Topology(format!(
+                "partition_by of topic '{}' chose partition {partition} of {partitions}",
+                topic.1
+            )));
+        }
+        Ok(Route::Partition(partition))
+    }
 }
 
 impl<K, V> Receive<K, V> for Sink<K, V> {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
-        let chosen;
-        let (number, topic) = match &self.target {
-            Target::Topic(number, name) => (Some(*number), &**name),
+    #[inline]
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        match &self.target {
+            Target::Topic(number, name) => self.write(ctx, record, (Some(*number), name)),
             Target::Chosen(choose) => {
-                chosen = choose(&record.key, record.value.as_ref());
-                (None, chosen.as_str())
+                let chosen = choose(&record.key, record.value.as_ref());
+                self.write(ctx, record, (None, &chosen))
             }
-        };
+        }
+    }
+}
+
+impl<K, V> Sink<K, V> {
+    fn write(
+        &self,
+        ctx: &mut Context<'_>,
+        mut record: Record<K, V>,
+        (number, topic): (Option<u32>, &str),
+    ) -> Result<()> {
         let error = |error| Error::format(topic, &error);
         let (mut key_bytes, mut value_bytes) = (self.key_bytes.take(), self.value_bytes.take());
-        let has_key = !self.key.is_null(&record.key);
-        if has_key {
-            self.key
-                .encode(topic, &mut record.headers, &record.key, &mut key_bytes)
-                .map_err(error)?;
-        }
+        let has_key = (self.key)
+            .encode_present(topic, &mut record.headers, &record.key, &mut key_bytes)
+            .map_err(error)?;
         let mut has_value = false;
-        if let Some(value) = &record.value
-            && !self.value.is_null(value)
-        {
-            self.value
-                .encode(topic, &mut record.headers, value, &mut value_bytes)
+        if let Some(value) = &record.value {
+            has_value = (self.value)
+                .encode_present(topic, &mut record.headers, value, &mut value_bytes)
                 .map_err(error)?;
-            has_value = true;
         }
         let key = has_key.then_some(key_bytes.as_slice());
         let mut route = self.route(ctx, &record, (number, topic), key)?;

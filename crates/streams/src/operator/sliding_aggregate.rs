@@ -8,7 +8,7 @@ use super::materialized::{Cause, Materialized};
 use super::row_list::RowList;
 use super::{Closing, ObservedTime};
 use crate::format::FormatOf;
-use crate::task::{Context, Receive, Scratch};
+use crate::task::{Buffer, Context, Receive, Scratch};
 use crate::window::{SlidingWindows, Windowed};
 use crate::{Record, Result};
 use headwater_store::{KeyRange, window};
@@ -51,7 +51,7 @@ struct Neighbours<A> {
 /// A record on its way through its windows.
 struct Step<'r, K, V> {
     record: &'r Record<K, V>,
-    key_bytes: Vec<u8>,
+    key_bytes: Buffer,
     plain: usize,
     /// Windows that end before are closed.
     close: i64,

@@ -2,7 +2,7 @@
 //! Invariant: a record that cannot be decoded follows the topic's policy; it is never lost silently.
 
 use crate::dsl::{BadData, TimestampArgs, TimestampOf};
-use crate::format::FormatOf;
+use crate::format::{FormatError, FormatOf};
 use crate::task::dead_letter;
 use crate::task::{Context, Feed, Outputs, Route};
 use crate::{Error, Headers, Position, Record, Result};
@@ -20,30 +20,45 @@ pub(crate) struct Source<K, V> {
 }
 
 impl<K, V> Source<K, V> {
+    #[inline(always)]
     fn decode(&self, topic: &str, record: &RecordRef<'_>) -> Result<(K, Option<V>), String> {
         let key = match record.key {
             Some(bytes) => self
                 .key
                 .decode(topic, record.headers, bytes)
-                .map_err(|error| format!("its key is {error}"))?,
-            None => self.key.null().ok_or_else(|| {
-                format!(
-                    "its key is null, which {} cannot be; use Option<..> or () as the key's type",
-                    std::any::type_name::<K>()
-                )
-            })?,
+                .map_err(|error| bad_bytes("key", &error))?,
+            None => self.key.null().ok_or_else(no_null::<K>)?,
         };
         let value = match record.value {
             Some(bytes) => {
                 let value = self
                     .value
                     .decode(topic, record.headers, bytes)
-                    .map_err(|error| format!("its value is {error}"))?;
+                    .map_err(|error| bad_bytes("value", &error))?;
                 Some(value)
             }
             None => self.value.null(),
         };
         Ok((key, value))
+    }
+
+    #[inline(never)]
+    fn extracted(
+        &self,
+        timestamp: &TimestampOf<K, V>,
+        record: &RecordRef<'_>,
+        partition_time: i64,
+    ) -> i64 {
+        match self.decode("", record) {
+            Ok((key, value)) => timestamp(TimestampArgs {
+                key: &key,
+                value: value.as_ref(),
+                timestamp: record.timestamp,
+                partition_time,
+            }),
+            // What cannot be decoded keeps its own time: the policy decides when the record is processed.
+            Err(_) => record.timestamp,
+        }
     }
 
     #[cold]
@@ -84,21 +99,25 @@ impl<K, V> Source<K, V> {
     }
 }
 
+#[cold]
+fn bad_bytes(part: &str, error: &FormatError) -> String {
+    format!("its {part} is {error}")
+}
+
+#[cold]
+fn no_null<K>() -> String {
+    format!(
+        "its key is null, which {} cannot be; use Option<..> or () as the key's type",
+        std::any::type_name::<K>()
+    )
+}
+
 impl<K: Clone, V: Clone> Feed for Source<K, V> {
     #[inline]
     fn timestamp(&self, record: &RecordRef<'_>, partition_time: i64) -> i64 {
         match &self.timestamp {
             None => record.timestamp,
-            // What cannot be decoded keeps its own time: the policy decides when the record is processed.
-            Some(timestamp) => match self.decode("", record) {
-                Ok((key, value)) => timestamp(TimestampArgs {
-                    key: &key,
-                    value: value.as_ref(),
-                    timestamp: record.timestamp,
-                    partition_time,
-                }),
-                Err(_) => record.timestamp,
-            },
+            Some(timestamp) => self.extracted(timestamp, record, partition_time),
         }
     }
 

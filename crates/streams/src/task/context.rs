@@ -105,6 +105,22 @@ impl Context<'_> {
         timestamp: i64,
         cause: &Headers,
     ) -> Result<()> {
+        if !self.state.store(store).is_plain() {
+            return self.write_unplain(store, key, value, timestamp, cause);
+        }
+        let none = Headers::default();
+        self.write_with_headers(store, key, value, timestamp, (&none, HeadersRef::NONE))
+    }
+
+    #[inline(never)]
+    fn write_unplain(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp: i64,
+        cause: &Headers,
+    ) -> Result<()> {
         let headers = match self.state.store(store).kept {
             Kept::WithHeaders if value.is_none() => cause.as_ref(),
             _ => HeadersRef::NONE,
@@ -128,20 +144,25 @@ impl Context<'_> {
         if !state.logged {
             return Ok(());
         }
-        let evicted = match state.logs_evicted {
-            true => state.bytes.take_evicted(),
-            false => Vec::new(),
-        };
         let timed = value.filter(|_| state.timestamped);
         let timed = timed.and_then(|value| value.split_first_chunk::<8>());
         let (timestamp, plain) = match timed {
             Some((timestamp, plain)) => (i64::from_be_bytes(*timestamp), Some(plain)),
             None => (timestamp, value),
         };
-        for key in &evicted {
-            self.log_change(store, key, None, timestamp, HeadersRef::NONE)?;
+        if state.logs_evicted {
+            self.log_evicted(store, timestamp)?;
         }
         self.log_change(store, key, plain, timestamp, headers)
+    }
+
+    /// Deletes in the changelog what a write has evicted from the store.
+    #[inline(never)]
+    fn log_evicted(&mut self, store: usize, timestamp: i64) -> Result<()> {
+        for key in self.state.store(store).bytes.take_evicted() {
+            self.log_change(store, &key, None, timestamp, HeadersRef::NONE)?;
+        }
+        Ok(())
     }
 
     /// A record for a store's changelog.

@@ -2,11 +2,11 @@
 //! Not the policy for undecodable records: a source has its own. Invariant: a failure is dealt with at the innermost operator
 //! that had it; those above go on as if it had passed the record over, or the task stops with an error that names it.
 
-use super::{Context, Receive};
+use super::{Context, Input, Receive};
 use crate::topology::{NodeKind, OnError, Topology};
 use crate::{Error, Record, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 /// A record that failed, until the task that holds its raw bytes sends it on.
 #[derive(Clone, Debug)]
@@ -18,42 +18,15 @@ pub(crate) struct Failure {
     pub(crate) topic: String,
 }
 
-pub(crate) struct Guarded<R> {
+/// An operator that the task finds by its number when it fails or panics, once for many records.
+struct Numbered<R> {
     operator: R,
     node: usize,
-    name: Arc<str>,
-    on_error: OnError,
-    /// For records that cannot be encoded or are too large.
-    on_unwritable: OnError,
-    /// Failures end here. Otherwise the task catches them, once for many records, and asks where they happened.
-    catches: bool,
 }
 
-impl<R> Guarded<R> {
-    pub(crate) fn new(topology: &Topology, node: usize, operator: R) -> Self {
-        let settings = &topology.settings;
-        let is_sink = matches!(topology.nodes[node].kind, NodeKind::Sink { .. });
-        let on_unwritable = match is_sink && settings.on_error != OnError::Quarantine {
-            true => &settings.on_unwritable,
-            false => &settings.on_error,
-        };
-        Self {
-            operator,
-            node,
-            name: topology.nodes[node].name.as_str().into(),
-            catches: !(settings.on_error.aborts() && on_unwritable.aborts()),
-            on_error: settings.on_error.clone(),
-            on_unwritable: on_unwritable.clone(),
-        }
-    }
-}
-
-impl<K, V, R: Receive<K, V>> Receive<K, V> for Guarded<R> {
+impl<K, V, R: Receive<K, V>> Receive<K, V> for Numbered<R> {
     #[inline]
     fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        if self.catches {
-            return self.catch(ctx, record);
-        }
         // Set back only when all went well: what remains is the operator that failed.
         let above = std::mem::replace(&mut ctx.state.at, self.node);
         self.operator.receive(ctx, record)?;
@@ -62,13 +35,43 @@ impl<K, V, R: Receive<K, V>> Receive<K, V> for Guarded<R> {
     }
 }
 
-impl<R> Guarded<R> {
-    #[inline(never)]
-    fn catch<K, V>(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()>
-    where
-        R: Receive<K, V>,
-    {
-        let timestamp = record.timestamp;
+/// An operator whose failures end here.
+struct Guarded<K, V> {
+    operator: Input<K, V>,
+    name: Arc<str>,
+    on_error: OnError,
+    /// For records that cannot be encoded or are too large.
+    on_unwritable: OnError,
+}
+
+/// `operator` of `node` with the guard that the topology's policy asks for. Where all failures stop the task there is none: the
+/// task catches them and asks where they happened.
+pub(crate) fn guarded<K: 'static, V: 'static>(
+    topology: &Topology,
+    node: usize,
+    operator: impl Receive<K, V> + 'static,
+) -> Input<K, V> {
+    let settings = &topology.settings;
+    let is_sink = matches!(topology.nodes[node].kind, NodeKind::Sink { .. });
+    let on_unwritable = match is_sink && settings.on_error != OnError::Quarantine {
+        true => &settings.on_unwritable,
+        false => &settings.on_error,
+    };
+    let operator: Input<K, V> = Rc::new(Numbered { operator, node });
+    if settings.on_error.aborts() && on_unwritable.aborts() {
+        return operator;
+    }
+    Rc::new(Guarded {
+        operator,
+        name: topology.nodes[node].name.as_str().into(),
+        on_error: settings.on_error.clone(),
+        on_unwritable: on_unwritable.clone(),
+    })
+}
+
+impl<K, V> Receive<K, V> for Guarded<K, V> {
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        let (above, timestamp) = (ctx.state.at, record.timestamp);
         // What an unwound operator leaves behind: buffers taken and not given back, and writes that the policy accounts for.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.operator.receive(ctx, record)));
         let error = match outcome {
@@ -80,13 +83,13 @@ impl<R> Guarded<R> {
             &error,
             Error::BadData { offset: -1, .. } | Error::Log(headwater_log::Error::TooLarge(_))
         );
-        match unwritable {
-            true => {
-                let error = Error::failed(error);
-                fail(ctx, &self.on_unwritable, &self.name, error, timestamp)
-            }
-            false => fail(ctx, &self.on_error, &self.name, error, timestamp),
-        }
+        let (policy, error) = match unwritable {
+            true => (&self.on_unwritable, Error::failed(error)),
+            false => (&self.on_error, error),
+        };
+        fail(ctx, policy, &self.name, error, timestamp)?;
+        ctx.state.at = above;
+        Ok(())
     }
 }
 

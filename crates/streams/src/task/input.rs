@@ -102,7 +102,7 @@ impl Input {
     }
 
     /// Takes the record that `peek` showed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<RecordRef<'_>>> {
         match self.queue.front_mut() {
             Some(cursor) => {

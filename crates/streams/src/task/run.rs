@@ -271,7 +271,7 @@ impl Task {
                     break;
                 };
                 last = Some(input);
-                if !self.process_one(input, cache, output)? {
+                if !self.process_next(input, cache, output)? {
                     break;
                 }
                 progress.records += 1;
@@ -343,8 +343,21 @@ impl Task {
         Ok(chosen.map(|(_, index)| index))
     }
 
+    #[inline(always)]
+    fn process_next(
+        &mut self,
+        index: usize,
+        cache: &mut RecordCache,
+        output: &mut dyn Output,
+    ) -> Result<bool> {
+        match self.quarantine {
+            None => self.process_one::<false>(index, cache, output),
+            Some(_) => self.process_one::<true>(index, cache, output),
+        }
+    }
+
     #[inline]
-    fn process_one(
+    fn process_one<const QUARANTINES: bool>(
         &mut self,
         index: usize,
         cache: &mut RecordCache,
@@ -357,7 +370,7 @@ impl Task {
             return Ok(false);
         }
         let (known, partition_time) = (input.head_time, input.partition_time);
-        let quarantined = self.quarantine.as_ref().map(|_| input.partition.clone());
+        let quarantined = QUARANTINES.then(|| input.partition.clone());
         let Some(mut record) = input.next()? else {
             return Ok(false);
         };
@@ -410,7 +423,7 @@ impl Task {
         now_ms: i64,
     ) -> Result<()> {
         self.state.now_ms = now_ms;
-        let processed = caught(|| self.process_one(input, cache, output));
+        let processed = caught(|| self.process_next(input, cache, output));
         processed
             .map(drop)
             .map_err(|error| self.blame(error, Some(input)))

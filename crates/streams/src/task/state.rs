@@ -64,11 +64,20 @@ impl StateStore {
         key: &[u8],
         value: &mut Vec<u8>,
     ) -> Result<bool, headwater_store::Error> {
+        if self.is_plain() {
+            return self.bytes.get(key, value);
+        }
         if self.hides(key) || !self.bytes.get(key, value)? {
             return Ok(false);
         }
         self.kept.unpack(&self.name, value)?;
         Ok(true)
+    }
+
+    /// It keeps values as operators write them, all of them.
+    #[inline(always)]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kept == Kept::Whole && self.java.is_none()
     }
 
     /// Sets or deletes the value under `key` in the store itself.
@@ -79,6 +88,18 @@ impl StateStore {
         value: Option<&[u8]>,
         headers: &Headers,
     ) -> Result<()> {
+        if self.is_plain() {
+            match value {
+                Some(value) => self.bytes.put(key, value)?,
+                None => self.bytes.delete(key)?,
+            }
+            return Ok(());
+        }
+        self.set_unplain(key, value, headers)
+    }
+
+    #[inline(never)]
+    fn set_unplain(&mut self, key: &[u8], value: Option<&[u8]>, headers: &Headers) -> Result<()> {
         // Kafka Streams' store may throw away what it is given.
         let kept = match &mut self.java {
             Some(java) => java.write(key),

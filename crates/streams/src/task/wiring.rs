@@ -2,13 +2,13 @@
 //! erased and recovered: once per edge, when a task is made, never per record.
 //! Not thread-safe: a wired task stays on its thread. Invariant: the DSL connects only edges of equal types.
 
-use super::guard::Guarded;
+use super::guard::guarded;
 use super::{Advance, Announcer, Awaits, BeforeCommit, Context, Flush, Marks, Punctuate, Rows};
 use crate::topology::{NodeKind, Topology};
 use crate::{Record, Result, SubtopologyInfo};
 use headwater_log::RecordRef;
 use rustc_hash::FxHashMap;
-use std::{any::Any, cell::Cell, rc::Rc};
+use std::{any::Any, cell::Cell, rc::Rc, sync::Arc};
 
 /// What an operator does with a record. Shared, since flushing a record cache in the midst of a record may come back to an
 /// operator that is still at work, as it does in Kafka Streams: buffers are kept in a [`Scratch`].
@@ -18,53 +18,83 @@ pub(crate) trait Receive<K, V> {
 
 pub(crate) type Input<K, V> = Rc<dyn Receive<K, V>>;
 
+/// A buffer on its way between a [`Scratch`] and a step: one pointer moves, not three words.
+pub(crate) type Buffer = Box<Vec<u8>>;
+
 /// A buffer that an operator takes for the time of one step and gives back.
 #[derive(Default)]
-pub(crate) struct Scratch(Cell<Vec<u8>>);
+pub(crate) struct Scratch(Cell<Option<Buffer>>);
 
 impl Scratch {
     /// The buffer, empty; a new one while another step holds it.
-    #[inline]
-    pub(crate) fn take(&self) -> Vec<u8> {
-        let mut bytes = self.0.take();
+    #[inline(always)]
+    pub(crate) fn take(&self) -> Buffer {
+        let mut bytes = self.0.take().unwrap_or_default();
         bytes.clear();
         bytes
     }
 
-    #[inline]
-    pub(crate) fn give(&self, bytes: Vec<u8>) {
-        self.0.set(bytes);
+    #[inline(always)]
+    pub(crate) fn give(&self, bytes: Buffer) {
+        self.0.set(Some(bytes));
     }
 }
 
-/// Where an operator's records go.
-pub(crate) struct Outputs<K, V>(Rc<[Input<K, V>]>);
+/// Where an operator's records go. As a rule there is one child, and the record is built where that child reads it: a copy on
+/// the way costs more than the call.
+pub(crate) enum Outputs<K, V> {
+    None,
+    One(Input<K, V>),
+    Many(Rc<[Input<K, V>]>),
+}
 
 impl<K, V> Clone for Outputs<K, V> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        match self {
+            Self::None => Self::None,
+            Self::One(input) => Self::One(input.clone()),
+            Self::Many(inputs) => Self::Many(inputs.clone()),
+        }
     }
 }
 
 impl<K, V> Outputs<K, V> {
     /// No outputs: what is sent is gone.
     pub(crate) fn none() -> Self {
-        Self(Rc::new([]))
+        Self::None
+    }
+
+    fn of(mut inputs: Vec<Input<K, V>>) -> Self {
+        if inputs.len() > 1 {
+            return Self::Many(inputs.into());
+        }
+        inputs.pop().map_or(Self::None, Self::One)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        matches!(self, Self::None)
     }
 }
 
 impl<K: Clone, V: Clone> Outputs<K, V> {
     /// Depth first, in the order the children were added, as Kafka Streams does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        let Some((last, rest)) = self.0.split_last() else {
+        match self {
+            Self::One(input) => input.receive(ctx, record),
+            _ => self.send_many(ctx, record),
+        }
+    }
+
+    #[inline(never)]
+    fn send_many(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        let Self::Many(inputs) = self else {
             return Ok(());
         };
-        for input in rest {
+        let Some((last, others)) = inputs.split_last() else {
+            return Ok(());
+        };
+        for input in others {
             input.receive(ctx, record.clone())?;
         }
         last.receive(ctx, record)
@@ -77,7 +107,12 @@ impl<K: Clone, V: Clone> Outputs<K, V> {
         ctx: &mut Context<'_>,
         record: Record<K, V>,
     ) -> Result<()> {
-        match self.0.get(child) {
+        let input = match self {
+            Self::None => None,
+            Self::One(input) => Some(input).filter(|_| child == 0),
+            Self::Many(inputs) => inputs.get(child),
+        };
+        match input {
             Some(input) => input.receive(ctx, record),
             None => Ok(()),
         }
@@ -192,13 +227,8 @@ impl<'t> Wiring<'t> {
     /// The inputs of a node's children.
     pub(crate) fn outputs<K: 'static, V: 'static>(&mut self, node: usize) -> Outputs<K, V> {
         let topology = self.topology;
-        Outputs(
-            topology.nodes[node]
-                .children
-                .iter()
-                .map(|child| self.input::<K, V>(*child))
-                .collect(),
-        )
+        let children = topology.nodes[node].children.iter();
+        Outputs::of(children.map(|child| self.input::<K, V>(*child)).collect())
     }
 
     /// Reads the rows of the table at `node`: its store's, or what its operator makes of its parents' rows.
@@ -236,7 +266,7 @@ impl<'t> Wiring<'t> {
 
 /// An operator made of one closure over its outputs.
 pub(crate) struct Operator<F, K, V> {
-    pub(crate) apply: F,
+    pub(crate) apply: Arc<F>,
     pub(crate) outputs: Outputs<K, V>,
 }
 
@@ -244,7 +274,7 @@ impl<KI, VI, K, V, F> Receive<KI, VI> for Operator<F, K, V>
 where
     F: Fn(&mut Context<'_>, &Outputs<K, V>, Record<KI, VI>) -> Result<()>,
 {
-    #[inline]
+    #[inline(always)]
     fn receive(&self, ctx: &mut Context<'_>, record: Record<KI, VI>) -> Result<()> {
         (self.apply)(ctx, &self.outputs, record)
     }
@@ -256,6 +286,6 @@ pub(crate) fn boxed<K: 'static, V: 'static>(
     node: usize,
     operator: impl Receive<K, V> + 'static,
 ) -> Box<dyn Any> {
-    let input: Input<K, V> = Rc::new(Guarded::new(wiring.topology, node, operator));
+    let input: Input<K, V> = guarded(wiring.topology, node, operator);
     Box::new(input)
 }

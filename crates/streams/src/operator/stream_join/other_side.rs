@@ -2,7 +2,7 @@
 //! Invariant: partners come by time, then in the order in which they were kept.
 
 use crate::Result;
-use crate::task::{Context, Scratch};
+use crate::task::{Buffer, Context, Scratch};
 use headwater_store::{Direction, KeyRange, ReadBytes, window};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) struct OtherSide {
 }
 
 /// Partners in bytes: `time (8) | length (4) | value`, one after the other.
-pub(crate) struct Partners(Vec<u8>);
+pub(crate) struct Partners(Buffer);
 
 impl Partners {
     pub(crate) fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@
 
 use crate::Result;
 use crate::dsl::JoinWindows;
-use crate::task::{Context, Scratch};
+use crate::task::{Buffer, Context, Scratch};
 use headwater_store::{Direction, KeyRange};
 use std::ops::ControlFlow;
 use std::{cell::Cell, rc::Rc, sync::Arc};
@@ -65,7 +65,7 @@ pub(crate) struct Unmatched {
 
 /// Rows whose windows have closed, in bytes: `length (4) | store key | length (4) | list`, one after the other.
 pub(crate) struct Closed {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     /// Java's bound once all are emitted.
     java: i64,
 }
