@@ -61,6 +61,12 @@ pub fn live(
         Some(0) => topology.without_record_caches(),
         _ => topology,
     };
+    let topology = match topology.has_patterns() {
+        true => topology
+            .resolve_patterns(topics.iter().cloned())
+            .map_err(broken)?,
+        false => topology,
+    };
     let mut process = Process::start(Arc::new(topology), stage, cache_bytes)?;
     process.create(topics)?;
     process.settle()?;

@@ -46,6 +46,27 @@ pub(crate) fn record(step: usize, topic: &str, record: &TestRecord) -> Value {
     })
 }
 
+/// The changelogs of joins with grace, whose runs the judge puts in the order of their keys as those of suppressions, which are
+/// written so.
+pub(crate) fn waiting_changelogs(topology: &Topology) -> Vec<String> {
+    let waiting = topology
+        .stores()
+        .filter(|store| store.name.ends_with("-Buffer"));
+    waiting.filter_map(|store| store.changelog).collect()
+}
+
+/// Sorts each run of records to one of these changelogs.
+pub(crate) fn sort_waiting(records: &mut [(String, TestRecord)], waiting: &[String]) {
+    for run in records.chunk_by_mut(|a, b| a.0 == b.0) {
+        if run
+            .first()
+            .is_some_and(|(topic, _)| waiting.contains(topic))
+        {
+            run.sort_by(|(_, a), (_, b)| a.key.cmp(&b.key));
+        }
+    }
+}
+
 pub(crate) fn internal_topics(topology: &Topology) -> Value {
     let mut topics = Vec::new();
     for part in topology.membership() {

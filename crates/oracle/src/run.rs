@@ -86,12 +86,14 @@ pub(crate) fn application(case: &Case) -> &str {
 /// Feeds the inputs up to the first that fails.
 fn feed(case: &Case, driver: &mut TestDriver, out: &mut Value) {
     let mut records = Vec::new();
+    let waiting = result::waiting_changelogs(driver.topology());
     for (step, input) in case.input.iter().enumerate() {
         let done = match input {
             Input::AdvanceWallClock(ms) => driver.advance_wall_clock(*ms),
             Input::Record { topic, record } => driver.pipe_raw(topic, record.clone()),
         };
-        let produced = driver.read_all();
+        let mut produced = driver.read_all();
+        result::sort_waiting(&mut produced, &waiting);
         records.extend(
             produced
                 .iter()

@@ -15,6 +15,7 @@ mod globals;
 mod internal_topics;
 mod listener;
 mod output;
+mod patterns;
 mod positions;
 mod process;
 mod reset;

@@ -3,6 +3,7 @@
 
 use crate::crank::{PARK_MS_MAX, Shared, lock};
 use crate::globals::SharedGlobals;
+use crate::patterns::resolve_patterns;
 use crate::positions::{Demand, Positions, demand};
 use crate::process::Process;
 use crate::threads::Thread;
@@ -37,6 +38,7 @@ pub fn start(topology: Topology, log: &Arc<dyn Log>, settings: Settings) -> Resu
         0 => topology.without_record_caches(),
         _ => topology,
     };
+    let topology = resolve_patterns(topology, &**log, &settings)?;
     let topology = Arc::new(topology);
     let process = Arc::new(Process::new(&topology, &settings)?);
     let shared = Arc::new(Shared::default());

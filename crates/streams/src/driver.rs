@@ -124,16 +124,14 @@ impl TestDriver {
 
     /// Pipes a record in bytes, and everything that follows from it.
     pub fn pipe_raw(&mut self, topic: &str, record: TestRecord) -> Result<()> {
-        if !self
-            .topology
-            .source_topics()
-            .iter()
-            .any(|known| &**known == topic)
-        {
+        let topology = self.topology.clone();
+        let mut known = topology.source_topics().iter().map(|known| &**known);
+        let known = known.find(|known| *known == topic);
+        let Some(topic) = known.or_else(|| topology.pattern_of(topic)) else {
             return Err(Error::Topology(format!(
                 "the topology does not read topic '{topic}'"
             )));
-        }
+        };
         let offset = self.feed(topic, &record)?;
         self.settle()?;
         // After the task, where it reads the topic too.
@@ -182,13 +180,14 @@ impl TestDriver {
             let mut stores = self.globals.iter_mut().flat_map(GlobalUpdate::stores);
             let found = stores.find(|(found, _)| *found == number);
             return found
-                .map(|(_, store)| StoreContents::of(store, None))
+                .map(|(_, store)| StoreContents::of(store, None, self.topology.settings.semantics))
                 .transpose();
         }
         let lists = self.topology.stores[number].formats.is::<UnmatchedRows>();
         let found = self.task.stores().find(|(found, _)| *found == number);
         let held = self.topology.stores[number].held;
-        let contents = found.map(|(_, store)| StoreContents::of(store, held));
+        let contents = found
+            .map(|(_, store)| StoreContents::of(store, held, self.topology.settings.semantics));
         let contents = contents.transpose()?;
         Ok(contents.map(|contents| {
             if lists {

@@ -19,6 +19,7 @@ mod store;
 mod store_handle;
 mod stream;
 mod stream_join;
+mod stream_table_join;
 mod suppress;
 mod table;
 mod table_join;
@@ -45,6 +46,7 @@ pub use store_handle::{
 };
 pub use stream::KStream;
 pub use stream_join::StreamWithin;
+pub use stream_table_join::GraceTable;
 pub use suppress::{Suppress, SuppressUntil, TimeLimit, WindowClose};
 pub use table::KTable;
 pub use table_join::JoinRows;
@@ -53,4 +55,5 @@ pub use topology_builder::{Parents, TopologyBuilder};
 pub use windowed::{KWindowedStream, WindowedBy};
 
 pub(crate) use app::store_formats;
+pub(crate) use join::Joiner;
 pub(crate) use topic::{PartitionOf, TimestampOf};

@@ -15,12 +15,12 @@ mod window;
 
 pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
-    App, BadData, Branches, ByForeignKey, ByGlobalKey, GlobalKTable, JoinRows, JoinTable,
-    JoinWindows, KCogroupedStream, KGroupedStream, KGroupedTable, KSessionCogroup, KSessionStream,
-    KStream, KTable, KWindowedCogroup, KWindowedStream, KeyValues, Parents, Repartitioned,
-    Sessions, Store, StoreHandle, StoreSet, StreamWithin, Suppress, SuppressUntil, TimeLimit,
-    TimestampArgs, TimestampedKeyValues, Topic, TopologyBuilder, Versions, WindowClose, WindowedBy,
-    Windows, WithNulls,
+    App, BadData, Branches, ByForeignKey, ByGlobalKey, GlobalKTable, GraceTable, JoinRows,
+    JoinTable, JoinWindows, KCogroupedStream, KGroupedStream, KGroupedTable, KSessionCogroup,
+    KSessionStream, KStream, KTable, KWindowedCogroup, KWindowedStream, KeyValues, Parents,
+    Repartitioned, Sessions, Store, StoreHandle, StoreSet, StreamWithin, Suppress, SuppressUntil,
+    TimeLimit, TimestampArgs, TimestampedKeyValues, Topic, TopologyBuilder, Versions, WindowClose,
+    WindowedBy, Windows, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};

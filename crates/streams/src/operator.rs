@@ -2,6 +2,7 @@
 //! Not the DSL and not a scheduler. Invariant: an operator keeps no state that a commit would have to save, except in stores.
 
 mod aggregate;
+mod delayed_join;
 mod emit_on_close;
 mod fold;
 pub(crate) mod foreign_key;
@@ -33,6 +34,7 @@ pub use process::{
 pub use table_transform::{TransformContext, ValueTransformer};
 
 pub(crate) use aggregate::{Aggregate, TableSource};
+pub(crate) use delayed_join::{DelayedJoin, DelayedJoinNode, parse_key as parse_delayed_key};
 pub(crate) use emit_on_close::{Closes, Closing};
 pub(crate) use fold::{Fold, FoldOf, fold};
 pub(crate) use global_join::GlobalJoin;
@@ -47,8 +49,8 @@ pub(crate) use sink::{NullKeyFilter, Sink, Target, TopicOf};
 pub(crate) use sliding_aggregate::SlidingAggregate;
 pub(crate) use source::Source;
 pub(crate) use stream_join::{
-    Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, Unmatched, UnmatchedRows,
-    UnmatchedTimes,
+    Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, SharedSide, Unmatched,
+    UnmatchedRows, UnmatchedTimes,
 };
 pub(crate) use table_derive::{DerivedRows, TableDerive};
 pub(crate) use table_group::{TableAggregate, TableGroup};

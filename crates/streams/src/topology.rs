@@ -8,6 +8,7 @@ mod java_order;
 mod kept;
 mod order;
 mod outline;
+mod pattern;
 mod repartition;
 mod settings;
 mod stream_join;
@@ -20,10 +21,11 @@ pub(crate) use subtopology::changelog_retention_ms;
 pub use subtopology::{StoreInfo, SubtopologyInfo};
 
 pub(crate) use graph::{
-    Graph, Held, HeldOf, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec,
+    Graph, Held, HeldRows, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec,
     TableNode, TopicName,
 };
 pub(crate) use kept::Kept;
+pub(crate) use pattern::compile as compile_pattern;
 
 pub(crate) use stream_join::{StreamJoin, StreamJoinNodes, StreamJoinStores};
 
@@ -50,6 +52,8 @@ pub struct Topology {
     /// All sub-topologies as if they were one.
     globals: Vec<SubtopologyInfo>,
     whole: SubtopologyInfo,
+    /// Source topics that are patterns, of which it is not known what they match.
+    patterns: Vec<u32>,
     /// Source topics that carry the stream time of those that write them, by number.
     timed_topics: Vec<bool>,
 }
@@ -95,7 +99,9 @@ impl Topology {
             settings.semantics,
             sources,
         );
+        let patterns = patterns(&graph, &node_topics);
         Ok(Self {
+            patterns,
             timed_topics,
             application,
             settings,
@@ -204,9 +210,11 @@ impl Topology {
 
     /// What a member of the group brings to its coordinator.
     pub fn membership(&self) -> Vec<Subtopology> {
-        self.subtopologies
-            .iter()
-            .map(|part| subtopology::membership(self, part))
+        let parts = self.subtopologies.iter();
+        let parts = parts.map(|part| subtopology::membership(self, part));
+        // A part that reads nothing yet: what its pattern matches is not known.
+        parts
+            .filter(|part| !part.source_topics.is_empty() || !part.repartition_sources.is_empty())
             .collect()
     }
 
@@ -309,6 +317,11 @@ fn number_topics(graph: &Graph, order: &[usize], prefix: &str) -> Result<Numbere
             NodeKind::Processor | NodeKind::Sink { topic: None, .. } => {}
             NodeKind::Source { topics, .. } => {
                 for topic in topics {
+                    if let TopicName::Matching(pattern) = topic
+                        && let Some(problem) = pattern::overlap(&graph.nodes, pattern)
+                    {
+                        return Err(problem);
+                    }
                     let full: Arc<str> = topic.full(prefix).into();
                     let known = source_topics.iter().position(|known| *known == full);
                     let number = known.unwrap_or_else(|| {
@@ -342,6 +355,19 @@ fn number_topics(graph: &Graph, order: &[usize], prefix: &str) -> Result<Numbere
         }
     }
     Ok((source_topics, output_topics, node_topics))
+}
+
+/// The numbers of the source topics that are patterns.
+fn patterns(graph: &Graph, node_topics: &[Vec<u32>]) -> Vec<u32> {
+    let mut patterns = Vec::new();
+    for (node, numbers) in graph.nodes.iter().zip(node_topics) {
+        if let NodeKind::Source { topics, .. } = &node.kind
+            && matches!(topics[..], [TopicName::Matching(_)])
+        {
+            patterns.extend(numbers);
+        }
+    }
+    patterns
 }
 
 /// What makes a topology impossible.

@@ -1,7 +1,7 @@
 //! Streams and tables read from topics, and stores added for processors. Not global tables.
 //! Invariant: the static types of a source decide its formats and whether its keys are windowed.
 
-use super::{Graph, by_type, unsupported};
+use super::{Graph, by_type};
 use crate::Refusal;
 use crate::case::Spec;
 use crate::function::Function;
@@ -24,10 +24,10 @@ fn stream<K: Key>(
     node: &Spec,
     (key, value): (Ty, Ty),
 ) -> Result<(), Refusal> {
-    if node.has("pattern") {
-        return Err(unsupported(node, "of a pattern"));
-    }
-    let topic = Topic::named_all(node.texts("topics"));
+    let topic = match node.text("pattern") {
+        Some(pattern) => Topic::matching(pattern),
+        None => Topic::named_all(node.texts("topics")),
+    };
     let topic = consumed::<K>(topic, node, key, value)?;
     let stream = graph.app.stream(topic);
     graph.put(node, K::stream(stream), key, value);

@@ -8,6 +8,7 @@ use crate::case::Spec;
 use crate::combine::Joiner;
 use crate::value::{Key, Val, present};
 use headwater::{KStream, KTable};
+use std::time::Duration;
 
 pub(super) fn add(graph: &mut Graph<'_>, node: &Spec) -> Result<bool, Refusal> {
     if !matches!(node.op(), "stream_table_join" | "table_table_join") {
@@ -39,9 +40,6 @@ fn stream_table_join<'a, K: Key>(
     (left, stream): (&Node<'a>, KStream<'a, K, Val>),
     (right, table): (&Node<'a>, KTable<'a, K, Val>),
 ) -> Result<(), Refusal> {
-    if node.has("grace_ms") {
-        return Err(unsupported(node, "with grace_ms"));
-    }
     let joiner = Joiner::of(node, left.value, right.value)?;
     let ty = joiner.ty;
     let join = move |key: &K, value: Option<&Val>, row: Option<&Val>| {
@@ -49,9 +47,17 @@ fn stream_table_join<'a, K: Key>(
         present(joiner.call(&key.val(), value, row))
     };
     let stream = named!(typed(stream, left.key, left.value), node).with_nulls();
-    let joined = match node.text("type") {
-        Some("left") => stream.left_join(table, join),
-        _ => stream.join(table, join),
+    let left_join = node.text("type") == Some("left");
+    let joined = match node.long("grace_ms") {
+        None if left_join => stream.left_join(table, join),
+        None => stream.join(table, join),
+        Some(grace_ms) => {
+            let table = table.grace(Duration::from_millis(grace_ms as u64));
+            match left_join {
+                true => stream.left_join(table, join),
+                false => stream.join(table, join),
+            }
+        }
     };
     graph.put(node, K::stream(typed(joined, left.key, ty)), left.key, ty);
     Ok(())

@@ -98,7 +98,8 @@ fn difference(
     for (topic, records) in expected {
         let none = Vec::new();
         let others = found.get(topic).unwrap_or(&none);
-        if in_order {
+        // The judge puts the rows of joins that wait in the order of their keys, commit by commit.
+        if in_order && !topic.ends_with("-Buffer-changelog") {
             for (place, record) in records.iter().enumerate() {
                 match others.get(place) {
                     Some(other) if same(record, other) => {}

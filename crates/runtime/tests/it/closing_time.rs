@@ -4,7 +4,9 @@
 use crate::application::read_all;
 use headwater_log::MemoryLog;
 use headwater_runtime::{Settings, SourceWriter, Worker};
-use headwater_streams::{App, Semantics, Store, Suppress, TimeWindows, Topology, TopologySettings};
+use headwater_streams::{
+    App, EmitStrategy, Semantics, Store, Suppress, TimeWindows, Topology, TopologySettings,
+};
 use headwater_world::{Random, SeededRandom, World};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,23 +22,83 @@ const END_MS: i64 = 10_000;
 const UNEVEN_STEPS: usize = 1_200;
 const EVEN_STEPS: usize = 6_000;
 
-fn topology(semantics: Semantics, cached: bool) -> Arc<Topology> {
+/// What runs: how many ms each ms of the tables above lasts, and which operators close the windows.
+#[derive(Clone, Copy)]
+struct Job {
+    semantics: Semantics,
+    cached: bool,
+    scale: i64,
+    closes: Closes,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Closes {
+    Suppression,
+    Aggregate,
+    Join,
+}
+
+const JOB: Job = Job {
+    semantics: Semantics::Headwater,
+    cached: false,
+    scale: 1,
+    closes: Closes::Suppression,
+};
+
+fn topology(job: Job) -> Arc<Topology> {
     let app = App::new("app");
     app.configure(TopologySettings {
-        semantics,
+        semantics: job.semantics,
         ..TopologySettings::default()
     });
+    let window = Duration::from_millis((WINDOW_MS * job.scale) as u64);
+    if job.closes == Closes::Join {
+        join(&app, window);
+        return Arc::new(app.build().unwrap());
+    }
     let store = Store::from("counts");
-    let store = if cached { store } else { store.without_cache() };
-    app.stream::<u64, i64>("in")
+    let store = match job.cached {
+        true => store,
+        false => store.without_cache(),
+    };
+    let windows = app
+        .stream::<u64, i64>("in")
         .group_by(|_, number| number % REGIONS)
-        .windowed_by(TimeWindows::of(Duration::from_millis(WINDOW_MS as u64)))
-        .count(store)
-        .suppress(Suppress::until_window_closes())
+        .windowed_by(TimeWindows::of(window));
+    let counts = match job.closes {
+        Closes::Aggregate => windows
+            .emit_strategy(EmitStrategy::OnWindowClose)
+            .count(store),
+        _ => windows
+            .count(store)
+            .suppress(Suppress::until_window_closes()),
+    };
+    let scale = job.scale;
+    counts
         .to_stream()
-        .map(|window, count| (window.key, format!("{} in {}", count, window.start)))
+        .map(move |window, count| (window.key, format!("{} in {}", count, window.start / scale)))
         .to("out");
     Arc::new(app.build().unwrap())
+}
+
+/// Each number with itself, written to two topics at the same time and to different partitions.
+fn join(app: &App, window: Duration) {
+    let numbers = |topic: &str| {
+        let stream = app.stream::<u64, i64>(topic);
+        stream.select_key(|_, number| *number)
+    };
+    numbers("in")
+        .left_join(numbers("other").within(window), |_, other| match other {
+            Some(_) => "met".to_owned(),
+            None => "alone".to_owned(),
+        })
+        .to("out");
+}
+
+/// Every number has met itself, once.
+fn all_met() -> Finals {
+    let met = |number| (number, vec!["met".to_owned()]);
+    (REGIONS..RECORDS as i64).map(met).collect()
 }
 
 /// Final results by region: the windows in the order of their texts.
@@ -61,24 +123,30 @@ fn expected() -> Finals {
 }
 
 /// All of it, or only what one partition gets.
-fn load(log: &MemoryLog, settings: &Settings, one_partition: bool) {
+fn load(log: &MemoryLog, settings: &Settings, scale: i64, one_partition: bool) {
     let mut writer = SourceWriter::open(log, "app", "file", settings).unwrap();
     writer.ensure_topic("in", PARTITIONS).unwrap();
+    writer.ensure_topic("other", PARTITIONS).unwrap();
     writer.ensure_topic("out", 1).unwrap();
     for number in 0..RECORDS {
         let time = number as i64;
         let key = if one_partition { 0 } else { number };
-        writer.append("in", &key, &time, time).unwrap();
+        writer.append("in", &key, &time, time * scale).unwrap();
+        let key = key * 31 + 7;
+        writer.append("other", &key, &time, time * scale).unwrap();
     }
     for key in 0..64_u64 {
         let region = (key % 5) as i64 % REGIONS;
         let key = if one_partition { 0 } else { key };
-        writer.append("in", &key, &region, END_MS).unwrap();
+        writer.append("in", &key, &region, END_MS * scale).unwrap();
+        writer
+            .append("other", &key, &region, END_MS * scale)
+            .unwrap();
     }
     writer.commit(RECORDS).unwrap();
 }
 
-fn run(seed: u64, semantics: Semantics, cached: bool, one_partition: bool) -> Finals {
+fn run(seed: u64, job: Job, one_partition: bool) -> Finals {
     let simulation = World::simulated(seed);
     let log = MemoryLog::new(&simulation.world);
     let settings = Settings {
@@ -89,8 +157,8 @@ fn run(seed: u64, semantics: Semantics, cached: bool, one_partition: bool) -> Fi
         rebalance_timeout_ms: 300,
         ..Settings::default()
     };
-    load(&log, &settings, one_partition);
-    let topology = topology(semantics, cached);
+    load(&log, &settings, job.scale, one_partition);
+    let topology = topology(job);
     let join = |number| {
         Worker::join(&topology, &*log, settings.clone(), number)
             .unwrap()
@@ -127,23 +195,90 @@ fn run(seed: u64, semantics: Semantics, cached: bool, one_partition: bool) -> Fi
 fn windows_behind_a_repartition_topic_lose_nothing_when_partitions_are_read_at_different_paces() {
     for seed in 0..24 {
         let cached = seed % 2 == 0;
-        assert_eq!(
-            run(seed, Semantics::Headwater, cached, false),
-            expected(),
-            "seed {seed}"
-        );
+        let job = Job { cached, ..JOB };
+        assert_eq!(run(seed, job, false), expected(), "seed {seed}");
     }
 }
 
 #[test]
 fn kafka_streams_rule_loses_there() {
     let complete = expected();
-    let losses = (0..6).filter(|seed| run(*seed, Semantics::Java, false, false) != complete);
+    let job = Job {
+        semantics: Semantics::Java,
+        ..JOB
+    };
+    let losses = (0..6).filter(|seed| run(*seed, job, false) != complete);
     assert!(losses.count() > 0, "the orders are uneven enough to tell");
 }
 
 #[test]
 fn partitions_at_their_end_hold_no_window_open() {
-    assert_eq!(run(1, Semantics::Headwater, true, true), expected());
-    assert_eq!(run(2, Semantics::Headwater, false, true), expected());
+    let cached = Job {
+        cached: true,
+        ..JOB
+    };
+    assert_eq!(run(1, cached, true), expected());
+    assert_eq!(run(2, JOB, true), expected());
+}
+
+#[test]
+fn results_on_close_leave_when_upstream_has_said_enough_without_a_record_that_follows() {
+    let closes = Closes::Aggregate;
+    for seed in 0..8 {
+        let cached = seed % 2 == 0;
+        let job = Job {
+            cached,
+            closes,
+            ..JOB
+        };
+        assert_eq!(run(seed, job, false), expected(), "seed {seed}");
+        assert_eq!(run(seed, job, true), expected(), "seed {seed}, at its end");
+    }
+}
+
+#[test]
+fn a_task_that_takes_over_expires_no_window_that_upstream_may_still_fill() {
+    // Windows of 100 s in segments of a minute: what expires is gone.
+    let scale = 10_000;
+    for closes in [Closes::Suppression, Closes::Aggregate] {
+        for seed in 0..8 {
+            let job = Job {
+                scale,
+                closes,
+                ..JOB
+            };
+            assert_eq!(run(seed, job, false), expected(), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn joins_behind_repartition_topics_find_every_partner_that_was_on_time() {
+    let closes = Closes::Join;
+    for seed in 0..12 {
+        let scale = if seed % 2 == 0 { 1 } else { 10_000 };
+        let job = Job {
+            closes,
+            scale,
+            ..JOB
+        };
+        let mut finals = run(seed, job, false);
+        finals.retain(|number, _| *number >= REGIONS);
+        assert_eq!(finals, all_met(), "seed {seed}");
+    }
+}
+
+#[test]
+fn kafka_streams_joins_miss_partners_there() {
+    let job = Job {
+        semantics: Semantics::Java,
+        closes: Closes::Join,
+        ..JOB
+    };
+    let misses = (0..4).filter(|seed| {
+        let mut finals = run(*seed, job, false);
+        finals.retain(|number, _| *number >= REGIONS);
+        finals != all_met()
+    });
+    assert!(misses.count() > 0, "the orders are uneven enough to tell");
 }

@@ -1,7 +1,7 @@
 //! What a store holds, taken apart by its layout, for tests to compare. Not a query: the whole store is read.
 //! Invariant: rows are in the order of their key bytes, then of time.
 
-use crate::topology::HeldOf;
+use crate::topology::{HeldRows, Semantics};
 use crate::{Error, Result};
 use headwater_store::{Direction, KeyRange, Layout, Store, session, versioned, window};
 use std::ops::ControlFlow;
@@ -44,14 +44,14 @@ pub struct StoreRow {
 type Pair = (Vec<u8>, Vec<u8>);
 
 impl StoreContents {
-    pub(super) fn of(store: &Store, held: Option<HeldOf>) -> Result<Self> {
+    pub(super) fn of(store: &Store, held: Option<HeldRows>, semantics: Semantics) -> Result<Self> {
         let mut pairs: Vec<Pair> = Vec::new();
         store.scan(KeyRange::ALL, Direction::Forward, &mut |key, value| {
             pairs.push((key.to_vec(), value.to_vec()));
             ControlFlow::Continue(())
         })?;
         if let Some(held) = held {
-            return buffer(&pairs, held);
+            return buffer(&pairs, held, semantics);
         }
         Ok(match store.options().layout {
             Layout::KeyValue | Layout::Lru { .. } => Self::KeyValue(pairs),
@@ -83,13 +83,20 @@ fn odd_key() -> Error {
     Error::Topology("a store holds a key that does not have its layout".into())
 }
 
-fn buffer(pairs: &[Pair], held: HeldOf) -> Result<StoreContents> {
-    let (mut bytes, mut min_time) = (0, None);
+fn buffer(pairs: &[Pair], held: HeldRows, semantics: Semantics) -> Result<StoreContents> {
+    let (mut bytes, mut times) = (0, Vec::with_capacity(pairs.len()));
     for (key, value) in pairs {
-        let held = held(key, value).ok_or_else(odd_key)?;
+        let held = (held.row)(key, value).ok_or_else(odd_key)?;
         bytes += held.bytes;
-        min_time = Some(min_time.map_or(held.time, |least: i64| least.min(held.time)));
+        times.push(held.time);
     }
+    let min_time = match held.java_lag_ms {
+        Some(lag_ms) if semantics == Semantics::Java => {
+            let max_time = times.iter().max();
+            max_time.map(|time| time.saturating_sub(lag_ms).saturating_add(1))
+        }
+        _ => times.iter().min().copied(),
+    };
     Ok(StoreContents::Buffer {
         records: pairs.len(),
         bytes,

@@ -8,6 +8,7 @@ use crate::operator::Source;
 use crate::task::{Feed, Operator, Outputs, Wire, Wiring, boxed};
 use crate::topology::{
     Graph, Kept, Node, NodeKind, Role, StoreSpec, TopicName, Topology, TopologySettings,
+    compile_pattern,
 };
 use crate::{Error, Record, Result};
 use headwater_store::Layout;
@@ -173,10 +174,24 @@ impl App {
             value: topic.value.clone(),
         };
         let mut graph = self.graph.borrow_mut();
-        if topic.names.is_empty() {
+        let names = match topic.pattern {
+            None => topic.names.into_iter().map(TopicName::External).collect(),
+            Some(pattern) => {
+                if table {
+                    graph.problem(format!(
+                        "{name}: a table is read from one topic; name it, or read a stream of the pattern and use KStream::to_table"
+                    ));
+                }
+                let problem = compile_pattern(&pattern).err();
+                graph
+                    .problems
+                    .extend(problem.map(|problem| format!("{name}: {problem}")));
+                vec![TopicName::Matching(pattern)]
+            }
+        };
+        if names.is_empty() {
             graph.problem(format!("{name}: it names no topic"));
         }
-        let names = topic.names.into_iter().map(TopicName::External).collect();
         let (Some(key), Some(value)) = (topic.key, topic.value) else {
             graph.problem(format!("{name}: its topic has no format for its keys or values; give Topic::keys and Topic::values"));
             let node = processor(name, vec![], Box::new(|_, _| Box::new(())), formats);

@@ -53,6 +53,7 @@ impl<'a, G: Clone + 'static, R: Clone + 'static> GlobalKTable<'a, G, R> {
 }
 
 const GLOBAL: Role = Role {
+    keeps_by_time: false,
     global: true,
     versioned: Some(false),
     changes_key: false,

@@ -1,15 +1,12 @@
-//! Joins of a stream with what stands on its right: a table now; the trait leaves room for streams and global tables.
+//! Joins of a stream with what stands on its right: tables, streams within a time, global tables.
 //! Invariant: both sides are partitioned alike; a stream whose key changed goes through a repartition topic first.
 
-use super::app::processor;
+use super::KStream;
 use super::nulls::WithNulls;
 use super::repartition::{burn, through_repartition};
-use super::{KStream, KTable};
 use crate::format::Formats;
-use crate::operator::TableJoin;
-use crate::task::{Wire, boxed};
-use crate::topology::{NameId, Role};
-use std::{marker::PhantomData, sync::Arc};
+use crate::topology::NameId;
+use std::sync::Arc;
 
 /// How a stream's value and what was found on the right, if anything, become the joined value.
 pub(crate) type Joiner<K, V, R, O> = Arc<dyn Fn(&K, &V, Option<&R>) -> Option<O> + Send + Sync>;
@@ -59,77 +56,6 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     {
         let joiner = move |_: &K, value: &V, row: Option<&R::Row>| Some(joiner(value, row));
         right.connect(self, true, Arc::new(joiner))
-    }
-}
-
-impl<'a, K: Clone + 'static, V: Clone + 'static, R: Clone + 'static> JoinTable<'a, K, V>
-    for KTable<'a, K, R>
-{
-    type Row = R;
-
-    fn connect<O: Clone + 'static>(
-        self,
-        stream: KStream<'a, K, V>,
-        left: bool,
-        joiner: Joiner<K, V, R, O>,
-    ) -> KStream<'a, K, O> {
-        let app = stream.app;
-        if !app.owns(self.app, "join of a stream and a table") {
-            return KStream::at(app, stream.node, false);
-        }
-        let known = stream.formats();
-        let table = self.formats_in(&app.graph.borrow());
-        let given = stream.name;
-        let mut stream = stream;
-        if stream.rekeyed {
-            let formats = Formats {
-                key: known.key.or_else(|| table.key.clone()),
-                value: known.value,
-            };
-            stream = repartition_for_join(stream, given, "", formats);
-        }
-        let mut graph = app.graph.borrow_mut();
-        let prefix = if left {
-            "KSTREAM-LEFTJOIN-"
-        } else {
-            "KSTREAM-JOIN-"
-        };
-        let name = graph.name(prefix, given);
-        let stores = graph.row_stores(self.node);
-        let table_node = self.node;
-        let Some(key) = table.key else {
-            graph.problem(format!(
-                "{name}: the format of the table's keys is not known; give KTable::keys"
-            ));
-            drop(graph);
-            return KStream::at(app, stream.node, false);
-        };
-        let formats: Formats<K, O> = Formats {
-            key: stream.formats_in(&graph).key.or_else(|| Some(key.clone())),
-            value: None,
-        };
-        let wire: Wire = Box::new(move |wiring, node| {
-            let joiner = joiner.clone();
-            let join = TableJoin {
-                key: key.clone(),
-                rows: wiring.rows::<K, R>(table_node),
-                apply: move |key: &K, value: &V, row: Option<&R>| joiner(key, value, row),
-                left,
-                outputs: wiring.outputs(node),
-                types: PhantomData,
-            };
-            boxed::<K, V>(wiring, node, join)
-        });
-        let mut node = processor(name, vec![stream.node], wire, formats);
-        node.stores = stores;
-        graph.copartition(&[stream.node, self.node]);
-        let role = Role {
-            relaxed_null_keys: left,
-            ..Role::default()
-        };
-        let node = graph.add_as(role, node);
-        drop(graph);
-        KStream::at(app, node, false)
     }
 }
 

@@ -258,7 +258,7 @@ where
         let on_close = emit == EmitStrategy::OnWindowClose;
         let closing = on_close.then(|| {
             let closes = Closes::Session(windows);
-            Closing::<K, A>::wire(wiring, node, store, formats.clone(), closes)
+            Closing::<K, A>::wire(wiring, node, store, formats.clone(), closes, member)
         });
         let aggregate = SessionAggregate {
             key: key.clone().expect("a built store has its formats"),

@@ -417,6 +417,7 @@ pub(crate) const CHANGES_KEY: Role = Role {
     relaxed_null_keys: false,
     versioned: None,
     suppresses: false,
+    keeps_by_time: false,
     global: false,
     grace_ms: None,
 };

@@ -8,8 +8,8 @@ use super::nulls::WithNulls;
 use super::{JoinWindows, KStream};
 use crate::format::{FormatOf, Formats};
 use crate::operator::{
-    Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, Unmatched, UnmatchedRows,
-    UnmatchedTimes,
+    Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, SharedSide, Unmatched,
+    UnmatchedRows, UnmatchedTimes,
 };
 use crate::task::{Input, Scratch, Wire, Wiring, boxed, guarded};
 use crate::topology::{
@@ -339,6 +339,7 @@ where
     let wire = keep_wire(parts.clone(), |parts| parts.right.clone());
     let keep_right = graph.add(processor(keep_right, vec![right], wire, right_formats));
     let role = Role {
+        keeps_by_time: true,
         relaxed_null_keys: parts.kind.left,
         ..Role::default()
     };
@@ -494,8 +495,12 @@ where
     Box::new(move |wiring, node| {
         let joiner = parts.joiner.clone();
         let values = (parts.left.clone(), parts.right.clone());
-        let side = match_side(wiring, node, &parts, true, values, joiner);
-        boxed::<K, L>(wiring, node, side)
+        let side = Rc::new(match_side(wiring, node, &parts, true, values, joiner));
+        // One of the two is enough: the rows of both sides are in one store.
+        if !is_java(wiring) {
+            wiring.closers.push(side.clone());
+        }
+        boxed::<K, L>(wiring, node, SharedSide(side))
     })
 }
 

@@ -6,15 +6,15 @@ use super::app::processor;
 use super::table::boxed_rows;
 use crate::Change;
 use crate::format::{FormatOf, Formats};
+use crate::operator::ObservedTime;
 use crate::operator::suppress::{
     Buffer, HeldRow, Rule, Shared, SuppressedRows, Suppression, WhenFull,
 };
 use crate::task::{Scratch, Wire, Wiring, boxed};
-use crate::topology::{Held, Kept, OldValues, Role, Semantics, StoreSpec, TableNode};
+use crate::topology::{Held, HeldRows, Kept, OldValues, Role, Semantics, StoreSpec, TableNode};
 use crate::window::{Windowed, millis};
 use headwater_log::TopicConfig;
 use headwater_store::Layout;
-use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -236,11 +236,14 @@ fn store_spec<T>(name: String, suppress: &Suppress<T>) -> StoreSpec {
         java_expiry: None,
         changelog_topic: None,
         missing: None,
-        held: Some(|key, bytes| {
-            HeldRow::decode(bytes).map(|row| Held {
-                time: row.time,
-                bytes: row.counted_len(key),
-            })
+        held: Some(HeldRows {
+            row: |key, bytes| {
+                HeldRow::decode(bytes).map(|row| Held {
+                    time: row.time,
+                    bytes: row.counted_len(key),
+                })
+            },
+            java_lag_ms: None,
         }),
         // Rows are not values of the table: no view reads them.
         formats: Arc::new(()),
@@ -277,7 +280,7 @@ where
             sends_prior: wiring.topology.settings.semantics == Semantics::Headwater,
             buffer,
             time: T::time,
-            observed_time: Cell::new(-1),
+            observed_time: ObservedTime::wire(wiring, store, None),
             outputs: wiring.outputs(node),
             key_bytes: Scratch::default(),
             old_bytes: Scratch::default(),

@@ -36,6 +36,8 @@ pub(crate) type PartitionOf<K, V> = Arc<dyn Fn(&K, Option<&V>, u32) -> u32 + Sen
 /// A topic with its formats and options.
 pub struct Topic<K, V> {
     pub(crate) names: Vec<String>,
+    /// Reading: all topics whose names match this instead.
+    pub(crate) pattern: Option<String>,
     /// Reading: the name of the source operator.
     pub(crate) node: Option<String>,
     /// Writing: chooses the topic of each record instead, and how `describe` names that.
@@ -57,6 +59,7 @@ impl<K, V> Topic<K, V> {
     pub fn named_all(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             names: names.into_iter().map(Into::into).collect(),
+            pattern: None,
             node: None,
             chosen: None,
             key: None,
@@ -65,6 +68,27 @@ impl<K, V> Topic<K, V> {
             timestamp: None,
             partition: None,
         }
+    }
+
+    /// Reading a stream: all topics whose whole names match a regular expression, as one stream
+    /// (`StreamsBuilder.stream(Pattern)`). Which these are is looked up when the application starts: a topic that is created
+    /// later is read after the next start. Look-around and back-references of Java's expressions are refused by
+    /// [`crate::App::build`].
+    ///
+    /// In a [`crate::TestDriver`] records go to any topic that matches; the pattern stands as their topic.
+    ///
+    /// ```
+    /// use headwater_streams::{App, Data, Topic};
+    ///
+    /// let app = App::new("audit");
+    /// let topic = Topic::matching("orders-[a-z]+").keys(String::format()).values(String::format());
+    /// app.stream::<String, String>(topic).to("all-orders");
+    /// app.build().unwrap();
+    /// ```
+    pub fn matching(pattern: impl Into<String>) -> Self {
+        let mut topic = Self::named_all([""; 0]);
+        topic.pattern = Some(pattern.into());
+        topic
     }
 
     /// Writing: the topic is chosen for each record, from its key and value. The topics must exist (`TopicNameExtractor`).

@@ -337,8 +337,9 @@ where
             WindowsKind::Sliding(windows) => Some(Closes::Sliding(windows)),
             WindowsKind::Unlimited | WindowsKind::Custom => None,
         };
-        let closing = closes
-            .map(|closes| Closing::<K, A>::wire(wiring, node, store, formats.clone(), closes));
+        let closing = closes.map(|closes| {
+            Closing::<K, A>::wire(wiring, node, store, formats.clone(), closes, member)
+        });
         let rows = Materialized::wire_as(wiring, node, store, formats, closing.is_none());
         let observed = ObservedTime::wire(wiring, store, member);
         let key = key.clone().expect("a built store has its formats");

@@ -2,11 +2,12 @@
 //! Not the aggregation. Invariant: every window that closes is sent once, and before its row may expire. Under
 //! `Semantics::Java` closed windows are read as Kafka Streams reads them, which loses those that its store has let go.
 
+use super::ObservedTime;
 use super::materialized::decode_row;
 use super::row_list::RowList;
 use super::session_rows::decode_session;
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Punctuate, Punctuation, Scratch, Wiring};
+use crate::task::{Advance, Context, Outputs, Punctuate, Punctuation, Scratch, Wiring};
 use crate::topology::Semantics;
 use crate::window::{SessionWindows, SlidingWindows, TimeWindows, Windowed, Windowing};
 use crate::{Change, Error, Headers, Position, Record, Result};
@@ -77,7 +78,10 @@ pub(crate) struct Closing<K, A> {
     outputs: Outputs<Windowed<K>, Change<A>>,
     /// The close time up to which results were sent; under the store's name, as in Kafka Streams.
     sent_mark: usize,
-    observed_mark: Option<usize>,
+    /// What its operator has seen.
+    observed: ObservedTime,
+    /// One of several operators in front of the store.
+    is_member: bool,
     /// `start | key`, of sessions `end | start | key`: one for each row of the store whose window is open.
     open: RefCell<BTreeSet<Box<[u8]>>>,
     entry: Scratch,
@@ -92,14 +96,11 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
         store: usize,
         (key, value): (FormatOf<Windowed<K>>, FormatOf<A>),
         closes: Closes,
+        member: Option<usize>,
     ) -> Rc<Self> {
         let topology = wiring.topology;
         let semantics = topology.settings.semantics;
         let name = &topology.stores[store].name;
-        let observed_mark = match semantics {
-            Semantics::Java => None,
-            Semantics::Headwater => Some(wiring.marks.add(&format!("{name}.observed"))),
-        };
         let closing = Rc::new(Self {
             closes,
             semantics,
@@ -109,13 +110,17 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
             value,
             outputs: wiring.outputs(node),
             sent_mark: wiring.marks.add(name),
-            observed_mark,
+            observed: ObservedTime::wire(wiring, store, member),
+            is_member: member.is_some(),
             open: RefCell::default(),
             entry: Scratch::default(),
             local: Scratch::default(),
             list: Cell::default(),
         });
         wiring.processors.push(closing.clone());
+        if semantics == Semantics::Headwater {
+            wiring.closers.push(closing.clone());
+        }
         closing
     }
 
@@ -282,20 +287,30 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
     }
 }
 
+/// Upstream tasks have reached a later time: no record need come for windows to close.
+impl<K: Clone + 'static, A: Clone + 'static> Advance for Closing<K, A> {
+    fn advance(&self, ctx: &mut Context<'_>) -> Result<()> {
+        let observed = self.observed.get(ctx);
+        let observed = ctx.state.closing.settled(observed);
+        self.emit(ctx, observed, &Headers::default(), Position::NONE)
+    }
+}
+
 impl<K: Clone + 'static, A: Clone + 'static> Punctuate for Closing<K, A> {
     /// Finds the open windows in the restored store.
     fn open(&self, ctx: &mut Context<'_>, _: usize) -> Result<()> {
-        let Some(observed_mark) = self.observed_mark else {
+        if self.semantics == Semantics::Java {
             return Ok(());
-        };
+        }
         let sent = ctx.state.marks.get(self.sent_mark);
         let mut from = i64::MIN;
         if sent >= 0 {
             from = self.closes.last_closed(sent).saturating_add(1);
-            // A predecessor of Kafka Streams has left no observed time, but what it sent says as much.
-            let observed = sent.saturating_add(self.closes.delay_ms());
-            let known = ctx.state.marks.get(observed_mark);
-            ctx.state.marks.set(observed_mark, known.max(observed));
+            // A predecessor of Kafka Streams has left no observed time, but what it sent says as much, where it was one operator.
+            if !self.is_member {
+                let observed = sent.saturating_add(self.closes.delay_ms());
+                self.observed.observe(ctx, observed);
+            }
         }
         let mut open = self.open.borrow_mut();
         open.clear();

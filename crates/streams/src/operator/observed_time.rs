@@ -32,7 +32,14 @@ impl ObservedTime {
     /// by what all upstream tasks have reached.
     #[inline]
     pub(crate) fn advance(&self, ctx: &mut Context<'_>, timestamp: i64) -> i64 {
-        let observed = match self {
+        let observed = self.observe(ctx, timestamp);
+        ctx.state.closing.of(observed)
+    }
+
+    /// The largest timestamp seen, this one included.
+    #[inline]
+    pub(crate) fn observe(&self, ctx: &mut Context<'_>, timestamp: i64) -> i64 {
+        match self {
             Self::Kept(mark) => {
                 let time = ctx.state.marks.get(*mark);
                 if timestamp > time {
@@ -44,7 +51,14 @@ impl ObservedTime {
                 time.set(time.get().max(timestamp));
                 time.get()
             }
-        };
-        ctx.state.closing.of(observed)
+        }
+    }
+
+    /// The largest timestamp seen so far; -1 before the first.
+    pub(crate) fn get(&self, ctx: &Context<'_>) -> i64 {
+        match self {
+            Self::Kept(mark) => ctx.state.marks.get(*mark),
+            Self::Forgotten(time) => time.get(),
+        }
     }
 }

@@ -201,7 +201,10 @@ impl<K: Clone, A: Clone> Flush for Flusher<K, A> {
         let old = old.filter(|_| self.sends_old);
         let timestamp = key.end;
         let mut record = Record::new(key, Some(Change::latest(new, old)), timestamp);
-        record.headers = headers;
+        // A store that keeps headers tells those of the row, and a session's row has none.
+        if ctx.state.store(self.store).kept != crate::topology::Kept::WithHeaders {
+            record.headers = headers;
+        }
         record.position = update.position;
         self.outputs.send(ctx, record)
     }

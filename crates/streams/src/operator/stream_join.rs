@@ -9,7 +9,7 @@ mod self_join;
 mod unmatched;
 
 pub(crate) use keep::Keep;
-pub(crate) use match_side::{Found, JoinNothing, MatchSide};
+pub(crate) use match_side::{Found, JoinNothing, MatchSide, SharedSide};
 pub(crate) use other_side::OtherSide;
 pub(crate) use self_join::SelfJoin;
 pub(crate) use unmatched::{Unmatched, UnmatchedRows, UnmatchedTimes};

@@ -3,16 +3,17 @@
 //! commit, so that a restart loses none of it and sends none of it twice.
 
 mod buffer;
-mod row;
+pub(crate) mod row;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use row::Row as HeldRow;
 
+use super::ObservedTime;
 use crate::format::FormatOf;
 use crate::task::{Advance, Context, Outputs, Receive, Row, Rows, Scratch};
 use crate::{Change, Error, Headers, Position, Record, Result};
 use row::{Origin, Values};
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 /// What happens when a bound is passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +46,7 @@ pub(crate) struct Suppression<K, V, T> {
     pub(crate) buffer: Rc<Buffer>,
     /// The time of a row: `(key, timestamp)`.
     pub(crate) time: T,
-    /// The largest timestamp this operator has seen; -1 before the first.
-    pub(crate) observed_time: Cell<i64>,
+    pub(crate) observed_time: ObservedTime,
     pub(crate) outputs: Outputs<K, Change<V>>,
     pub(crate) key_bytes: Scratch,
     pub(crate) old_bytes: Scratch,
@@ -75,8 +75,7 @@ where
 {
     fn receive(&self, ctx: &mut Context<'_>, record: Record<K, Change<V>>) -> Result<()> {
         let Self(suppression) = self;
-        let observed = suppression.observed_time.get().max(record.timestamp);
-        suppression.observed_time.set(observed);
+        suppression.observed_time.observe(ctx, record.timestamp);
         suppression.hold(ctx, &record)?;
         suppression.release_due(ctx)?;
         if !suppression.is_full() {
@@ -96,7 +95,8 @@ where
     T: Fn(&K, i64) -> i64,
 {
     fn release_due(&self, ctx: &mut Context<'_>) -> Result<()> {
-        let time = ctx.state.closing.settled(self.observed_time.get());
+        let observed = self.observed_time.get(ctx);
+        let time = ctx.state.closing.settled(observed);
         self.release(ctx, Some(time.saturating_sub(self.rule.wait_ms)))
     }
 

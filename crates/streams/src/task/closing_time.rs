@@ -66,7 +66,7 @@ impl Announcement {
 /// What the tasks upstream of one input have said.
 struct Upstream {
     topic: u32,
-    /// By partition; -1 for one that is not yet heard. Empty while none is: those write as Kafka Streams does, and bound nothing.
+    /// By partition; -1 for one that is not yet heard. Empty while none is.
     times: Vec<i64>,
 }
 
@@ -123,6 +123,7 @@ impl ClosingTime {
 
     /// Takes what an upstream task says.
     pub(crate) fn hear(&mut self, marks: &mut Marks, topic: u32, said: Announcement) {
+        let first = self.is_silent();
         let Some(input) = self.inputs.iter_mut().find(|input| input.topic == topic) else {
             return;
         };
@@ -130,7 +131,6 @@ impl ClosingTime {
         if partition >= partitions {
             return;
         }
-        let first = input.times.is_empty();
         if partitions > input.times.len() {
             input.times.resize(partitions, -1);
             let mark = marks.add(&count_mark(topic));
@@ -148,9 +148,19 @@ impl ClosingTime {
         }
     }
 
+    /// Nobody has said anything: upstream writes as Kafka Streams does, and bounds nothing.
+    fn is_silent(&self) -> bool {
+        self.inputs.iter().all(|input| input.times.is_empty())
+    }
+
+    /// Once one topic says times, those that are not yet heard hold everything up.
     fn least(&self) -> i64 {
-        let times = self.inputs.iter().flat_map(|input| &input.times);
-        times.copied().min().unwrap_or(IDLE)
+        if self.is_silent() {
+            return IDLE;
+        }
+        let inputs = self.inputs.iter();
+        let times = inputs.map(|input| input.times.iter().copied().min().unwrap_or(-1));
+        times.min().unwrap_or(IDLE)
     }
 
     /// Record caches are clean; answers whether operators behind them may close more.
@@ -324,6 +334,24 @@ mod tests {
         assert_eq!(Announcement::take(&mut found), Some(said));
         assert_eq!(found, plain.as_ref());
         assert_eq!(Announcement::take(&mut found), None);
+    }
+
+    #[test]
+    fn a_topic_that_is_not_yet_heard_holds_windows_open_once_another_is() {
+        let mut marks = Marks::default();
+        let mut closing = ClosingTime::new(vec![7, 8], &marks);
+        say(&mut closing, &mut marks, 0, 90);
+        say(&mut closing, &mut marks, 1, 90);
+        assert_eq!(closing.of(100), -1);
+        for partition in 0..2 {
+            let said = Announcement {
+                partition,
+                partitions: 2,
+                time: 50,
+            };
+            closing.hear(&mut marks, 8, said);
+        }
+        assert_eq!(closing.of(100), 50);
     }
 
     #[test]

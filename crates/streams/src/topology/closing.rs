@@ -17,7 +17,7 @@ pub(crate) fn timed_topics(
     }
     let closes = |node: &usize| {
         let role = graph.groups[graph.nodes[*node].group].role;
-        role.grace_ms.is_some() || role.suppresses
+        role.grace_ms.is_some() || role.suppresses || role.keeps_by_time
     };
     let mut needs: Vec<bool> = parts
         .iter()

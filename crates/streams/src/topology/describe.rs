@@ -40,6 +40,9 @@ fn describe_node(topology: &Topology, drawing: &Drawing, index: usize, text: &mu
     let node = &topology.nodes[index];
     let name = &node.name;
     let _ = match &node.kind {
+        NodeKind::Source { topics, .. } if matches!(topics[..], [TopicName::Matching(_)]) => {
+            writeln!(text, "    Source: {name} (topics: {})", topics[0].plain())
+        }
         NodeKind::Source { topics, .. } => {
             let topics: Vec<&str> = topics.iter().map(TopicName::plain).collect();
             let topics = in_hash_order(topics, |topic| *topic).join(", ");

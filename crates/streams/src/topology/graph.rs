@@ -17,18 +17,20 @@ pub(crate) enum TopicName {
     External(String),
     /// Named by the topology; the application id goes in front.
     Internal(String),
+    /// All topics whose names match this pattern.
+    Matching(String),
 }
 
 impl TopicName {
     pub(crate) fn plain(&self) -> &str {
         match self {
-            Self::External(name) | Self::Internal(name) => name,
+            Self::External(name) | Self::Internal(name) | Self::Matching(name) => name,
         }
     }
 
     pub(crate) fn full(&self, prefix: &str) -> String {
         match self {
-            Self::External(name) => name.clone(),
+            Self::External(name) | Self::Matching(name) => name.clone(),
             Self::Internal(name) => format!("{prefix}-{name}"),
         }
     }
@@ -108,6 +110,8 @@ pub(crate) struct Role {
     pub(crate) versioned: Option<bool>,
     /// Holds a table's updates back.
     pub(crate) suppresses: bool,
+    /// Keeps records until time has passed them: a join of streams, or one that waits for its table.
+    pub(crate) keeps_by_time: bool,
     /// Fills a global store.
     pub(crate) global: bool,
     /// A windowed aggregate: the time after a window's end at which it closes, for `suppress`.
@@ -137,8 +141,14 @@ pub(crate) struct Held {
     pub(crate) bytes: usize,
 }
 
-/// Reads it from a row's key and bytes; `None` for what is no such row.
-pub(crate) type HeldOf = fn(&[u8], &[u8]) -> Option<Held>;
+/// The rows that an operator holds back in a store.
+#[derive(Clone, Copy)]
+pub(crate) struct HeldRows {
+    /// Reads what is counted from a row's key and bytes; `None` for what is no such row.
+    pub(crate) row: fn(&[u8], &[u8]) -> Option<Held>,
+    /// Kafka Streams tells as the least time the largest one less so many ms, plus one, and not that of a row.
+    pub(crate) java_lag_ms: Option<i64>,
+}
 
 /// A store as tasks open it.
 #[derive(Clone)]
@@ -161,7 +171,7 @@ pub(crate) struct StoreSpec {
     /// The topic whose records are the store's changelog, where it is not its own.
     pub(crate) changelog_topic: Option<String>,
     /// For stores whose rows are held back (`TimeOrderedKeyValueBuffer`).
-    pub(crate) held: Option<HeldOf>,
+    pub(crate) held: Option<HeldRows>,
     /// `Formats<K, V>` with both formats known.
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
     /// What is wrong while a format is not known: a problem once the store is opened.
@@ -444,6 +454,27 @@ impl Graph {
             }
         }
         stores
+    }
+
+    /// How long back the rows of `table` can be looked up, in ms; `None` where only the present ones can.
+    pub(crate) fn history_ms(&self, table: usize) -> Option<i64> {
+        let node = self.nodes[table].table.as_ref()?;
+        let spec = node.store.map(|store| &self.stores[store]);
+        if let Some(spec) = spec.or(node.lazy_store.as_ref()) {
+            return match spec.layout {
+                Layout::Versioned {
+                    history_retention_ms,
+                } => Some(history_retention_ms),
+                _ => None,
+            };
+        }
+        match node.old_values.clone() {
+            OldValues::Derived(parents) => {
+                let histories = parents.into_iter().map(|parent| self.history_ms(parent));
+                histories.min().flatten()
+            }
+            OldValues::Source | OldValues::Stored | OldValues::Joined(_) => None,
+        }
     }
 
     /// Asks the table at `node` to send the row as it was with each update; `force` opens the stores that this takes.

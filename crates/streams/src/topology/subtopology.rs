@@ -195,7 +195,7 @@ pub(crate) fn membership(topology: &Topology, part: &SubtopologyInfo) -> Subtopo
         match &topology.nodes[*node].kind {
             NodeKind::Source { topics, .. } => {
                 for topic in topics {
-                    source(topology, topic, &mut answer);
+                    source(topology, *node, topic, &mut answer);
                 }
             }
             NodeKind::Sink {
@@ -259,7 +259,8 @@ fn copartitioned<'t>(topology: &'t Topology, sources: &[usize]) -> Vec<&'t str> 
     let by_name = in_hash_order(sources.to_vec(), |source| &topology.nodes[*source].name);
     let mut topics: Vec<&str> = Vec::new();
     for source in by_name {
-        for topic in topology.topics_of(source) {
+        let known = topology.topics_of(source).iter();
+        for topic in known.filter(|topic| !topology.patterns.contains(topic)) {
             let topic = &*topology.source_topics[*topic as usize];
             if !topics.contains(&topic) {
                 topics.push(topic);
@@ -270,9 +271,10 @@ fn copartitioned<'t>(topology: &'t Topology, sources: &[usize]) -> Vec<&'t str> 
 }
 
 /// Adds a topic that the part reads.
-fn source(topology: &Topology, topic: &TopicName, answer: &mut Subtopology) {
-    if let TopicName::External(name) = topic {
-        return answer.source_topics.push(name.clone());
+fn source(topology: &Topology, node: usize, topic: &TopicName, answer: &mut Subtopology) {
+    if !matches!(topic, TopicName::Internal(_)) {
+        let known = topology.known_topics(node, topic);
+        return answer.source_topics.extend(known);
     }
     let repartition = topology
         .repartitions

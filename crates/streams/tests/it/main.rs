@@ -9,11 +9,13 @@
 mod allocation;
 mod changelog;
 mod compile;
+mod delayed_join;
 mod example;
 mod globals;
 mod golden;
 mod map_async;
 mod oracle;
+mod pattern;
 mod processors;
 mod property;
 mod repartition;

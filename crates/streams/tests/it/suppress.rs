@@ -121,6 +121,26 @@ fn what_is_held_back_survives_a_restart() {
 }
 
 #[test]
+fn a_late_update_waits_no_longer_after_a_restart_than_before() {
+    let build = |app: &App| {
+        let table = app.table_in::<String, String>("in", Store::from("rows").without_cache());
+        let suppress = Suppress::until_time_limit(ms(10));
+        table.suppress(suppress).to_stream().to("out");
+    };
+    let mut bench = Bench::new(build, &[]);
+    bench.feed(0, &[("a", "1", 5), ("b", "1", 14)]);
+    bench.process(100);
+    let mut bench = bench.restart();
+    bench.written();
+    bench.feed(0, &[("late", "1", 2)]);
+    bench.process(100);
+    bench.flush();
+    let written = bench.written();
+    let out = written.iter().filter(|line| line.starts_with("#0"));
+    assert_eq!(out.collect::<Vec<_>>(), ["#0 late 1 @2"]);
+}
+
+#[test]
 fn a_full_buffer_stops_the_application_and_says_how_to_go_on() {
     let app = App::new("app");
     let table = app.table_in::<String, String>("in", Store::from("rows").without_cache());

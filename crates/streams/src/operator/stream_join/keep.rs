@@ -105,7 +105,8 @@ impl<K, V> Keep<K, V> {
         if value.is_some() || self.observes_tombstones {
             let observed = ctx.state.marks.get(self.observed).max(time);
             ctx.state.marks.set(self.observed, observed);
-            ctx.state.store(self.store).observed_time = observed;
+            let settled = ctx.state.closing.settled(observed);
+            ctx.state.store(self.store).observed_time = settled;
         }
         let plain = key.len();
         loop {

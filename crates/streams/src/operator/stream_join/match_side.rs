@@ -8,9 +8,9 @@ use super::{JoinOf, OtherSide, Unmatched};
 use crate::dsl::JoinWindows;
 use crate::format::FormatOf;
 use crate::operator::{decode, encode_key};
-use crate::task::{Context, Input, Outputs, Receive, Scratch};
-use crate::{Error, Headers, Record, Result};
-use std::sync::Arc;
+use crate::task::{Advance, Context, Input, Outputs, Receive, Scratch};
+use crate::{Error, Headers, Position, Record, Result};
+use std::{rc::Rc, sync::Arc};
 
 /// `T` are the values of this side, `O` those of the other.
 pub(crate) struct MatchSide<K, T, O, J> {
@@ -30,6 +30,38 @@ pub(crate) struct MatchSide<K, T, O, J> {
     pub(crate) outputs: Outputs<K, J>,
     pub(crate) key_bytes: Scratch,
     pub(crate) value_bytes: Scratch,
+}
+
+/// The record that closed windows, or none.
+struct Cause<'a> {
+    headers: &'a Headers,
+    position: Position,
+    timestamp: i64,
+}
+
+/// Shares a side between the edge that feeds it and the task that tells it the time.
+pub(crate) struct SharedSide<K, T, O, J>(pub(crate) Rc<MatchSide<K, T, O, J>>);
+
+impl<K: Clone, T, O, J: Clone> Receive<K, T> for SharedSide<K, T, O, J> {
+    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, T>) -> Result<()> {
+        self.0.receive(ctx, record)
+    }
+}
+
+/// Upstream tasks have reached a later time: no record need come for windows to close.
+impl<K: Clone, T, O, J: Clone> Advance for MatchSide<K, T, O, J> {
+    fn advance(&self, ctx: &mut Context<'_>) -> Result<()> {
+        let Some(unmatched) = &self.unmatched else {
+            return Ok(());
+        };
+        let stream_time = unmatched.closing_time(ctx);
+        let cause = Cause {
+            headers: &Headers::default(),
+            position: Position::NONE,
+            timestamp: stream_time,
+        };
+        self.emit_closed(ctx, unmatched, &cause, stream_time)
+    }
 }
 
 /// A value that has met nothing while its window was open.
@@ -58,8 +90,11 @@ impl<K: Clone, T, O, J: Clone> Receive<K, Found<T, O>> for JoinNothing<K, T, O, 
 impl<K: Clone, T, O, J: Clone> Receive<K, T> for MatchSide<K, T, O, J> {
     fn receive(&self, ctx: &mut Context<'_>, record: Record<K, T>) -> Result<()> {
         let time = record.timestamp;
-        let unmatched = self.unmatched.as_ref();
-        let stream_time = unmatched.map_or(time, |unmatched| unmatched.observe(ctx, time));
+        let mut stream_time = time;
+        if let Some(unmatched) = &self.unmatched {
+            unmatched.observe(ctx, time);
+            stream_time = unmatched.closing_time(ctx);
+        }
         if record.value.is_none() {
             ctx.drop_record();
             return Ok(());
@@ -69,11 +104,15 @@ impl<K: Clone, T, O, J: Clone> Receive<K, T> for MatchSide<K, T, O, J> {
             self.key_bytes.give(key);
             return self.without_key(ctx, record);
         }
-        // Only what moves time on can close windows.
-        if time == stream_time
-            && let Some(unmatched) = unmatched
+        if let Some(unmatched) = &self.unmatched
+            && unmatched.closes_at(time, stream_time)
         {
-            self.emit_closed(ctx, unmatched, &record, stream_time)?;
+            let cause = Cause {
+                headers: &record.headers,
+                position: record.position,
+                timestamp: time,
+            };
+            self.emit_closed(ctx, unmatched, &cause, stream_time)?;
         }
         let partners = self.other.fetch(ctx, &key, self.windows.around(time))?;
         if !partners.is_empty() {
@@ -169,7 +208,7 @@ impl<K: Clone, T, O, J: Clone> MatchSide<K, T, O, J> {
         &self,
         ctx: &mut Context<'_>,
         unmatched: &Unmatched,
-        record: &Record<K, T>,
+        cause: &Cause<'_>,
         stream_time: i64,
     ) -> Result<()> {
         let Some(closed) = unmatched.closed(ctx, stream_time)? else {
@@ -178,14 +217,14 @@ impl<K: Clone, T, O, J: Clone> MatchSide<K, T, O, J> {
         let mut emitted: Option<&[u8]> = None;
         for value in closed.values() {
             unmatched.emitting(&value);
-            self.emit(ctx, unmatched, record, &value)?;
+            self.emit(ctx, unmatched, cause, &value)?;
             if let Some(before) = emitted.filter(|before| *before != value.store_key) {
-                unmatched.delete(ctx, before, record.timestamp)?;
+                unmatched.delete(ctx, before, cause.timestamp)?;
             }
             emitted = Some(value.store_key);
         }
         if let Some(last) = emitted {
-            unmatched.delete(ctx, last, record.timestamp)?;
+            unmatched.delete(ctx, last, cause.timestamp)?;
         }
         unmatched.emitted(closed);
         Ok(())
@@ -195,7 +234,7 @@ impl<K: Clone, T, O, J: Clone> MatchSide<K, T, O, J> {
         &self,
         ctx: &mut Context<'_>,
         unmatched: &Unmatched,
-        record: &Record<K, T>,
+        cause: &Cause<'_>,
         value: &ClosedValue<'_>,
     ) -> Result<()> {
         let topic: &Arc<str> = &unmatched.topic;
@@ -208,8 +247,8 @@ impl<K: Clone, T, O, J: Clone> MatchSide<K, T, O, J> {
             key: decode(&self.key, topic, value.key())?,
             value: Some(found),
             timestamp: value.time,
-            headers: record.headers.clone(),
-            position: record.position,
+            headers: cause.headers.clone(),
+            position: cause.position,
         };
         self.found.receive(ctx, closed)
     }

@@ -48,7 +48,9 @@ impl OtherSide {
         (from_ms, to_ms): (i64, i64),
     ) -> Result<Partners> {
         let mut found = self.found.take();
+        // What upstream tasks may still send must meet what it would have met in order.
         let observed = ctx.state.marks.get(self.observed);
+        let observed = ctx.state.closing.settled(observed);
         let expired = observed.saturating_sub(self.retention_ms);
         let from_ms = from_ms.max(expired.saturating_add(1));
         if to_ms < from_ms {

@@ -71,6 +71,7 @@ impl<K: Clone, V, O: Clone> SelfJoin<K, V, O> {
         if !self.expires_early {
             observed = observed.max(ctx.state.marks.get(self.kept.observed));
         }
+        let observed = ctx.state.closing.settled(observed);
         let expired = observed.saturating_sub(self.windows.retention_ms());
         if self.expires_early {
             time > expired.saturating_add(1)

@@ -80,11 +80,22 @@ pub(crate) struct ClosedValue<'a> {
 
 impl Unmatched {
     /// The largest time that either side has seen, `time` included.
-    pub(crate) fn observe(&self, ctx: &mut Context<'_>, time: i64) -> i64 {
+    pub(crate) fn observe(&self, ctx: &mut Context<'_>, time: i64) {
         let marks = &mut ctx.state.marks;
         let stream_time = marks.get(self.times.stream_time).max(time);
         marks.set(self.times.stream_time, stream_time);
-        stream_time
+    }
+
+    /// The time by which windows close: what either side has seen, bounded behind repartition topics by what all upstream tasks
+    /// have reached.
+    pub(crate) fn closing_time(&self, ctx: &Context<'_>) -> i64 {
+        let seen = ctx.state.marks.get(self.times.stream_time);
+        ctx.state.closing.settled(seen)
+    }
+
+    /// In Java only a record that moves time on closes windows.
+    pub(crate) fn closes_at(&self, time: i64, closing_time: i64) -> bool {
+        !self.java || time == closing_time
     }
 
     fn windows_of(&self, left: bool) -> JoinWindows {
