@@ -189,6 +189,9 @@ impl Client for KafkaClient {
     fn submit(&mut self, request: Request) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
+        if let Request::Commit(_) = request {
+            self.commits.insert(ticket);
+        }
         if let Some(reason) = &self.over {
             let error = Error::Unavailable(reason.clone());
             self.refuse(ticket, error);
@@ -202,10 +205,7 @@ impl Client for KafkaClient {
         }
         self.under_way.insert(ticket);
         match request {
-            Request::Commit(request) => {
-                self.commits.insert(ticket);
-                self.seal_all(Write::Commit(ticket, request));
-            }
+            Request::Commit(request) => self.seal_all(Write::Commit(ticket, request)),
             Request::Abort => {
                 self.clear_open();
                 self.write(Write::Abort(ticket));

@@ -15,12 +15,13 @@ pub(crate) use answer::Failure;
 use crate::{
     client::shared::Shared,
     cluster::{Cluster, NodeId, Purpose},
+    compression::{self, Codec, Compression},
     coordinator::spread,
     protocol::{
         Capped,
         produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData},
     },
-    settings::Settings,
+    settings::{CompressionType, Settings},
 };
 use bytes::Bytes;
 use headwater_log::{Error, Offset, Slot, TopicPartition, batch};
@@ -81,6 +82,7 @@ pub(crate) struct Producer {
     shared: Arc<Shared>,
     settings: Rc<Settings>,
     transactional_id: Option<String>,
+    compression: Compression,
     state: RefCell<State>,
     /// Rung at every acknowledgement and failure.
     moved: Notify,
@@ -104,6 +106,7 @@ impl Producer {
         Rc::new(Self {
             cluster,
             shared,
+            compression: compression_of(&settings),
             settings,
             transactional_id,
             state: RefCell::new(State {
@@ -140,9 +143,18 @@ impl Producer {
         self: &Rc<Self>,
         slot: Slot,
         name: &TopicPartition,
-        mut batch: Vec<u8>,
+        batch: Vec<u8>,
         counted: usize,
     ) {
+        let mut batch = match compression::pack(batch, self.compression) {
+            Ok(packed) => packed,
+            Err(error) => {
+                self.shared.acknowledged(counted);
+                let error = Error::Invalid(format!("compressing a batch for {name}: {error}"));
+                self.fail(Failure::Refused(error));
+                return;
+            }
+        };
         let mut state = self.state.borrow_mut();
         let Some(identity) = state.identity.filter(|_| state.failure.is_none()) else {
             drop(state);
@@ -357,6 +369,9 @@ impl Producer {
 
     /// The answers to these batches, one by one; the first failure of the commit, if there is one.
     fn judge(&self, response: &ProduceResponse, batches: &[Sent]) -> Option<Failure> {
+        for node in &response.node_endpoints {
+            self.cluster.found(node.node_id, &node.host, node.port);
+        }
         let mut failed = None;
         for sent in batches {
             let topic_id = self.cluster.topic_id(&sent.partition.topic);
@@ -540,6 +555,18 @@ impl Producer {
         }
         None
     }
+}
+
+fn compression_of(settings: &Settings) -> Compression {
+    let [gzip, lz4, zstd] = settings.compression_levels;
+    let (codec, level) = match settings.compression {
+        CompressionType::None => (Codec::None, None),
+        CompressionType::Gzip => (Codec::Gzip, gzip),
+        CompressionType::Snappy => (Codec::Snappy, None),
+        CompressionType::Lz4 => (Codec::Lz4, lz4),
+        CompressionType::Zstd => (Codec::Zstd, zstd),
+    };
+    Compression { codec, level }
 }
 
 /// Sequences wrap from the largest `i32` to 0 (`DefaultRecordBatch.incrementSequence`).

@@ -38,6 +38,8 @@ pub(crate) struct Transaction {
     settings: Rc<Settings>,
     id: String,
     timeout_ms: i32,
+    /// As of the last taking of the id: a transaction is ended as it was begun, whatever the cluster learns meanwhile.
+    is_v2: Cell<bool>,
 }
 
 /// How EndTxn ended.
@@ -71,14 +73,18 @@ impl Transaction {
             settings,
             id,
             timeout_ms: i32::try_from(timeout_ms).unwrap_or(i32::MAX),
+            is_v2: Cell::new(false),
         }
     }
 
-    /// True when the cluster speaks the newer protocol. Known once a broker has answered.
+    /// True when the transaction at hand follows the newer protocol.
     pub(crate) fn is_v2(&self) -> bool {
-        self.cluster
-            .feature(FEATURE)
-            .is_some_and(|level| level >= 2)
+        self.is_v2.get()
+    }
+
+    fn look_at_protocol(&self) {
+        let level = self.cluster.feature(FEATURE);
+        self.is_v2.set(level.is_some_and(|level| level >= 2));
     }
 
     fn asking<'a>(&'a self, kind: CoordinatorKind, key: &'a str, deadline: Instant) -> Asking<'a> {
@@ -115,10 +121,13 @@ impl Transaction {
                 answer.error_code
             });
             return match answer.await {
-                Ok(answer) => Ok(Identity {
-                    id: answer.producer_id,
-                    epoch: answer.producer_epoch,
-                }),
+                Ok(answer) => {
+                    self.look_at_protocol();
+                    Ok(Identity {
+                        id: answer.producer_id,
+                        epoch: answer.producer_epoch,
+                    })
+                }
                 // The broker has forgotten the id altogether (transactional.id.expiration.ms): nobody else holds it.
                 Err(Refusal::Code(ErrorCode::INVALID_PRODUCER_ID_MAPPING)) if held.is_some() => {
                     request.producer_id = -1;

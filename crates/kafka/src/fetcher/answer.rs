@@ -17,6 +17,9 @@ use std::rc::Rc;
 
 impl Fetcher {
     pub(super) fn take(self: &Rc<Self>, response: FetchResponse, asked: &[Asked]) {
+        for node in &response.node_endpoints {
+            self.cluster.found(node.node_id, &node.host, node.port);
+        }
         let mut answered = vec![false; asked.len()];
         for topic in response.responses {
             for partition in topic.partitions {
