@@ -22,7 +22,7 @@ use headwater_log::{
     TopicPartition,
 };
 use rustc_hash::FxHashMap;
-use session::{Session, Wanted};
+use session::{Ask, Session, Wanted};
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     task::spawn_local,
@@ -245,12 +245,18 @@ impl Fetcher {
             Lane::Side => Session::once(&wanted),
         };
         drop(state);
+        let request = self.request(lane, ask);
+        let this = Rc::clone(self);
+        spawn_local(async move { this.ask(node, lane, request, asked).await });
+    }
+
+    fn request(&self, lane: Lane, ask: Ask) -> FetchRequest {
         let (total, _) = self.shared.ahead(Slot(u32::MAX));
         let max_wait = match lane {
             Lane::Main => self.settings.fetch_max_wait,
             Lane::Side => Duration::ZERO,
         };
-        let request = FetchRequest {
+        FetchRequest {
             max_wait_ms: max_wait.as_millis() as i32,
             min_bytes: self.settings.fetch_min_bytes,
             max_bytes: (AHEAD_BYTES_MAX.saturating_sub(total) as i32)
@@ -262,9 +268,7 @@ impl Fetcher {
             topics: ask.topics,
             forgotten_topics_data: ask.forgotten,
             ..FetchRequest::default()
-        };
-        let this = Rc::clone(self);
-        spawn_local(async move { this.ask(node, lane, request, asked).await });
+        }
     }
 
     async fn ask(
