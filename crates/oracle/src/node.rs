@@ -27,7 +27,7 @@ use crate::{Case, Refusal};
 pub(crate) use handle::Handle;
 use handle::{by_type, on_stream, on_table};
 use headwater::TopologyBuilder;
-use headwater::{KStream, KTable};
+use headwater::{FormatOf, KStream, KTable};
 use std::collections::BTreeMap;
 
 /// A named result of a node: what the DSL gave for it, with its static types.
@@ -36,6 +36,16 @@ pub(crate) struct Node<'a> {
     pub(crate) handle: Handle<'a>,
     pub(crate) key: Ty,
     pub(crate) value: Ty,
+    /// Java's table knows the serde of its values; where not it takes the default, which is for text.
+    pub(crate) stated: bool,
+}
+
+impl Node<'_> {
+    /// The format of a table's values where Java's calls take no serde.
+    pub(crate) fn values(&self) -> FormatOf<Val> {
+        let ty = if self.stated { self.value } else { Ty::Str };
+        ty.values()
+    }
 }
 
 /// The DSL while a case is carried out on it.
@@ -118,8 +128,26 @@ impl<'a> Graph<'a> {
 
     /// Keeps the result of `node` for later ones.
     pub(crate) fn put(&mut self, node: &Spec, handle: Handle<'a>, key: Ty, value: Ty) {
+        self.put_table(node, handle, key, value, true);
+    }
+
+    /// As [`Graph::put`], for a table whose serde of values Java may not know.
+    pub(crate) fn put_table(
+        &mut self,
+        node: &Spec,
+        handle: Handle<'a>,
+        key: Ty,
+        value: Ty,
+        stated: bool,
+    ) {
         if let Some(id) = node.text("id") {
-            self.nodes.insert(id.into(), Node { handle, key, value });
+            let made = Node {
+                handle,
+                key,
+                value,
+                stated,
+            };
+            self.nodes.insert(id.into(), made);
         }
     }
 }

@@ -87,11 +87,16 @@ pub(crate) fn application(case: &Case) -> &str {
 fn feed(case: &Case, driver: &mut TestDriver, out: &mut Value) {
     let mut records = Vec::new();
     let waiting = result::waiting_changelogs(driver.topology());
+    let guarantee = case.config.get("processing.guarantee");
+    let exactly_once = guarantee.is_some_and(|guarantee| guarantee == "exactly_once_v2");
     for (step, input) in case.input.iter().enumerate() {
         let done = match input {
             Input::AdvanceWallClock(ms) => driver.advance_wall_clock(*ms),
             Input::Record { topic, record } => driver.pipe_raw(topic, record.clone()),
         };
+        if done.is_err() && exactly_once {
+            driver.discard_uncommitted();
+        }
         let mut produced = driver.read_all();
         result::sort_waiting(&mut produced, &waiting);
         records.extend(

@@ -47,8 +47,8 @@ pub(crate) fn materialized<K: Key>(
     store = logging(store, spec);
     if let Some(retention_ms) = spec.long("retention_ms") {
         let retention_ms = u64::try_from(retention_ms);
-        let retention_ms =
-            retention_ms.map_err(|_| Refusal::Case("a negative retention".into()))?;
+        let retention_ms = retention_ms
+            .map_err(|_| Refusal::Inexpressible("a retention is never negative".into()))?;
         store = store.retention(std::time::Duration::from_millis(retention_ms));
     }
     Ok(store)
@@ -65,14 +65,14 @@ pub(crate) fn logging<K, V>(store: Store<K, V>, spec: &Spec) -> Store<K, V> {
     })
 }
 
-fn entries_max(spec: &Spec) -> std::result::Result<usize, Refusal> {
+pub(crate) fn entries_max(spec: &Spec) -> std::result::Result<usize, Refusal> {
     let entries = spec.required_long("max_entries")?;
     usize::try_from(entries).map_err(|_| Refusal::Case("a negative max_entries".into()))
 }
 
 fn duration(spec: &Spec, field: &str) -> std::result::Result<Duration, Refusal> {
     let ms = u64::try_from(spec.required_long(field)?);
-    let ms = ms.map_err(|_| Refusal::Case(format!("a negative {field}")))?;
+    let ms = ms.map_err(|_| Refusal::Inexpressible(format!("{field} is never negative")))?;
     Ok(Duration::from_millis(ms))
 }
 

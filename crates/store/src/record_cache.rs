@@ -125,11 +125,20 @@ impl RecordCache {
         self.last_put = store;
     }
 
-    /// Shows every dirty entry to `take`, in dirty order. They stay cached as clean; deletions leave the cache.
+    /// Shows every dirty entry to `take`, in dirty order. They stay cached as clean, deletions too until
+    /// [`Self::drop_deleted`]: while entries are flushed, reads must not find below the cache what is deleted.
     pub fn take_dirty(&mut self, store: usize, take: &mut impl FnMut(&[u8], &Entry)) {
         let cache = &mut self.stores[store];
         let before = cache.bytes();
         cache.take_dirty(take);
+        self.bytes = self.bytes + cache.bytes() - before;
+    }
+
+    /// Drops the entry of a deletion that was handed out, unless there is a newer one.
+    pub fn drop_deleted(&mut self, store: usize, key: &[u8]) {
+        let cache = &mut self.stores[store];
+        let before = cache.bytes();
+        cache.drop_deleted(key);
         self.bytes = self.bytes + cache.bytes() - before;
     }
 

@@ -151,12 +151,14 @@ impl TestDriver {
             .into_iter()
             .partition(|(written_to, _)| written_to == topic);
         self.output.written = kept;
+        self.output.committed = self.output.written.len();
         let taken: Vec<(String, TestRecord)> = taken;
         taken.into_iter().map(|(_, record)| record).collect()
     }
 
     /// Takes everything written to any topic so far, in the order it was written.
     pub fn read_all(&mut self) -> Vec<(String, TestRecord)> {
+        self.output.committed = 0;
         std::mem::take(&mut self.output.written)
     }
 
@@ -176,18 +178,20 @@ impl TestDriver {
     /// What store `name` holds, taken apart by its layout; `None` when no operator uses it.
     pub fn contents(&mut self, name: &str) -> Result<Option<StoreContents>> {
         let number = self.store_number(name)?;
+        let semantics = self.topology.settings.semantics;
         if self.topology.is_global_store(number) {
             let mut stores = self.globals.iter_mut().flat_map(GlobalUpdate::stores);
             let found = stores.find(|(found, _)| *found == number);
             return found
-                .map(|(_, store)| StoreContents::of(store, None, self.topology.settings.semantics))
+                .map(|(_, store)| StoreContents::of(store, None, semantics, None))
                 .transpose();
         }
         let lists = self.topology.stores[number].formats.is::<UnmatchedRows>();
-        let found = self.task.stores().find(|(found, _)| *found == number);
         let held = self.topology.stores[number].held;
-        let contents = found
-            .map(|(_, store)| StoreContents::of(store, held, self.topology.settings.semantics));
+        let hidden = self.task.hidden(number);
+        let found = self.task.stores().find(|(found, _)| *found == number);
+        let contents =
+            found.map(|(_, store)| StoreContents::of(store, held, semantics, hidden.as_ref()));
         let contents = contents.transpose()?;
         Ok(contents.map(|contents| {
             if lists {
@@ -223,6 +227,11 @@ impl TestDriver {
             records.push((key, value, record.timestamp));
         }
         Ok(records)
+    }
+
+    /// Takes back what was written since the last commit, as exactly-once does when a record fails. State stays as it is.
+    pub fn discard_uncommitted(&mut self) {
+        self.output.written.truncate(self.output.committed);
     }
 
     /// The value under `key` in store `name`, with the types of the store.
@@ -378,6 +387,7 @@ impl TestDriver {
             store.commit(None)?;
         }
         task.take_spent(drop);
+        self.output.committed = self.output.written.len();
         Ok(())
     }
 }
@@ -417,6 +427,8 @@ struct Recorder {
     changelogs: Vec<Option<String>>,
     sources: Vec<Arc<str>>,
     written: Vec<(String, TestRecord)>,
+    /// How many of these are committed.
+    committed: usize,
     internal: VecDeque<(String, TestRecord)>,
 }
 
@@ -427,6 +439,7 @@ impl Recorder {
             changelogs: topology.stores().map(|store| store.changelog).collect(),
             sources: topology.source_topics().to_vec(),
             written: Vec::new(),
+            committed: 0,
             internal: VecDeque::new(),
         }
     }

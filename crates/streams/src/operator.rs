@@ -55,7 +55,7 @@ pub(crate) use stream_join::{
 pub(crate) use table_derive::{DerivedRows, TableDerive};
 pub(crate) use table_group::{TableAggregate, TableGroup};
 pub(crate) use table_join::{JoinedRows, Needs, TableJoinMerger, TableJoinSide, TableJoiner};
-pub(crate) use table_transform::TransformerNode;
+pub(crate) use table_transform::{TransformerNode, Unreadable};
 pub(crate) use versioned::VersionedRows;
 pub(crate) use window_aggregate::WindowAggregate;
 

@@ -309,7 +309,6 @@ type Numbered = (Vec<Arc<str>>, Vec<String>, Vec<Vec<u32>>);
 /// Numbers the topics in writing order; an error says what is wrong with one.
 fn number_topics(graph: &Graph, order: &[usize], prefix: &str) -> Result<Numbered, String> {
     let mut source_topics: Vec<Arc<str>> = Vec::new();
-    let mut read_by_tasks: Vec<u32> = Vec::new();
     let mut output_topics: Vec<String> = Vec::new();
     let mut node_topics = vec![Vec::new(); graph.nodes.len()];
     for index in order {
@@ -323,22 +322,13 @@ fn number_topics(graph: &Graph, order: &[usize], prefix: &str) -> Result<Numbere
                         return Err(problem);
                     }
                     let full: Arc<str> = topic.full(prefix).into();
-                    let known = source_topics.iter().position(|known| *known == full);
-                    let number = known.unwrap_or_else(|| {
-                        source_topics.push(full.clone());
-                        source_topics.len() - 1
-                    }) as u32;
-                    node_topics[*index].push(number);
-                    // What fills global stores may be read by tasks too.
-                    if graph.is_global(*index) {
-                        continue;
-                    }
-                    if read_by_tasks.contains(&number) {
+                    if source_topics.contains(&full) {
                         return Err(format!(
                             "reads topic '{full}' twice; read it once and use the stream twice"
                         ));
                     }
-                    read_by_tasks.push(number);
+                    node_topics[*index].push(source_topics.len() as u32);
+                    source_topics.push(full);
                 }
             }
             NodeKind::Sink {

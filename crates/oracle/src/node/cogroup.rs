@@ -8,12 +8,14 @@ use crate::case::Spec;
 use crate::combine::initial;
 use crate::store::Family;
 use crate::value::{Key, Ty, Val, present};
-use headwater::{KCogroupedStream, Windowing};
+use headwater::{KCogroupedStream, KGroupedStream, Windowed, Windowing};
 
 /// A cogroup, and its windows.
 #[derive(Clone)]
 pub(crate) enum Cogroup<'a> {
     Plain(KCogroupedStream<'a, Val, Val>),
+    /// Of keys that are windowed already.
+    Keyed(KCogroupedStream<'a, Windowed<Val>, Val>),
     Windowed(headwater::KWindowedCogroup<'a, Val, Val>, i64),
     Sessions(headwater::KSessionCogroup<'a, Val, Val>),
 }
@@ -38,28 +40,45 @@ pub(super) fn add(graph: &mut Graph<'_>, node: &Spec) -> Result<bool, Refusal> {
 }
 
 fn cogroup(graph: &mut Graph<'_>, node: &Spec) -> Result<(), Refusal> {
-    let mut made = None;
-    let mut types = None;
-    for group in node.objects("groups")? {
-        let from = graph.input(&group, "from")?;
-        let Handle::Grouped(grouped) = from.handle else {
-            return Err(Refusal::Unsupported("cogroup of windowed keys".into()));
-        };
-        let add = aggregator(group.required("aggregator")?)?;
-        made = Some(match made {
-            None => grouped.with_nulls().cogroup(add),
-            Some(cogrouped) => {
-                let cogrouped: KCogroupedStream<'_, Val, Val> = cogrouped;
-                cogrouped.with_nulls().cogroup(grouped, add)
-            }
-        });
-        types.get_or_insert((from.key, from.value));
-    }
-    let (Some(made), Some((key, value))) = (made, types) else {
+    let groups = node.objects("groups")?;
+    let Some(first) = groups.first() else {
         return Err(Refusal::Case("a cogroup of no groups".into()));
     };
-    graph.put(node, Handle::Cogroup(Cogroup::Plain(made)), key, value);
+    let first = graph.input(first, "from")?;
+    let made = if first.key.is_windowed() {
+        Cogroup::Keyed(members(graph, &groups, |handle| match handle {
+            Handle::WindowedGrouped(grouped) => Some(grouped),
+            _ => None,
+        })?)
+    } else {
+        Cogroup::Plain(members(graph, &groups, |handle| match handle {
+            Handle::Grouped(grouped) => Some(grouped),
+            _ => None,
+        })?)
+    };
+    graph.put(node, Handle::Cogroup(made), first.key, first.value);
     Ok(())
+}
+
+/// The cogroup of `groups`, whose handles `pick` takes apart.
+fn members<'a, K: Key>(
+    graph: &Graph<'a>,
+    groups: &[Spec],
+    pick: impl Fn(Handle<'a>) -> Option<KGroupedStream<'a, K, Val>>,
+) -> Result<KCogroupedStream<'a, K, Val>, Refusal> {
+    let mut made: Option<KCogroupedStream<'a, K, Val>> = None;
+    for group in groups {
+        let Some(grouped) = pick(graph.input(group, "from")?.handle) else {
+            return Err(Refusal::Case("a cogroup of other groups".into()));
+        };
+        let add = aggregator(group.required("aggregator")?)?;
+        let add = move |key: &K, value: Option<Val>, row: Option<Val>| add(&key.val(), value, row);
+        made = Some(match made {
+            None => grouped.with_nulls().cogroup(add),
+            Some(cogrouped) => cogrouped.with_nulls().cogroup(grouped, add),
+        });
+    }
+    made.ok_or_else(|| Refusal::Case("a cogroup of no groups".into()))
 }
 
 fn windowed_by<'a>(
@@ -98,6 +117,15 @@ fn aggregate<'a>(
                 None => cogrouped,
             };
             let store = store(Family::KeyValue)?;
+            let table = cogrouped.with_nulls().aggregate(first, store);
+            graph.put(node, Key::table(table), from.key, ty);
+        }
+        Cogroup::Keyed(cogrouped) => {
+            let cogrouped = match name {
+                Some(name) => cogrouped.named(name),
+                None => cogrouped,
+            };
+            let store = store_of(node, from.key, ty, Family::KeyValue)?;
             let table = cogrouped.with_nulls().aggregate(first, store);
             graph.put(node, Key::table(table), from.key, ty);
         }

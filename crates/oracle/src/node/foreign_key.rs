@@ -7,7 +7,7 @@ use crate::case::Spec;
 use crate::combine::Joiner;
 use crate::function::Function;
 use crate::store::{Family, materialized};
-use crate::value::{Key, Val, present};
+use crate::value::{Key, Ty, Val, present};
 use headwater::KTable;
 
 pub(super) fn add(graph: &mut Graph<'_>, node: &Spec) -> Result<bool, Refusal> {
@@ -35,6 +35,7 @@ fn join<'a, K: Key, F: Key>(
     (right, other): (&Node<'a>, KTable<'a, F, Val>),
 ) -> Result<(), Refusal> {
     let extract = Function::parse(node.required("fk_fn")?, left.key, left.value)?;
+    let other = other.keys(F::keys(right.key)).values(right.values());
     let by =
         other.by(move |key: &K, value: &Val| present(extract.call(&key.val(), value)).map(F::of));
     let joiner = Joiner::of(node, left.value, right.value)?;
@@ -43,6 +44,8 @@ fn join<'a, K: Key, F: Key>(
         let (value, row) = (value.unwrap_or(&Val::Null), row.unwrap_or(&Val::Null));
         present(joiner.call(&key.val(), value, row))
     };
+    // Java takes the serdes that both tables know.
+    let table = table.keys(K::keys(left.key)).values(left.values());
     let table = named!(table, node).with_nulls();
     let store = match node.object("store")? {
         Some(spec) => Some(materialized::<K>(&spec, left.key, ty, Family::KeyValue)?),
@@ -54,7 +57,9 @@ fn join<'a, K: Key, F: Key>(
         (_, None) => table.join(by, join),
         (_, Some(store)) => table.join_in(by, join, store),
     };
-    let joined = joined.keys(K::keys(left.key)).values(ty.values());
-    graph.put(node, K::table(joined), left.key, ty);
+    let stated = node.has("store");
+    let values = if stated { ty } else { Ty::Str };
+    let joined = joined.keys(K::keys(left.key)).values(values.values());
+    graph.put_table(node, K::table(joined), left.key, ty, stated);
     Ok(())
 }

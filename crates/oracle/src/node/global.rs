@@ -7,7 +7,7 @@ use crate::Refusal;
 use crate::case::Spec;
 use crate::combine::Joiner;
 use crate::function::Function;
-use crate::store::{Family, StoreRef, logging, materialized};
+use crate::store::{Family, StoreRef, entries_max, logging, materialized};
 use crate::value::{Key, Ty, Val, present};
 use headwater::streams::{Error, GlobalKTable};
 use headwater::{KStream, Processor, ProcessorContext, Record, Store, StoreHandle, Topic};
@@ -55,6 +55,7 @@ fn store(graph: &mut Graph<'_>, node: &Spec) -> Result<(), Refusal> {
     let store = match (spec.required("type")?, kind) {
         ("kv", "persistent") => Store::named(spec.required("name")?),
         ("kv", "in_memory") => Store::named(spec.required("name")?).in_memory(),
+        ("kv", "lru") => Store::named(spec.required("name")?).lru(entries_max(&spec)?),
         (ty, kind) => {
             let what = format!("with a store {ty} {kind}");
             return Err(unsupported(node, &what));

@@ -35,7 +35,8 @@ fn join<'a, K: Key>(
         node.required_long("after_ms")?,
     );
     let grace_ms = u64::try_from(node.long("grace_ms").unwrap_or(0));
-    let grace_ms = grace_ms.map_err(|_| Refusal::Case("a negative grace".into()))?;
+    let grace_ms =
+        grace_ms.map_err(|_| Refusal::Inexpressible("a grace is never negative".into()))?;
     // The judge begins with a window of `after` on both sides, which Java refuses where it is negative.
     let before_ms = if after_ms < 0 { after_ms } else { before_ms };
     let windows = JoinWindows::of_ms(before_ms, after_ms).grace(Duration::from_millis(grace_ms));

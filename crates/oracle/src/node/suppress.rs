@@ -73,6 +73,6 @@ fn suppress<'a, K: Key, T: SuppressUntil<K> + 'static>(
     suppress: Suppress<T>,
 ) {
     let table = named!(table, node).keys(K::keys(from.key));
-    let table = table.values(from.value.values()).suppress(suppress);
-    graph.put(node, K::table(table), from.key, from.value);
+    let table = table.values(from.values()).suppress(suppress);
+    graph.put_table(node, K::table(table), from.key, from.value, from.stated);
 }

@@ -44,8 +44,9 @@ fn verb<'a, K: Key>(
         "map_values" => map_values(node, from, table)?,
         _ => transform_values(graph, node, from, table)?,
     };
+    let stated = node.has("store") || (node.op().starts_with("filter") && from.stated);
     let table = K::table(typed_table(table, from.key, ty));
-    graph.put(node, table, from.key, ty);
+    graph.put_table(node, table, from.key, ty, stated);
     Ok(())
 }
 

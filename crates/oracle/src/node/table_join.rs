@@ -86,6 +86,6 @@ fn table_table_join<'a, K: Key>(
         (_, Some(store)) => table.outer_join_in(other, join, store),
     };
     let joined = K::table(typed_table(joined, left.key, ty));
-    graph.put(node, joined, left.key, ty);
+    graph.put_table(node, joined, left.key, ty, node.has("store"));
     Ok(())
 }

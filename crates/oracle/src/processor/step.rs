@@ -109,7 +109,8 @@ impl Plan {
             Kind::Metadata => {
                 let (partition, offset) = (seen.position.partition, seen.position.offset);
                 let topic = ctx.source(seen.position);
-                let place = topic.map_or("none".into(), |topic| {
+                // A punctuation's records have Java's metadata, of no topic.
+                let place = topic.map_or("null/-1/-1".into(), |topic| {
                     format!("{topic}/{partition}/{offset}")
                 });
                 let (stream_time, now) = ctx.times();

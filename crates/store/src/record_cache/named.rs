@@ -162,11 +162,17 @@ impl NamedCache {
             next = self.dirty.newer(slot);
             take(&place.key, &place.entry);
             place.entry.dirty = false;
-            if place.entry.value.is_none() {
+        }
+        self.dirty.clear();
+    }
+
+    pub(super) fn drop_deleted(&mut self, key: &[u8]) {
+        if let Some(slot) = self.find(hash(key), key) {
+            let entry = &self.slots[slot as usize].entry;
+            if !entry.dirty && entry.value.is_none() {
                 self.release(slot);
             }
         }
-        self.dirty.clear();
     }
 
     pub(super) fn evict(&mut self, take: &mut impl FnMut(&[u8], &Entry)) {

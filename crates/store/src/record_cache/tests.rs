@@ -45,7 +45,7 @@ fn an_entry_is_as_large_as_in_kafka_streams() {
 }
 
 #[test]
-fn a_flush_hands_out_updates_in_the_order_of_the_last_one_and_forgets_deletions() {
+fn a_flush_hands_out_updates_in_the_order_of_the_last_one_and_keeps_deletions_until_told() {
     let mut cache = RecordCache::new(1_000);
     let store = cache.add_store();
     for (key, value) in [
@@ -62,6 +62,9 @@ fn a_flush_hands_out_updates_in_the_order_of_the_last_one_and_forgets_deletions(
     cache.take_dirty(store, &mut keep(&mut out));
     assert_eq!(keys(&out), ["b", "c", "a"]);
     assert_eq!(out[2].1.value.as_deref(), Some(&b"2"[..]));
+    assert_eq!(cached(&cache, store), ["a", "b", "c", "d"]);
+    cache.drop_deleted(store, b"c");
+    cache.drop_deleted(store, b"a");
     assert_eq!(cached(&cache, store), ["a", "b", "d"]);
     assert!(!cache.has_dirty(store));
 }
@@ -142,10 +145,13 @@ impl Naive {
                 .unwrap();
             out.push(place.clone());
             place.1.dirty = false;
-            if place.1.value.is_none() {
-                self.by_use.retain(|(other, _)| *other != key);
-            }
         }
+    }
+
+    fn drop_deleted(&mut self, key: &[u8]) {
+        let gone = |entry: &Entry| !entry.dirty && entry.value.is_none();
+        self.by_use
+            .retain(|(other, entry)| other != key || !gone(entry));
     }
 
     fn evict(&mut self, out: &mut Vec<(Vec<u8>, Entry)>) {
@@ -215,6 +221,12 @@ fn random_operations_agree_with_the_naive_cache() {
                 naive[over].evict(&mut expected);
             }
             assert_eq!(out, expected, "{context}");
+            for (key, _) in out.iter().filter(|(_, entry)| entry.value.is_none()) {
+                for (store, naive) in naive.iter_mut().enumerate() {
+                    cache.drop_deleted(store, key);
+                    naive.drop_deleted(key);
+                }
+            }
             assert_eq!(
                 cache.bytes(),
                 naive.iter().map(Naive::bytes).sum::<usize>(),

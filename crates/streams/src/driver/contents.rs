@@ -1,6 +1,7 @@
 //! What a store holds, taken apart by its layout, for tests to compare. Not a query: the whole store is read.
 //! Invariant: rows are in the order of their key bytes, then of time.
 
+use crate::task::JavaExpiry;
 use crate::topology::{HeldRows, Semantics};
 use crate::{Error, Result};
 use headwater_store::{Direction, KeyRange, Layout, Store, session, versioned, window};
@@ -44,19 +45,32 @@ pub struct StoreRow {
 type Pair = (Vec<u8>, Vec<u8>);
 
 impl StoreContents {
-    pub(super) fn of(store: &Store, held: Option<HeldRows>, semantics: Semantics) -> Result<Self> {
+    /// `hidden` are the rows that Kafka Streams' own store does not show, under its semantics.
+    pub(super) fn of(
+        store: &Store,
+        held: Option<HeldRows>,
+        semantics: Semantics,
+        hidden: Option<&JavaExpiry>,
+    ) -> Result<Self> {
         let mut pairs: Vec<Pair> = Vec::new();
         store.scan(KeyRange::ALL, Direction::Forward, &mut |key, value| {
-            pairs.push((key.to_vec(), value.to_vec()));
+            if !hidden.is_some_and(|hidden| hidden.hides(key)) {
+                pairs.push((key.to_vec(), value.to_vec()));
+            }
             ControlFlow::Continue(())
         })?;
+        let shown = hidden.is_some();
         if let Some(held) = held {
             return buffer(&pairs, held, semantics);
         }
         Ok(match store.options().layout {
             Layout::KeyValue | Layout::Lru { .. } => Self::KeyValue(pairs),
-            Layout::Window { retention_ms, .. } => Self::Window(windows(pairs, retention_ms)?),
-            Layout::Session { retention_ms, .. } => Self::Session(sessions(pairs, retention_ms)?),
+            Layout::Window { retention_ms, .. } => {
+                Self::Window(windows(pairs, (!shown).then_some(retention_ms))?)
+            }
+            Layout::Session { retention_ms, .. } => {
+                Self::Session(sessions(pairs, (!shown).then_some(retention_ms))?)
+            }
             Layout::Versioned { .. } => Self::Versioned(versions(store, &pairs)?),
         })
     }
@@ -74,9 +88,12 @@ impl StoreContents {
     }
 }
 
-/// `observedStreamTime - retentionPeriod`: what is not after it is expired for readers.
-fn horizon(latest: Option<i64>, retention_ms: i64) -> i64 {
-    latest.map_or(i64::MIN, |latest| latest.saturating_sub(retention_ms))
+/// `observedStreamTime - retentionPeriod`: what is not after it is expired for readers. Nothing is where no retention is given.
+fn horizon(latest: Option<i64>, retention_ms: Option<i64>) -> i64 {
+    let horizon = latest.zip(retention_ms);
+    horizon.map_or(i64::MIN, |(latest, retention_ms)| {
+        latest.saturating_sub(retention_ms)
+    })
 }
 
 fn odd_key() -> Error {
@@ -104,7 +121,7 @@ fn buffer(pairs: &[Pair], held: HeldRows, semantics: Semantics) -> Result<StoreC
     })
 }
 
-fn windows(pairs: Vec<Pair>, retention_ms: i64) -> Result<Vec<StoreRow>> {
+fn windows(pairs: Vec<Pair>, retention_ms: Option<i64>) -> Result<Vec<StoreRow>> {
     let mut rows = Vec::new();
     for (bytes, value) in pairs {
         let (key, start, _) = window::parse(&bytes).ok_or_else(odd_key)?;
@@ -123,7 +140,7 @@ fn windows(pairs: Vec<Pair>, retention_ms: i64) -> Result<Vec<StoreRow>> {
     Ok(rows)
 }
 
-fn sessions(pairs: Vec<Pair>, retention_ms: i64) -> Result<Vec<StoreRow>> {
+fn sessions(pairs: Vec<Pair>, retention_ms: Option<i64>) -> Result<Vec<StoreRow>> {
     let mut rows = Vec::new();
     for (bytes, value) in pairs {
         let (key, start, end) = session::parse(&bytes).ok_or_else(odd_key)?;

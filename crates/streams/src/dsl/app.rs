@@ -44,6 +44,7 @@ impl App {
 
     /// Sets all of the topology's settings.
     pub fn configure(&self, settings: TopologySettings) {
+        self.graph.borrow_mut().semantics = settings.semantics;
         *self.settings.borrow_mut() = settings;
     }
 

@@ -10,9 +10,9 @@ use super::windowed::{WindowedBy, WindowedStore, windowed_store, windowed_wire};
 use super::{KGroupedStream, KTable, Store};
 use crate::Change;
 use crate::format::Formats;
-use crate::operator::{Fold, FoldOf};
+use crate::operator::{Fold, FoldOf, Unreadable};
 use crate::task::Wire;
-use crate::topology::{NameId, OldValues, Role, TableNode};
+use crate::topology::{NameId, OldValues, Role, Semantics, TableNode};
 use crate::window::{EmitStrategy, SessionWindows, Windowed, Windowing, WindowsKind};
 use headwater_store::Layout;
 use rustc_hash::FxHashMap;
@@ -256,7 +256,7 @@ impl<'a, K: Clone + 'static, A: Clone + 'static> KCogroupedStream<'a, K, A> {
         let spec = self.app.graph.borrow_mut().add_store(kept.spec);
         let kind = kind(kept.key);
         let nodes = self.operators(sources, kept.role, spec, &kind, &kept.formats);
-        self.merge(nodes, spec, kept.formats, rows)
+        self.merge(nodes, spec, kept.formats, readable(rows))
     }
 
     /// The store with a name, and whether it was given.
@@ -520,6 +520,20 @@ impl<'a, K: Clone + 'static, A: Clone + 'static> WithNulls<KSessionCogroup<'a, K
         self.0
             .build(Arc::new(initial), Arc::new(merge), store.into())
     }
+}
+
+/// Kafka Streams reads the rows of every cogroup as those of a key-value store, which fails for windows
+/// (`KTablePassThrough.KTablePassThroughValueGetter`).
+fn readable(rows: Wire) -> Wire {
+    Box::new(move |wiring, node| {
+        let topology = wiring.topology;
+        if topology.settings.semantics == Semantics::Java {
+            let name = &topology.nodes[node].name;
+            let reason = format!("{name}: its windows are not kept as plain rows");
+            wiring.open_with_task(node, Rc::new(Unreadable(reason)));
+        }
+        rows(wiring, node)
+    })
 }
 
 /// Windows behind their type: a cogroup's members have types of their own already.

@@ -329,6 +329,7 @@ where
     }
 
     fn subscription_store(&self) -> StoreSpec {
+        let settings = self.app.settings.borrow();
         StoreSpec {
             name: self.names.store.clone(),
             layout: Layout::KeyValue,
@@ -340,7 +341,11 @@ where
             changelog_topic: None,
             formats: Arc::new(super::stream::defaults::<Vec<u8>, Vec<u8>>()),
             held: None,
-            kept: Kept::Whole,
+            // Kafka Streams' stores in memory keep what it hands to them.
+            kept: match settings.stores_with_headers || settings.stores_in_memory {
+                true => Kept::WithHeaders,
+                false => Kept::Whole,
+            },
             duplicates: false,
             java_expiry: None,
             missing: None,
@@ -466,6 +471,7 @@ where
         let node = table_source_node(self.names.result, resolve, formats, spec);
         let mut graph = app.graph.borrow_mut();
         let node = graph.add_as(role, node);
+        graph.beside.insert(node, left);
         if named {
             graph.materialize(node);
         }

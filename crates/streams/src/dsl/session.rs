@@ -4,15 +4,16 @@
 use super::app::{App, processor, store_formats, store_spec};
 use super::grouped::add_table;
 use super::nulls::WithNulls;
+use super::store::Kind;
 use super::table::boxed_rows;
-use super::windowed::{WindowedBy, WindowedStore, rekeyed, retention_ms};
+use super::windowed::{WindowedBy, WindowedStore, keep_changelog, rekeyed, retention_ms};
 use super::{KGroupedStream, KTable, Store};
 use crate::format::{FormatOf, Formats};
 use crate::operator::{
     Closes, Closing, Fold, FoldOf, ObservedTime, SessionAggregate, SessionRows, StoredSessions,
 };
 use crate::task::{Scratch, StoreOrder, Wire, boxed};
-use crate::topology::Role;
+use crate::topology::{Kept, Role};
 use crate::window::{EmitStrategy, SessionWindows, Windowed, session_keys};
 use headwater_store::Layout;
 use std::cell::Cell;
@@ -207,6 +208,7 @@ pub(crate) fn session_store<K: 'static, A: 'static>(
     emit: EmitStrategy,
     store: Store<K, A>,
 ) -> WindowedStore<K, A> {
+    let plain = store.kind == Kind::Plain;
     let least = "the sessions' gap and grace";
     let retention_ms = retention_ms(app, operator, &store, windows.close_ms(), least);
     let layout = Layout::Session {
@@ -221,7 +223,14 @@ pub(crate) fn session_store<K: 'static, A: 'static>(
     };
     let mut spec = store_spec(app, operator, rekeyed(store, stored_key), layout);
     spec.timestamped = false;
-    spec.java_expiry = Some(StoreOrder::of(emit));
+    if plain {
+        keep_changelog(app, &mut spec, windows.close_ms());
+    }
+    // Kafka Streams' store for this is one without headers, whatever was asked for (`RocksDbTimeOrderedSessionHeadersBytesStoreSupplier`).
+    if emit == EmitStrategy::OnWindowClose {
+        spec.kept = Kept::Whole;
+    }
+    spec.java_expiry = Some(StoreOrder::of(emit, plain));
     // As in Kafka Streams, whose changelog of such a store holds every update.
     spec.cached &= emit == EmitStrategy::OnWindowUpdate;
     let role = Role {

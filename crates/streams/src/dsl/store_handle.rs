@@ -3,6 +3,7 @@
 
 use super::app::{App, store_spec};
 use super::store::{Kind, Store};
+use crate::task::StoreOrder;
 use crate::topology::{Kept, StoreSpec};
 use crate::window::millis;
 use headwater_store::Layout;
@@ -99,6 +100,7 @@ impl App {
         };
         StoreHandle::new(self.add_store(store, layout, |spec| {
             (spec.timestamped, spec.duplicates) = (false, duplicates);
+            spec.java_expiry = Some(StoreOrder::KeyFirst);
         }))
     }
 
@@ -113,7 +115,10 @@ impl App {
             retention_ms,
             segment_interval_ms,
         };
-        StoreHandle::new(self.add_store(store, layout, |spec| spec.timestamped = false))
+        StoreHandle::new(self.add_store(store, layout, |spec| {
+            spec.timestamped = false;
+            spec.java_expiry = Some(StoreOrder::KeyFirst);
+        }))
     }
 
     /// A store of versions (`Stores.versionedKeyValueStoreBuilder`), kept for the `history` of the noun's [`Store::versioned`].

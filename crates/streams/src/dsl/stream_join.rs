@@ -11,7 +11,7 @@ use crate::operator::{
     Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, SharedSide, Unmatched,
     UnmatchedRows, UnmatchedTimes,
 };
-use crate::task::{Input, Scratch, Wire, Wiring, boxed, guarded};
+use crate::task::{Input, Scratch, StoreOrder, Wire, Wiring, boxed, guarded};
 use crate::topology::{
     Graph, Kept, NameId, Role, Semantics, StoreSpec, StreamJoin, StreamJoinNodes, StreamJoinStores,
 };
@@ -398,7 +398,7 @@ where
         timestamped: false,
         kept: Kept::Whole,
         duplicates: true,
-        java_expiry: None,
+        java_expiry: Some(StoreOrder::KeyFirst),
         changelog_config,
         changelog_topic: None,
         held: None,

@@ -302,7 +302,7 @@ where
                 value_bytes: Scratch::default(),
                 row: Scratch::default(),
             });
-            wiring.processors.push(join.clone());
+            wiring.open_with_task(node, join.clone());
             wiring.closers.push(join.clone());
             boxed::<K, V>(wiring, node, DelayedJoinNode(join))
         })

@@ -270,7 +270,7 @@ where
         let store = wiring.topology.nodes[node].stores[0];
         let buffer = buffer(wiring, store, memory_bytes_max);
         wiring.before_commit[store] = Some(buffer.clone());
-        wiring.processors.push(buffer.clone());
+        wiring.open_with_task(node, buffer.clone());
         let suppression = Suppression {
             name: wiring.topology.nodes[node].name.as_str().into(),
             topic: wiring.topology.changelog(store).into(),

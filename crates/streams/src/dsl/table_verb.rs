@@ -6,12 +6,14 @@ use super::nulls::WithNulls;
 use super::table::{boxed_rows, stored_rows};
 use super::{KTable, Store, StoreSet};
 use crate::format::Formats;
-use crate::operator::{DerivedRows, Kept, TableDerive, TransformerNode, ValueTransformer};
+use crate::operator::{
+    DerivedRows, Kept, TableDerive, TransformerNode, Unreadable, ValueTransformer,
+};
 use crate::task::{Context, Wire, Wiring, boxed};
-use crate::topology::{OldValues, Role, TableNode};
+use crate::topology::{OldValues, Role, Semantics, TableNode};
 use crate::{Change, Result};
 use headwater_store::Layout;
-use std::{marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, rc::Rc, sync::Arc};
 
 impl<'a, K: Clone + 'static, V: Clone + 'static> KTable<'a, K, V> {
     /// The rows whose key and value satisfy `predicate`. A row that no longer does, or never did, is sent on as deleted, unless the
@@ -302,6 +304,11 @@ where
         boxed::<K, Change<V>>(wiring, node, operator)
     });
     let rows: Wire = Box::new(move |wiring, node| {
+        let connected = &wiring.topology.nodes[node].stores;
+        if wiring.topology.settings.semantics == Semantics::Java && !connected.is_empty() {
+            let unreadable = Unreadable::transformed(wiring.topology, node);
+            wiring.open_with_task(node, Rc::new(unreadable));
+        }
         let rows = DerivedRows {
             parent: wiring.rows::<K, V>(parent),
             apply: make(wiring, node),

@@ -11,7 +11,7 @@ use crate::operator::{
     Closes, Closing, Fold, Materialized, ObservedTime, SlidingAggregate, WindowAggregate, fold,
 };
 use crate::task::{Scratch, StoreOrder, Wire, Wiring, boxed};
-use crate::topology::{Role, StoreSpec, changelog_retention_ms};
+use crate::topology::{Role, Semantics, StoreSpec, changelog_retention_ms};
 use crate::window::{
     EmitStrategy, Ends, Windowed, Windowing, WindowsKind, millis, window_store_keys, windowed_ends,
 };
@@ -201,6 +201,13 @@ pub(crate) struct WindowedStore<K, A> {
     pub(crate) spec: StoreSpec,
 }
 
+/// Keeps the changelog of a store of the application's own for as long as the windows need, not for the store's retention.
+pub(crate) fn keep_changelog(app: &App, spec: &mut StoreSpec, least_ms: i64) {
+    let kept_ms = changelog_retention_ms(&app.settings.borrow(), least_ms).to_string();
+    let config = &mut spec.changelog_config;
+    config.entry("retention.ms".into()).or_insert(kept_ms);
+}
+
 /// The store of `operator`, over `windows`; what does not fit is a problem of the graph.
 pub(crate) fn windowed_store<K: 'static, A: 'static, W: Windowing>(
     app: &App,
@@ -231,12 +238,9 @@ pub(crate) fn windowed_store<K: 'static, A: 'static, W: Windowing>(
     let stored_key = key.clone().map(|key| window_store_keys(key, ends));
     let mut spec = store_spec(app, operator, rekeyed(store, stored_key), layout);
     if plain {
-        // The changelog is kept for the windows' own retention, not for that of the store supplied.
-        let kept_ms = changelog_retention_ms(&app.settings.borrow(), least_ms).to_string();
-        let config = &mut spec.changelog_config;
-        config.entry("retention.ms".into()).or_insert(kept_ms);
+        keep_changelog(app, &mut spec, least_ms);
     }
-    spec.java_expiry = Some(StoreOrder::of(emit));
+    spec.java_expiry = Some(StoreOrder::of(emit, plain));
     // As in Kafka Streams, whose changelog of such a store holds every update.
     let on_close = emit == EmitStrategy::OnWindowClose;
     spec.cached &= !(on_close && matches!(windows.kind(), WindowsKind::Sliding(_)));
@@ -352,6 +356,7 @@ where
                 fold,
                 observed,
                 closing,
+                refuses_empty: wiring.topology.settings.semantics == Semantics::Java,
                 key_bytes: Scratch::default(),
                 bounds: Default::default(),
                 list: Cell::default(),

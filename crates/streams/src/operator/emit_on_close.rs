@@ -117,7 +117,7 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
             local: Scratch::default(),
             list: Cell::default(),
         });
-        wiring.processors.push(closing.clone());
+        wiring.open_with_task(node, closing.clone());
         if semantics == Semantics::Headwater {
             wiring.closers.push(closing.clone());
         }
@@ -236,6 +236,12 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
         if !self.closes.java_reads(last, from, to) {
             return Ok(());
         }
+        let java = ctx.state.store(self.store).java.as_ref();
+        if java.is_some_and(|java| java.refuses_close()) {
+            return Err(Error::failed(
+                "a store of sessions by key cannot tell which have closed",
+            ));
+        }
         let in_range = |key: &[u8]| {
             self.time(key)
                 .is_some_and(|time| (from..=to).contains(&time))
@@ -279,6 +285,10 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
             Closes::Session(_) => (decode_session(&self.value, &self.topic, local)?, key.end),
             _ => decode_row(&self.value, &self.topic, local)?,
         };
+        if timestamp < 0 && self.semantics == Semantics::Java {
+            // Of a store that keeps no timestamps (`Record.withTimestamp`).
+            return Err(Error::failed("a record's timestamp must not be negative"));
+        }
         let change = Change::latest(Some(row), None);
         let mut record = Record::new(key, Some(change), timestamp);
         record.headers = cause.headers.clone();

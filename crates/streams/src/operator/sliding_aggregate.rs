@@ -10,7 +10,7 @@ use super::{Closing, ObservedTime};
 use crate::format::FormatOf;
 use crate::task::{Buffer, Context, Receive, Scratch};
 use crate::window::{SlidingWindows, Windowed};
-use crate::{Record, Result};
+use crate::{Error, Record, Result};
 use headwater_store::{KeyRange, window};
 use std::cell::Cell;
 use std::{rc::Rc, sync::Arc};
@@ -22,6 +22,8 @@ pub(crate) struct SlidingAggregate<K, V, A, F> {
     pub(crate) fold: Arc<F>,
     pub(crate) observed: ObservedTime,
     pub(crate) closing: Option<Rc<Closing<K, A>>>,
+    /// Java's windows must not be empty: those of difference 0 cannot be made.
+    pub(crate) refuses_empty: bool,
     pub(crate) key_bytes: Scratch,
     pub(crate) bounds: (Scratch, Scratch),
     pub(crate) list: Cell<RowList>,
@@ -77,6 +79,9 @@ where
         if self.end(record.timestamp) < close {
             ctx.drop_record();
             return Ok(());
+        }
+        if self.refuses_empty && self.windows.difference_ms == 0 {
+            return Err(Error::failed("a window must end after it starts"));
         }
         if self.closing.is_none() {
             self.rows.observe(ctx, observed);

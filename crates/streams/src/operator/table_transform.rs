@@ -4,8 +4,8 @@
 
 use super::Place;
 use crate::task::{Context, Outputs, Punctuate, Punctuation, Wiring, caught, fail};
-use crate::topology::OnError;
-use crate::{ProcessorContext, Result};
+use crate::topology::{OnError, Topology};
+use crate::{Error, ProcessorContext, Result};
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -52,6 +52,37 @@ pub trait ValueTransformer: 'static {
     }
 }
 
+/// Stands beside rows that cannot be read under Kafka Streams' semantics: its task does not start. `0` says why.
+pub(crate) struct Unreadable(pub(crate) String);
+
+impl Unreadable {
+    /// The rows of the transformer of `node`, whose stores are not connected to who reads them (`KTableTransformValues.view`).
+    pub(crate) fn transformed(topology: &Topology, node: usize) -> Self {
+        let node = &topology.nodes[node];
+        let stores = node.stores.iter();
+        let stores: Vec<&str> = stores.map(|store| &*topology.stores[*store].name).collect();
+        Self(format!(
+            "{}: readers of its rows have no access to {}; keep the rows in a store",
+            node.name,
+            stores.join(", ")
+        ))
+    }
+}
+
+impl Punctuate for Unreadable {
+    fn open(&self, _: &mut Context<'_>, _: usize) -> Result<()> {
+        Err(Error::Topology(self.0.clone()))
+    }
+
+    fn punctuate(&self, _: &mut Context<'_>, _: Punctuation) -> Result<()> {
+        Ok(())
+    }
+
+    fn close(&self, _: &mut Context<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// A transformer in a task.
 pub(crate) struct TransformerNode<T> {
     transformer: RefCell<T>,
@@ -74,7 +105,7 @@ impl<T: ValueTransformer> TransformerNode<T> {
             on_error: wiring.topology.settings.on_error.clone(),
             outputs: Outputs::none(),
         });
-        wiring.processors.push(shared.clone());
+        wiring.open_with_task(node, shared.clone());
         shared
     }
 

@@ -9,6 +9,8 @@ use std::ops::{ControlFlow, RangeInclusive};
 pub(crate) struct CachedStore<'a> {
     pub(crate) store: &'a StateStore,
     pub(crate) cache: &'a RecordCache,
+    /// Passes over rows of the store, not of the cache, that Kafka Streams' store would not show.
+    pub(crate) hides: bool,
 }
 
 /// A cached update: key, and value unless it is a deletion.
@@ -71,7 +73,9 @@ impl ReadBytes for CachedStore<'_> {
                         return ControlFlow::Break(());
                     }
                 }
+                let hidden = self.hides && self.store.hides(key);
                 let step = match cached.next_if(|(head, _)| head == key) {
+                    None if hidden => Ok(ControlFlow::Continue(())),
                     Some((_, Some(value))) => Ok(visit(key, &value)),
                     Some((_, None)) => Ok(ControlFlow::Continue(())),
                     None => {

@@ -77,6 +77,7 @@ impl Context<'_> {
                 .as_ref()
                 .expect("operators name only stores of their sub-topology"),
             cache: self.cache,
+            hides: false,
         }
     }
 
@@ -221,7 +222,7 @@ impl Context<'_> {
             let mut dirty = std::mem::take(&mut self.state.dirty);
             self.cache
                 .evict(slot, &mut |key, entry| dirty.push(key, entry));
-            self.flush_entries(store, dirty)?;
+            self.flush_entries(store, slot, dirty)?;
         }
         Ok(())
     }
@@ -232,11 +233,11 @@ impl Context<'_> {
         self.cache
             .take_dirty(slot, &mut |key, entry| dirty.push(key, entry));
         let any = !dirty.is_empty();
-        self.flush_entries(store, dirty)?;
+        self.flush_entries(store, slot, dirty)?;
         Ok(any)
     }
 
-    fn flush_entries(&mut self, store: usize, mut dirty: Dirty) -> Result<()> {
+    fn flush_entries(&mut self, store: usize, slot: usize, mut dirty: Dirty) -> Result<()> {
         if !dirty.is_empty() {
             match self.state.flushers[store].clone() {
                 Some(flusher) => {
@@ -258,6 +259,9 @@ impl Context<'_> {
                     }
                 }
             }
+        }
+        for update in dirty.updates().filter(|update| update.value.is_none()) {
+            self.cache.drop_deleted(slot, update.key);
         }
         // A flush inside this one has left a buffer of its own; this one is larger.
         dirty.clear();

@@ -5,7 +5,7 @@
 use super::guard::caught;
 use super::run::{open_state, open_stores};
 use super::{Context, Feed, Globals, Output, Punctuate, Route, TaskState, Wiring};
-use crate::{Error, Result, Topology};
+use crate::{Error, Result, Semantics, Topology};
 use headwater_log::{AppendRecord, RecordRef, TaskId};
 use headwater_store::{RecordCache, Store};
 use std::{rc::Rc, sync::Arc};
@@ -40,7 +40,9 @@ impl GlobalUpdate {
             subtopology: first.id,
             partition: 0,
         };
-        let processors = std::mem::take(&mut wiring.processors);
+        let parts = topology.globals().iter();
+        let nodes: Vec<usize> = parts.flat_map(|part| part.nodes.clone()).collect();
+        let processors = wiring.take_processors(&nodes);
         let numbered = stores.iter().map(|(number, store)| (*number, store));
         let globals = Globals::of(topology, numbered);
         let stores = open_stores(topology, stores, &mut cache);
@@ -85,7 +87,11 @@ impl GlobalUpdate {
         self.change(now_ms, |operators, ctx| {
             for (number, feed) in &operators.feeds {
                 if *number == topic {
-                    let timestamp = feed.timestamp(record, -1);
+                    // Kafka Streams does not ask the extractor of a global topic.
+                    let timestamp = match operators.topology.settings.semantics {
+                        Semantics::Java => record.timestamp,
+                        Semantics::Headwater => feed.timestamp(record, -1),
+                    };
                     feed.feed(ctx, record, timestamp, topic, partition)?;
                 }
             }

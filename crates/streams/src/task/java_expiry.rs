@@ -13,9 +13,10 @@ pub(crate) enum StoreOrder {
 }
 
 impl StoreOrder {
-    /// Of the store of an aggregation that emits so.
-    pub(crate) fn of(emit: EmitStrategy) -> Self {
+    /// Of the store of an aggregation that emits so; a `plain` one is the application's own.
+    pub(crate) fn of(emit: EmitStrategy, plain: bool) -> Self {
         match emit {
+            _ if plain => Self::KeyFirst,
             EmitStrategy::OnWindowUpdate => Self::KeyFirst,
             EmitStrategy::OnWindowClose => Self::TimeFirst,
         }
@@ -60,6 +61,15 @@ impl JavaExpiry {
             },
             written_time: -1,
         })
+    }
+
+    /// Sessions cannot be read by their ends: they are stored by key first, on disk.
+    pub(crate) fn refuses_close(&self) -> bool {
+        self.session && !self.in_memory && self.order == StoreOrder::KeyFirst
+    }
+
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
     pub(crate) fn written_time(&self) -> i64 {

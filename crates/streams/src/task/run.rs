@@ -7,8 +7,8 @@ mod inputs;
 mod state;
 
 use super::{
-    Advance, Announcer, Awaits, Context, Counters, Feed, Globals, InputState, Output, Punctuate,
-    PunctuationKind, Quarantine, TaskState, Wiring, caught,
+    Advance, Announcer, Awaits, Context, Counters, Feed, Globals, InputState, JavaExpiry, Output,
+    Punctuate, PunctuationKind, Quarantine, TaskState, Wiring, caught,
     closing_time::{self, Announcement},
     dead_letter,
     input::Input,
@@ -125,7 +125,7 @@ impl Task {
         wiring.marks.merge(marks);
         let timed = |topic: &u32| is_part && topology.is_timed(*topic);
         let timed = part.source_topics.iter().copied().filter(timed).collect();
-        let processors = std::mem::take(&mut wiring.processors);
+        let processors = wiring.take_processors(&part.nodes);
         let awaiting = std::mem::take(&mut wiring.awaiting);
         let announcers = std::mem::take(&mut wiring.announcers);
         let closers = std::mem::take(&mut wiring.closers);
@@ -550,6 +550,12 @@ impl Task {
             .iter_mut()
             .enumerate()
             .filter_map(|(number, store)| Some((number, &mut store.as_mut()?.bytes)))
+    }
+
+    /// Which rows of a store Kafka Streams' own would not show; `None` but under its semantics.
+    pub(crate) fn hidden(&self, store: usize) -> Option<JavaExpiry> {
+        let state = self.state.stores.get(store)?.as_ref()?;
+        state.java.as_deref().cloned()
     }
 
     /// A commit of what was done so far was submitted: stores start their next overlay, windows expire.

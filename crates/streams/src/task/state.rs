@@ -102,6 +102,8 @@ impl StateStore {
     fn set_unplain(&mut self, key: &[u8], value: Option<&[u8]>, headers: &Headers) -> Result<()> {
         // Kafka Streams' store may throw away what it is given.
         let kept = match &mut self.java {
+            // On disk a store of duplicates passes over deletions before it looks at their times.
+            Some(java) if value.is_none() && self.duplicates && !java.is_in_memory() => true,
             Some(java) => java.write(key),
             None => true,
         };

@@ -148,7 +148,7 @@ pub(crate) struct Wiring<'t> {
     pub(crate) before_commit: Vec<Option<Rc<dyn BeforeCommit>>>,
     /// Processors of the application, and operators that have schedules or must see their restored stores: to open, punctuate
     /// and close.
-    pub(crate) processors: Vec<Rc<dyn Punctuate>>,
+    processors: Vec<(usize, Rc<dyn Punctuate>)>,
     /// Operators with calls to the outside, by node.
     pub(crate) awaiting: Vec<(usize, Rc<dyn Awaits>)>,
     /// Named times that a commit carries; see [`Marks::add`].
@@ -177,6 +177,21 @@ impl<'t> Wiring<'t> {
             announcers: Vec::new(),
             closers: Vec::new(),
         }
+    }
+
+    /// Has `processor`, of this node, opened, punctuated and closed with the task.
+    pub(crate) fn open_with_task(&mut self, node: usize, processor: Rc<dyn Punctuate>) {
+        self.processors.push((node, processor));
+    }
+
+    /// Those in the order of their nodes: schedules that are due at one time are called in the order they were asked for.
+    pub(crate) fn take_processors(&mut self, nodes: &[usize]) -> Vec<Rc<dyn Punctuate>> {
+        let mut processors = std::mem::take(&mut self.processors);
+        processors.sort_by_key(|(node, _)| nodes.iter().position(|other| other == node));
+        processors
+            .into_iter()
+            .map(|(_, processor)| processor)
+            .collect()
     }
 
     /// What says the task's stream time to the readers of output topic `topic`, where they need it.

@@ -2,7 +2,7 @@
 //! a [`Node`] is one operator under Java's name, with how it is wired.
 //! Not executable: a task wires it. Invariant: node and store names come from one counter, burned exactly as Kafka Streams burns it.
 
-use super::{Kept, StreamJoin};
+use super::{Kept, Semantics, StreamJoin};
 use crate::format::Formats;
 use crate::task::{FeedWire, StoreOrder, Wire};
 use headwater_log::TopicConfig;
@@ -239,6 +239,8 @@ pub(crate) struct Graph {
     pub(crate) java_copartitions: Vec<Vec<usize>>,
     /// Nodes above which Kafka Streams forgets the sources (`KTableImpl.suppress`, `CogroupedStreamAggregateBuilder`).
     pub(super) forgetful: Vec<usize>,
+    /// By the result of a join by foreign key its left table, which no edge leads from: its rows are read beside the answers.
+    pub(crate) beside: FxHashMap<usize, usize>,
     /// Generated names of stores and internal topics, for the explicit-name check.
     pub(crate) generated: Vec<String>,
     /// Joins of streams, which the build gives their stores.
@@ -254,6 +256,10 @@ pub(crate) struct Graph {
     pub(super) named_stores: Vec<(usize, String)>,
     /// What the DSL found wrong; `build` reports the first.
     pub(crate) problems: Vec<String>,
+    /// Names that are wrong once an operator has them: Kafka Streams takes any for a group that is only used for its topic.
+    pub(super) odd_names: Vec<(String, String)>,
+    /// Whose semantics the application has set.
+    pub(crate) semantics: Semantics,
 }
 
 impl Graph {
@@ -273,9 +279,13 @@ impl Graph {
             || name.len() > 249
             || !name.chars().all(legal)
         {
-            self.problem(format!(
+            let problem = format!(
                 "'{name}' is no name for an operator; use 1 to 249 of the letters a-z, A-Z, 0-9, '.', '_' and '-'"
-            ));
+            );
+            match self.semantics {
+                Semantics::Headwater => self.problem(problem),
+                Semantics::Java => self.odd_names.push((name.clone(), problem)),
+            }
         }
         self.given_names.push(name);
         NameId(self.given_names.len() as u32 - 1)
@@ -289,13 +299,29 @@ impl Graph {
     /// The name of an operator: the given one, or `PREFIX` and the number that is burned either way.
     pub(crate) fn name(&mut self, prefix: &str, given: Option<NameId>) -> String {
         let numbered = self.number(prefix);
-        given.map_or(numbered, |given| self.given(given).to_owned())
+        self.chosen(given).unwrap_or(numbered)
     }
 
     /// As [`Graph::name`], with a suffix on a given name.
     pub(crate) fn suffixed(&mut self, prefix: &str, given: Option<NameId>, suffix: &str) -> String {
         let numbered = self.number(prefix);
-        given.map_or(numbered, |given| format!("{}{suffix}", self.given(given)))
+        let chosen = self.chosen(given);
+        chosen.map_or(numbered, |chosen| format!("{chosen}{suffix}"))
+    }
+
+    /// A given name that an operator gets.
+    fn chosen(&mut self, given: Option<NameId>) -> Option<String> {
+        let name = self.given(given?).to_owned();
+        self.check_name(&name);
+        Some(name)
+    }
+
+    fn check_name(&mut self, name: &str) {
+        let odd = self.odd_names.iter().find(|(odd, _)| odd == name);
+        if let Some((_, problem)) = odd {
+            let problem = problem.clone();
+            self.problem(problem);
+        }
     }
 
     /// A verb of one operator.
@@ -363,6 +389,7 @@ impl Graph {
 
     /// Gives a node the name that the application chose for it.
     pub(crate) fn rename(&mut self, node: usize, name: &str) {
+        self.check_name(name);
         self.nodes[node].name = name.into();
     }
 
@@ -445,7 +472,11 @@ impl Graph {
         else {
             return Vec::new();
         };
+        // Kafka Streams' readers do not get the stores of a transformer that they call (`KTableTransformValues.view`).
         let mut stores = self.nodes[table].stores.clone();
+        if self.semantics == Semantics::Java {
+            stores.retain(|store| self.stores[*store].held.is_some());
+        }
         for parent in parents.clone() {
             for store in self.row_stores(parent) {
                 if !stores.contains(&store) {
@@ -527,6 +558,7 @@ impl Graph {
             if ends.contains(&index) {
                 continue;
             }
+            open.extend(self.beside.get(&index));
             let node = &self.nodes[index];
             if matches!(node.kind, NodeKind::Source { .. }) && !sources.contains(&index) {
                 sources.push(index);

@@ -37,8 +37,8 @@ pub(crate) struct StreamJoinStores {
 pub(crate) fn settle(graph: &mut Graph, settings: &TopologySettings) {
     for mut join in std::mem::take(&mut graph.stream_joins) {
         for spec in [&mut join.stores.left, &mut join.stores.right] {
-            // Java's stores in memory keep what it hands to them, those on disk only the value.
-            if spec.in_memory.unwrap_or(settings.stores_in_memory) {
+            // Java's stores in memory keep what it hands to them, those on disk only the value unless told otherwise.
+            if settings.stores_with_headers || spec.in_memory.unwrap_or(settings.stores_in_memory) {
                 spec.timestamped = true;
                 spec.kept = Kept::WithHeaders;
             }

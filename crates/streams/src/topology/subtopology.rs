@@ -3,7 +3,7 @@
 
 use super::java_order::in_hash_order;
 use super::kept::{headers_len, put_headers};
-use super::{Graph, Kept, NodeKind, StoreSpec, TopicName, Topology, TopologySettings};
+use super::{Graph, Kept, NodeKind, Semantics, StoreSpec, TopicName, Topology, TopologySettings};
 use crate::Result;
 use headwater_log::{HeadersRef, InternalTopic, Subtopology, TopicConfig};
 use headwater_store::{EngineKind, Layout, StoreOptions};
@@ -226,12 +226,15 @@ pub(crate) fn membership(topology: &Topology, part: &SubtopologyInfo) -> Subtopo
 
 /// The topics of each group (`InternalTopologyBuilder.copartitionGroups`). A group is joined with the one that the first of its
 /// topics is in, in the order of Java's hash sets, and not with those of the others: the same topics for the coordinator of a
-/// group that Java takes part in, and the same partition counts, since such groups share a topic.
+/// group that Java takes part in, and the same partition counts, since such groups share a topic. A group that lies in several
+/// parts is in none, and takes those that it is joined with along in Kafka Streams.
 fn copartition_groups(topology: &Topology, part: &SubtopologyInfo) -> Vec<Vec<String>> {
     let mut groups: Vec<Vec<&str>> = Vec::new();
     let mut group_of: BTreeMap<&str, usize> = BTreeMap::new();
+    let java = topology.settings.semantics == Semantics::Java;
     for sources in &topology.copartitions {
-        if sources.is_empty() || !sources.iter().all(|source| part.nodes.contains(source)) {
+        let is_inside = || sources.iter().all(|source| part.nodes.contains(source));
+        if sources.is_empty() || !(java || is_inside()) {
             continue;
         }
         let topics = copartitioned(topology, sources);
@@ -248,8 +251,13 @@ fn copartition_groups(topology: &Topology, part: &SubtopologyInfo) -> Vec<Vec<St
         }
     }
     let owned = |group: Vec<&str>| group.into_iter().map(str::to_owned).collect();
+    let read = |topic: &&str| {
+        let mut topics = part.source_topics.iter();
+        topics.any(|read| *topology.source_topics[*read as usize] == **topic)
+    };
     let held = groups.into_iter().enumerate();
     held.filter(|(number, _)| group_of.values().any(|held| held == number))
+        .filter(|(_, group)| group.iter().all(read))
         .map(|(_, group)| owned(group))
         .collect()
 }

@@ -60,7 +60,14 @@ impl<K: Clone, F: Clone> Receive<Option<F>, Subscription<K>> for Subscribe<K, F>
             encode(&self.subscription, &self.topic, subscription, &mut local)?;
         }
         let local_bytes = (!ends).then_some(local.as_slice());
-        ctx.write(self.store, &key_bytes, local_bytes, record.timestamp)?;
+        let headers = (&record.headers, record.headers.as_ref());
+        ctx.write_with_headers(
+            self.store,
+            &key_bytes,
+            local_bytes,
+            record.timestamp,
+            headers,
+        )?;
         self.key_bytes.give(key_bytes);
         self.local.give(local);
         self.outputs.send(ctx, record)

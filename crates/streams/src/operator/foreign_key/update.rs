@@ -49,10 +49,20 @@ impl<K, F, R> Update<K, F, R> {
         };
         let mut last = None;
         let mut failure = None;
-        let store = &ctx.state.store(self.store).bytes;
+        let mut buffer = Vec::new();
+        let store = ctx.state.store(self.store);
+        let (name, kept) = (store.name.clone(), store.kept);
+        let store = &store.bytes;
         store.scan(range, Direction::Forward, &mut |bytes, local| {
             let Some(key) = bytes.strip_prefix(prefix) else {
                 return ControlFlow::Break(());
+            };
+            let local = match kept.unpacked(&name, local, &mut buffer) {
+                Ok(local) => local,
+                Err(error) => {
+                    failure = Some(error.into());
+                    return ControlFlow::Break(());
+                }
             };
             let key = self.key.decode(&self.key_topic, HeadersRef::NONE, key);
             let key = key.map_err(|error| Error::format(&self.key_topic, &error));

@@ -74,7 +74,7 @@ impl<P: Processor> ProcessorNode<P> {
             keeps_headers: built.stores.iter().any(cached),
             outputs: wiring.outputs(node),
         });
-        wiring.processors.push(shared.clone());
+        wiring.open_with_task(node, shared.clone());
         Shared(shared)
     }
 

@@ -14,7 +14,7 @@ use super::context::Cause;
 use crate::dsl::{KeyValues, Sessions, TimestampedKeyValues, Versions, Windows};
 use crate::format::FormatOf;
 use crate::operator::encode_key;
-use crate::task::Context;
+use crate::task::{CachedStore, Context};
 use crate::{Error, Headers, Result};
 use headwater_log::HeadersRef;
 use headwater_store::Layout;
@@ -135,6 +135,27 @@ impl<K, V, S> StoreView<'_, K, V, S> {
             }
             _ => i64::MIN,
         }
+    }
+
+    /// Reads see nothing earlier.
+    fn visible_ms(&mut self) -> i64 {
+        match self.expires_late() {
+            true => i64::MIN,
+            false => self.expired_ms().saturating_add(1),
+        }
+    }
+
+    /// The store with its record cache.
+    fn cached(&self) -> CachedStore<'_> {
+        let mut cached = self.ctx.cached(self.store);
+        cached.hides = true;
+        cached
+    }
+
+    /// Kafka Streams' record cache takes what has expired too: the store below says no once it is flushed.
+    fn expires_late(&mut self) -> bool {
+        let state = self.ctx.state.store(self.store);
+        state.java.is_some() && state.cache.is_some()
     }
 
     /// The store has seen a window or session of this time; false when it has expired.

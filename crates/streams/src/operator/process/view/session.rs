@@ -37,10 +37,11 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
         key.extend_from_slice(&end.to_be_bytes());
         key.extend_from_slice(&start.to_be_bytes());
         // A removal is no news of time (`RocksDBSessionStore.remove`).
-        if match value {
+        let live = match value {
             Some(_) => self.observe(end),
             None => end > self.expired_ms(),
-        } {
+        };
+        if live || self.expires_late() {
             return self.write(key, value);
         }
         if !self.ctx.state.store(self.store).logged {
@@ -53,7 +54,7 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
 
     /// The value of the session of `key` with this start and end (`fetchSession`).
     pub fn get(&mut self, key: &K, start: i64, end: i64) -> Result<Option<V>> {
-        if end <= self.expired_ms() {
+        if end < self.visible_ms() {
             return Ok(None);
         }
         self.with_key(key, |view, key, value| {
@@ -106,10 +107,10 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
         direction: Direction,
         mut visit: impl FnMut(Windowed<K>, V) -> ControlFlow<()>,
     ) -> Result<()> {
-        let earliest_end = earliest_end.max(self.expired_ms().saturating_add(1));
+        let earliest_end = earliest_end.max(self.visible_ms());
         self.with_key(key, |view, bytes, _| {
             let mut failing = Failing(None);
-            let cached = view.ctx.cached(view.store);
+            let cached = view.cached();
             let mut each = |_: &[u8], start: i64, end: i64, value: &[u8]| {
                 failing.step(view.decode_value(value).map(|value| {
                     let key = key.clone();
@@ -136,9 +137,9 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
         latest_start: i64,
         mut visit: impl FnMut(Windowed<K>, V) -> ControlFlow<()>,
     ) -> Result<()> {
-        let earliest_end = earliest_end.max(self.expired_ms().saturating_add(1));
+        let earliest_end = earliest_end.max(self.visible_ms());
         let mut failing = Failing(None);
-        let cached = self.ctx.cached(self.store);
+        let cached = self.cached();
         let mut each = |key: &[u8], start: i64, end: i64, value: &[u8]| {
             failing.step(self.decode_key(key).and_then(|key| {
                 let value = self.decode_value(value)?;

@@ -37,7 +37,7 @@ impl<K, V> StoreView<'_, K, V, Windows> {
         key.extend_from_slice(&state.sequence.to_be_bytes());
         let logged = state.logged;
         let live = self.observe(time);
-        if live && !(duplicates && value.is_none()) {
+        if (live || self.expires_late()) && !(duplicates && value.is_none()) {
             return self.write(key, value);
         }
         match logged {
@@ -88,10 +88,10 @@ impl<K, V> StoreView<'_, K, V, Windows> {
         direction: Direction,
         mut visit: impl FnMut(i64, V) -> ControlFlow<()>,
     ) -> Result<()> {
-        let from = (*times.start()).max(self.expired_ms().saturating_add(1));
+        let from = (*times.start()).max(self.visible_ms());
         self.with_key(key, |view, key, _| {
             let mut failing = Failing(None);
-            let cached = view.ctx.cached(view.store);
+            let cached = view.cached();
             let mut each = |_: &[u8], time: i64, _: u32, value: &[u8]| {
                 failing.step(view.decode_value(value).map(|value| visit(time, value)))
             };
@@ -129,9 +129,9 @@ impl<K, V> StoreView<'_, K, V, Windows> {
         direction: Direction,
         mut visit: impl FnMut(K, i64, V) -> ControlFlow<()>,
     ) -> Result<()> {
-        let from = (*times.start()).max(self.expired_ms().saturating_add(1));
+        let from = (*times.start()).max(self.visible_ms());
         let mut failing = Failing(None);
-        let cached = self.ctx.cached(self.store);
+        let cached = self.cached();
         let mut each = |key: &[u8], time: i64, _: u32, value: &[u8]| {
             failing.step(self.decode_key(key).and_then(|key| {
                 let value = self.decode_value(value)?;
