@@ -39,6 +39,9 @@ pub(crate) type NodeId = i32;
 /// How often connections are looked over for idle ones.
 const IDLE_CHECK_EVERY: Duration = Duration::from_secs(5);
 
+/// How long one broker is waited for with a question that any other can answer: a frozen one keeps its connections.
+const LOOK_UP_TRY_MAX: Duration = Duration::from_secs(5);
+
 /// What a connection is for. A broker answers one connection's requests in order, and some wait there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
@@ -170,12 +173,34 @@ impl Cluster {
         request: &R,
         deadline: Instant,
     ) -> Result<R::Response, RequestError> {
+        self.any_in_turn(request, deadline, None).await
+    }
+
+    /// As [`Cluster::any_by`], for questions that cost nothing to repeat: a broker that is silent is soon passed over.
+    async fn look_up<R: Request>(
+        &self,
+        request: &R,
+        deadline: Instant,
+    ) -> Result<R::Response, RequestError> {
+        self.any_in_turn(request, deadline, Some(LOOK_UP_TRY_MAX))
+            .await
+    }
+
+    async fn any_in_turn<R: Request>(
+        &self,
+        request: &R,
+        deadline: Instant,
+        try_max: Option<Duration>,
+    ) -> Result<R::Response, RequestError> {
         let mut last = RequestError::NotSent("no broker is known".into());
-        for node in self.candidates() {
-            match self
-                .request_by(node, Purpose::Admin, request, deadline)
-                .await
-            {
+        let mut candidates = self.candidates().into_iter().peekable();
+        while let Some(node) = candidates.next() {
+            let has_other = candidates.peek().is_some();
+            let until = match try_max {
+                Some(time) if has_other => deadline.min(Instant::now() + time),
+                _ => deadline,
+            };
+            match self.request_by(node, Purpose::Admin, request, until).await {
                 Err(error) if error.is_retriable() => last = error,
                 ended => return ended,
             }
@@ -285,7 +310,7 @@ impl Cluster {
             allow_auto_topic_creation: false,
             ..MetadataRequest::default()
         };
-        let response = self.any_by(&request, deadline).await?;
+        let response = self.look_up(&request, deadline).await?;
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
             self.metadata.borrow_mut().forget_brokers();
             self.unlink_moved();

@@ -59,7 +59,7 @@ impl Cluster {
         };
         let mut attempt = 0;
         loop {
-            let mut response = self.any_by(&request, deadline).await?;
+            let mut response = self.look_up(&request, deadline).await?;
             let Some(found) = response.coordinators.pop() else {
                 return Err(RequestError::Malformed(
                     "FindCoordinator: an empty answer".into(),

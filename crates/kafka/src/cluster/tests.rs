@@ -258,3 +258,23 @@ fn idle_connections_are_closed() {
         assert_eq!(fake.connections.get(), 2);
     });
 }
+
+#[test]
+fn a_frozen_broker_is_passed_over_when_another_can_answer() {
+    run(async {
+        let frozen = Fake::start(|asked| match asked.key {
+            18 => versions(asked, &[3]),
+            _ => Reply::Silence,
+        })
+        .await;
+        let told = Rc::new(RefCell::new(FIRST));
+        let awake = broker(&told).await;
+        let cluster = cluster(&awake.address.to_string(), &[]);
+        cluster.refresh(&["t".into()]).await.unwrap();
+        // The known broker is frozen; the bootstrap server is not.
+        cluster.found(1, "127.0.0.1", i32::from(frozen.address.port()));
+        let began = Instant::now();
+        cluster.refresh(&["t".into()]).await.unwrap();
+        assert!(began.elapsed() < 2 * LOOK_UP_TRY_MAX);
+    });
+}

@@ -1,4 +1,9 @@
-//! Settings from text: honoured, refused, misspelt, secret. Not what they do. Invariant: no message holds a password.
+//! Settings from text: honoured, refused, misspelt, secret; and the page that lists them. Not what they do.
+//! Invariant: no message holds a password.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads and writes a page of the repository"
+)]
 
 use super::{security::MechanismName, *};
 
@@ -172,4 +177,43 @@ fn every_name_does_as_its_verdict_says() {
         };
         assert!(is_as_said, "{}: {done:?}", known.name);
     }
+}
+
+const PAGE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../docs/configuration-kafka.md"
+);
+
+fn page() -> String {
+    let mut text = String::from(
+        "# Configuration of the Kafka client\n\n\
+         `Kafka::at(\"host:9092\")?.with(name, value)?` takes the names of Kafka's producer, consumer and admin clients, also with\n\
+         Kafka Streams' prefixes (`producer.`, `consumer.`, `admin.`, ..), which must agree, since one client does the work of all.\n\
+         Each name has one verdict; an unknown name is an error that suggests the nearest known one. Settings of the application are\n\
+         in [configuration.md](configuration.md). This page is written by a test: `cargo xtask bless`.\n\n\
+         | name | verdict | note |\n|---|---|---|\n",
+    );
+    let mut names = setting_names().to_vec();
+    names.sort_by_key(|known| known.name);
+    for known in names {
+        let verdict = match known.verdict {
+            SettingVerdict::Honoured => "honoured",
+            SettingVerdict::NoEffect => "no effect, a notice says so",
+            SettingVerdict::Refused => "refused",
+        };
+        text.push_str(&format!(
+            "| `{}` | {verdict} | {} |\n",
+            known.name, known.note
+        ));
+    }
+    text
+}
+
+#[test]
+fn the_page_lists_every_setting() {
+    if std::env::var_os("HEADWATER_BLESS").is_some() {
+        std::fs::write(PAGE, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(PAGE).unwrap();
+    assert_eq!(written, page(), "run `cargo xtask bless`");
 }
