@@ -27,7 +27,8 @@ mod signal;
 pub use app::App;
 pub use embedded::EmbeddedLog;
 pub use error::{Error, Result};
-pub use headwater_kafka::Kafka;
+#[cfg(feature = "kafka")]
+pub use headwater_kafka::{Kafka, SettingName, SettingVerdict, setting_names};
 pub use headwater_log as log;
 pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
 pub use headwater_runtime::{
@@ -54,9 +55,11 @@ pub use signal::{stop_requested, watch_signals};
 
 /// What most applications use.
 pub mod prelude {
+    #[cfg(feature = "kafka")]
+    pub use crate::Kafka;
     pub use crate::{
         App, BadData, Data, EmbeddedLog, EmitStrategy, FixedKeyContext, FixedKeyProcessor,
-        FixedKeyRecord, FormatOf, JoinWindows, KStream, KTable, Kafka, Processor, ProcessorContext,
+        FixedKeyRecord, FormatOf, JoinWindows, KStream, KTable, Processor, ProcessorContext,
         Punctuation, PunctuationKind, Record, Repartitioned, Result, Running, Scheduled,
         SessionWindows, Settings, SlidingWindows, Store, StoreHandle, Suppress, TestDriver,
         TimeWindows, Topic, Topology, UnlimitedWindows, Windowed, Windowing, json, windowed,
@@ -64,7 +67,8 @@ pub mod prelude {
 }
 
 /// Runs `topology` until ctrl-c, SIGTERM or a failure, and ends cleanly: what was processed is committed, state is
-/// checkpointed. Exactly once, one worker, state beside the embedded log; [`run_with`] takes other settings.
+/// checkpointed. Exactly once, one worker, state beside the embedded log (on Kafka in a temporary directory, as Kafka Streams
+/// does); [`run_with`] takes other settings.
 pub fn run(topology: Topology, log: impl IntoLog) -> Result<()> {
     run_with(topology, log, Settings::default())
 }

@@ -2,7 +2,7 @@
 //! Invariant: the position is the number of bytes read, and commits with the lines up to it.
 
 use anyhow::{Context, Result, bail, ensure};
-use headwater::{EmbeddedLog, SourceWriter};
+use headwater::{Settings, SourceWriter, log::Log};
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
 /// Partitions of "lines" and "counts".
@@ -11,7 +11,7 @@ const PARTITIONS: u32 = 4;
 const COMMIT_LINES: usize = 10_000;
 
 /// Appends what `file` has beyond what earlier runs appended of it.
-pub(crate) fn append(log: &EmbeddedLog, file: &Path) -> Result<()> {
+pub(crate) fn append(log: &dyn Log, file: &Path) -> Result<()> {
     let cannot = || format!("cannot read {}", file.display());
     // The whole path tells files of the same name apart.
     let path = file.canonicalize().with_context(cannot)?;
@@ -25,7 +25,12 @@ pub(crate) fn append(log: &EmbeddedLog, file: &Path) -> Result<()> {
     else {
         bail!("{} is no file", path.display());
     };
-    let mut writer = log.source_writer("word-count", &path.to_string_lossy())?;
+    let mut writer = SourceWriter::open(
+        log,
+        "word-count",
+        &path.to_string_lossy(),
+        &Settings::default(),
+    )?;
     writer.ensure_topic("lines", PARTITIONS)?;
     writer.ensure_topic("counts", PARTITIONS)?;
     let position = writer.position() as usize;

@@ -10,8 +10,8 @@ mod lines;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use headwater::prelude::*;
-use std::{cmp::Reverse, path::PathBuf, process::ExitCode, time::Duration};
+use headwater::{log::Log, prelude::*};
+use std::{cmp::Reverse, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// Words printed.
 const WORDS_MAX: usize = 20;
@@ -28,6 +28,9 @@ struct Args {
     /// Where log and state live; counts of all files that were read into it are added up.
     #[arg(long, value_name = "DIR", default_value = "./data/word-count")]
     data: PathBuf,
+    /// Apache Kafka to use as the log; only the state is in DIR then.
+    #[arg(long, value_name = "HOST:PORT,..")]
+    kafka: Option<String>,
 }
 
 fn words(line: &str) -> Vec<String> {
@@ -57,10 +60,10 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let stop = headwater::watch_signals()?;
-    let log = EmbeddedLog::open(&args.data)
-        .with_context(|| format!("cannot open the log in {}", args.data.display()))?;
-    lines::append(&log, &args.file)?;
-    let running = headwater::start(word_count()?, &log)?;
+    let log = open(args)?;
+    lines::append(&*log, &args.file)?;
+    let settings = Settings::in_dir(args.data.join("state"));
+    let running = headwater::start_with(word_count()?, &log, settings)?;
     while running.caught_up(LOOK_INTERVAL).is_err() && !running.failed() && !stop() {}
     let counts = running.view::<String, u64>("word-counts")?.all();
     running.stop(STOP_MAX)?;
@@ -69,6 +72,15 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     print!("{}", table(counts?));
     Ok(())
+}
+
+fn open(args: &Args) -> anyhow::Result<Arc<dyn Log>> {
+    if let Some(servers) = &args.kafka {
+        return Ok(Arc::new(Kafka::at(servers)?));
+    }
+    let log = EmbeddedLog::open(&args.data)
+        .with_context(|| format!("cannot open the log in {}", args.data.display()))?;
+    Ok(log.shared())
 }
 
 /// The most frequent words, the most frequent first; of equally frequent ones in the order of letters.
