@@ -48,6 +48,12 @@ pub trait Harness {
     fn gaps(&self) -> &[&str] {
         &[]
     }
+    /// True when the log is several processes that hear of each other: ends of transactions take offsets, a receipt is decided
+    /// before readers see it, one epoch may cover several assignments, and a coordinator hears late of a topic. Elsewhere the
+    /// stricter rule holds.
+    fn is_distributed(&self) -> bool {
+        false
+    }
     /// False when standby tasks are not up to the members.
     fn has_standbys(&self) -> bool {
         true

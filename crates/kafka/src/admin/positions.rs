@@ -25,6 +25,8 @@ pub(super) const LEAVING_WAIT: Duration = Duration::from_secs(1);
 
 type Committed = Vec<(TopicPartition, CommittedOffset)>;
 
+/// Without `partitions`, a partition whose first position is just being committed is left out: the broker names only those that
+/// have one.
 pub(super) async fn committed(
     patience: &mut Patience<'_>,
     group: &str,

@@ -27,7 +27,11 @@ pub fn committed_records_and_positions_survive(harness: &dyn Harness) {
     assert_eq!(kit.read_all(&partition), rows);
     assert_eq!(client.positions(&group)[&partition].offset, 2);
     let end = end_of(&client.write(&partition, &["d"]), &partition);
-    assert!(end >= rows[2].offset + 2);
+    let markers = end - (rows[2].offset + 2);
+    assert!(
+        markers == 0 || harness.is_distributed() && markers > 0,
+        "{markers}"
+    );
     assert_eq!(kit.texts(&partition), ["a", "b", "c", "d"]);
 }
 
