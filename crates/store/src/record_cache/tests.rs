@@ -221,12 +221,7 @@ fn random_operations_agree_with_the_naive_cache() {
                 naive[over].evict(&mut expected);
             }
             assert_eq!(out, expected, "{context}");
-            for (key, _) in out.iter().filter(|(_, entry)| entry.value.is_none()) {
-                for (store, naive) in naive.iter_mut().enumerate() {
-                    cache.drop_deleted(store, key);
-                    naive.drop_deleted(key);
-                }
-            }
+            drop_deleted(&out, &mut cache, &mut naive);
             assert_eq!(
                 cache.bytes(),
                 naive.iter().map(Naive::bytes).sum::<usize>(),
@@ -235,6 +230,16 @@ fn random_operations_agree_with_the_naive_cache() {
             if random.below(8) == 0 {
                 check_range(&cache, store, &naive[store], &context);
             }
+        }
+    }
+}
+
+/// Ends the flush of what was handed out.
+fn drop_deleted(out: &[(Vec<u8>, Entry)], cache: &mut RecordCache, naive: &mut [Naive; 2]) {
+    for (key, _) in out.iter().filter(|(_, entry)| entry.value.is_none()) {
+        for (store, naive) in naive.iter_mut().enumerate() {
+            cache.drop_deleted(store, key);
+            naive.drop_deleted(key);
         }
     }
 }
