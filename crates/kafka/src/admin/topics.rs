@@ -35,11 +35,20 @@ pub(super) async fn create(
     replication_factor: i16,
     topics: &[NewTopic],
 ) -> Result<()> {
-    for topic in topics {
-        create_one(patience, replication_factor, topic).await?;
+    let mut refused = None;
+    let mut created = 0;
+    while created < topics.len() && refused.is_none() {
+        match create_one(patience, replication_factor, &topics[created]).await {
+            Ok(()) => created += 1,
+            Err(error) => refused = Some(error),
+        }
     }
-    for topic in topics {
+    // Those before a refused one stay, and are known like any other when the refusal is told.
+    for topic in &topics[..created] {
         wait_until_known(patience, topic).await?;
+    }
+    if let Some(error) = refused {
+        return Err(error);
     }
     let names: Vec<Arc<str>> = topics
         .iter()
