@@ -28,12 +28,13 @@ pub use app::App;
 pub use embedded::EmbeddedLog;
 pub use error::{Error, Result};
 #[cfg(feature = "kafka")]
-pub use headwater_kafka::{Kafka, SettingName, SettingVerdict, setting_names};
+pub use headwater_kafka::{Kafka, setting_names};
 pub use headwater_log as log;
+pub use headwater_log::setting::{SettingName, SettingVerdict};
 pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
 pub use headwater_runtime::{
-    Committed, ConfigName, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Role,
-    Running, Settings, SourceWriter, TaskStatus, Verdict, View, Worker, config_names, reset,
+    Committed, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Role, Running,
+    Settings, SourceWriter, TaskStatus, View, Worker, config_names, reset,
 };
 pub use headwater_store as store;
 pub use headwater_streams as streams;

@@ -225,7 +225,6 @@ impl Cluster {
     }
 
     /// Whether brokers know a request at all, `None` before the first connection.
-    #[allow(dead_code, reason = "asked where the group protocol is chosen")]
     pub(crate) fn knows<R: Request>(&self) -> Option<bool> {
         Some(self.versions.borrow().as_ref()?.knows(R::KEY))
     }

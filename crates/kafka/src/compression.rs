@@ -1,7 +1,6 @@
 //! Record batches packed and unpacked: gzip, snappy, lz4, zstd, in the framings that Java's clients write and read.
 //! Not a reader of records, and not of batches older than format v2. Invariant: a batch is unpacked only when its CRC holds, and
 //! never into more bytes than the limit given, whatever it claims.
-#![allow(dead_code, reason = "for the producer and the fetcher")]
 
 mod snappy;
 #[cfg(test)]

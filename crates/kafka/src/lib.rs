@@ -18,4 +18,4 @@ mod settings;
 mod transaction;
 
 pub use kafka::Kafka;
-pub use settings::{SettingName, SettingVerdict, TokenSource, setting_names};
+pub use settings::{TokenSource, setting_names};

@@ -18,8 +18,6 @@
 //! epoch, and the answer says what that is. It would not be safe after eviction, when tasks may have been elsewhere in between
 //! and come back; hence the probe, which only a member of the present epoch survives. Nor twice in a row, for the same reason.
 
-#![allow(dead_code, reason = "for the client's network thread")]
-
 pub(crate) mod classic;
 pub(crate) mod seat;
 pub(crate) mod standby;
@@ -36,10 +34,7 @@ use crate::protocol::{
 };
 use headwater_log::{Assignment, GroupEvent, MemberEpoch, Membership, TaskId};
 use status::Verdict;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 const JOIN_EPOCH: i32 = 0;
 const LEAVE_EPOCH: i32 = -1;
@@ -137,11 +132,6 @@ impl Member {
             waiting_since_ms: None,
             events: VecDeque::new(),
         }
-    }
-
-    /// The group's name.
-    pub(crate) fn group(&self) -> &Arc<str> {
-        &self.membership.group
     }
 
     /// What to tell the worker, in order.

@@ -21,7 +21,7 @@ use crate::{
         Capped,
         produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData},
     },
-    settings::{CompressionType, Settings},
+    settings::Settings,
 };
 use bytes::Bytes;
 use headwater_log::{Error, Offset, Slot, TopicPartition, batch};
@@ -559,12 +559,12 @@ impl Producer {
 
 fn compression_of(settings: &Settings) -> Compression {
     let [gzip, lz4, zstd] = settings.compression_levels;
-    let (codec, level) = match settings.compression {
-        CompressionType::None => (Codec::None, None),
-        CompressionType::Gzip => (Codec::Gzip, gzip),
-        CompressionType::Snappy => (Codec::Snappy, None),
-        CompressionType::Lz4 => (Codec::Lz4, lz4),
-        CompressionType::Zstd => (Codec::Zstd, zstd),
+    let codec = settings.compression;
+    let level = match codec {
+        Codec::None | Codec::Snappy => None,
+        Codec::Gzip => gzip,
+        Codec::Lz4 => lz4,
+        Codec::Zstd => zstd,
     };
     Compression { codec, level }
 }

@@ -55,7 +55,6 @@ pub(crate) mod txn_offset_commit;
 
 pub(crate) use capped::Capped;
 pub(crate) use error_code::ErrorCode;
-#[allow(unused_imports, reason = "for the connection")]
 pub(crate) use header::{put_request_header, take_response_header};
 use message::{message, request};
 pub(crate) use uuid::Uuid;

@@ -10,24 +10,14 @@ pub(crate) mod security;
 mod tests;
 mod value;
 
-pub use names::{SettingName, SettingVerdict, setting_names};
+pub use names::setting_names;
 pub use security::TokenSource;
 
+use crate::compression::Codec;
 use crate::settings::{address::Address, security::Security};
-use headwater_log::{Error, Result};
+use headwater_log::{Error, Result, setting::SettingVerdict};
 use names::{lookup, nearest};
 use std::{collections::BTreeMap, time::Duration};
-
-/// `compression.type`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum CompressionType {
-    #[default]
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
-}
 
 /// `isolation.level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +56,7 @@ pub(crate) struct Settings {
     /// The system's default when absent.
     pub(crate) send_buffer_bytes: Option<u32>,
     pub(crate) receive_buffer_bytes: Option<u32>,
-    pub(crate) compression: CompressionType,
+    pub(crate) compression: Codec,
     /// By codec, where set.
     pub(crate) compression_levels: [Option<i32>; 3],
     /// 1 MiB, not Kafka's 16 KiB: batches are cut by commits, not by time.
@@ -138,7 +128,7 @@ impl Settings {
             rebootstrap_after: Some(Duration::from_secs(300)),
             send_buffer_bytes: None,
             receive_buffer_bytes: None,
-            compression: CompressionType::None,
+            compression: Codec::None,
             compression_levels: [None; 3],
             batch_bytes_max: 1 << 20,
             request_bytes_max: 1 << 20,

@@ -12,6 +12,7 @@ mod error;
 mod group;
 mod memory;
 mod record;
+pub mod setting;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 mod topic;

@@ -1,53 +1,13 @@
 //! The verdict on each setting of Kafka Streams' `StreamsConfig` and its clients: honoured, without effect, or refused.
 //! Not the values. Invariant: a name that would change results and is not honoured is refused.
 
-/// What happens to a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Taken over.
-    Honoured,
-    /// Changes nothing here; a notice says so.
-    NoEffect,
-    /// Would change results and is not supported: an error.
-    Refused,
+use headwater_log::setting::{self, SettingName, no_effect, refused};
+
+const fn honoured(name: &'static str) -> SettingName {
+    setting::honoured(name, "")
 }
 
-/// A known setting.
-#[derive(Clone, Copy, Debug)]
-pub struct ConfigName {
-    /// Its name.
-    pub name: &'static str,
-    /// What happens to it.
-    pub verdict: Verdict,
-    /// Why, and what to do instead.
-    pub note: &'static str,
-}
-
-const fn honoured(name: &'static str) -> ConfigName {
-    ConfigName {
-        name,
-        verdict: Verdict::Honoured,
-        note: "",
-    }
-}
-
-const fn no_effect(name: &'static str, note: &'static str) -> ConfigName {
-    ConfigName {
-        name,
-        verdict: Verdict::NoEffect,
-        note,
-    }
-}
-
-const fn refused(name: &'static str, note: &'static str) -> ConfigName {
-    ConfigName {
-        name,
-        verdict: Verdict::Refused,
-        note,
-    }
-}
-
-const NAMES: &[ConfigName] = &[
+const NAMES: &[SettingName] = &[
     honoured("cache.max.bytes.buffering"),
     honoured("commit.interval.ms"),
     honoured("consumer.max.poll.interval.ms"),
@@ -239,35 +199,15 @@ const NAMES: &[ConfigName] = &[
 ];
 
 /// Every known setting, in no particular order.
-pub fn config_names() -> &'static [ConfigName] {
+pub fn config_names() -> &'static [SettingName] {
     NAMES
 }
 
-pub(crate) fn lookup(name: &str) -> Option<&'static ConfigName> {
-    NAMES.iter().find(|known| known.name == name)
+pub(crate) fn lookup(name: &str) -> Option<&'static SettingName> {
+    setting::find(NAMES, name)
 }
 
 /// The known name closest to `name`.
 pub(crate) fn nearest(name: &str) -> &'static str {
-    NAMES
-        .iter()
-        .map(|known| known.name)
-        .min_by_key(|known| distance(name, known))
-        .unwrap_or("commit.interval.ms")
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    setting::nearest(NAMES, name)
 }

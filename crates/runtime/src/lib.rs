@@ -30,7 +30,7 @@ mod threads;
 mod view;
 mod worker;
 
-pub use config::{ConfigName, Verdict, config_names};
+pub use config::config_names;
 pub use error::{Error, Result};
 pub use listener::{Committed, Listener, Quiet, RestoreProgress};
 pub use reset::{Reset, ResetPlan, ResetTo, reset};

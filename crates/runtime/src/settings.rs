@@ -1,9 +1,10 @@
 //! The settings of a running application, by field and by Kafka's names. Not the topology's: those ride on its nouns.
 //! Invariant: an unknown name is refused with the nearest known one; nothing is silently ignored.
 
-use crate::config::{Verdict, lookup, nearest};
+use crate::config::{lookup, nearest};
 use crate::{Error, Listener, Quiet, Result};
 use headwater_log::Guarantee;
+use headwater_log::setting::SettingVerdict;
 use headwater_world::World;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -106,12 +107,12 @@ impl Settings {
                 )));
             };
             match known.verdict {
-                Verdict::Honoured => self.set(name, value)?,
-                Verdict::NoEffect => self.listener.notice(&format!(
+                SettingVerdict::Honoured => self.set(name, value)?,
+                SettingVerdict::NoEffect => self.listener.notice(&format!(
                     "setting '{name}' has no effect here: {}",
                     known.note
                 )),
-                Verdict::Refused => {
+                SettingVerdict::Refused => {
                     return Err(Error::Config(format!(
                         "setting '{name}' cannot be honoured: {}",
                         known.note

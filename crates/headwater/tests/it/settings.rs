@@ -1,7 +1,7 @@
 //! Kafka's setting names: honoured, without effect, refused, unknown. Not what each setting does.
 //! Invariant: no name is silently ignored.
 
-use headwater::{Guarantee, Listener, Settings, Verdict, config_names};
+use headwater::{Guarantee, Listener, SettingVerdict, Settings, config_names};
 use std::sync::{Arc, Mutex};
 
 #[derive(Default)]
@@ -121,9 +121,9 @@ fn every_honoured_name_is_read_by_something() {
         };
         let (applied, told) = apply(&[(known.name, value)]);
         let is_as_said = match known.verdict {
-            Verdict::Honoured => applied.is_ok() && told.is_empty(),
-            Verdict::NoEffect => applied.is_ok() && told.len() == 1,
-            Verdict::Refused => applied.is_err(),
+            SettingVerdict::Honoured => applied.is_ok() && told.is_empty(),
+            SettingVerdict::NoEffect => applied.is_ok() && told.len() == 1,
+            SettingVerdict::Refused => applied.is_err(),
         };
         assert!(is_as_said, "{}: {:?}", known.name, known.verdict);
     }

@@ -143,6 +143,15 @@ fn streams_member(member: &Member) -> MemberInfo {
     }
 }
 
+/// A member of a group that shares no tasks.
+fn without_tasks(id: &str, epoch: i32) -> MemberInfo {
+    MemberInfo {
+        member: id.into(),
+        epoch: MemberEpoch(epoch),
+        tasks: Vec::new(),
+    }
+}
+
 async fn describe_consumers(patience: &mut Patience<'_>, name: &str) -> Described {
     let request = ConsumerGroupDescribeRequest {
         group_ids: vec![name.into()],
@@ -153,11 +162,10 @@ async fn describe_consumers(patience: &mut Patience<'_>, name: &str) -> Describe
         .groups
         .pop()
         .map_or_else(Default::default, |group| {
-            let members = group.members.iter().map(|member| MemberInfo {
-                member: member.member_id.as_str().into(),
-                epoch: MemberEpoch(member.member_epoch),
-                tasks: Vec::new(),
-            });
+            let members = group
+                .members
+                .iter()
+                .map(|member| without_tasks(&member.member_id, member.member_epoch));
             (group.error_code, members.collect())
         }))
 }
@@ -172,11 +180,10 @@ async fn describe_classic(patience: &mut Patience<'_>, name: &str) -> Described 
         .groups
         .pop()
         .map_or_else(Default::default, |group| {
-            let members = group.members.iter().map(|member| MemberInfo {
-                member: member.member_id.as_str().into(),
-                epoch: MemberEpoch(0),
-                tasks: Vec::new(),
-            });
+            let members = group
+                .members
+                .iter()
+                .map(|member| without_tasks(&member.member_id, 0));
             (group.error_code, members.collect())
         }))
 }

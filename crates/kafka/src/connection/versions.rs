@@ -52,7 +52,6 @@ impl Versions {
     }
 
     /// Whether the broker knows a request at all.
-    #[allow(dead_code, reason = "asked where the group protocol is chosen")]
     pub(crate) fn knows(&self, key: i16) -> bool {
         self.ranges.contains_key(&key)
     }

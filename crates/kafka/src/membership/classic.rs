@@ -35,10 +35,7 @@ use headwater_log::{
     Assignment, GroupEvent, MemberEpoch, Membership, NewTopic, TaskId, TopicPartition,
 };
 use leader::{Follower, Round};
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 /// What Kafka's tools know a group with partitions by.
 const PROTOCOL_TYPE: &str = "consumer";
@@ -133,10 +130,6 @@ impl ClassicMember {
             not_ready: None,
             events: VecDeque::new(),
         }
-    }
-
-    pub(crate) fn group(&self) -> &Arc<str> {
-        &self.membership.group
     }
 
     /// What to tell the worker, in order.

@@ -1,51 +1,7 @@
 //! The verdict on each name of Kafka's client settings: honoured, without effect, or refused.
 //! Not the values. Invariant: a name that would change results and is not honoured is refused.
 
-/// What happens to a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SettingVerdict {
-    /// Taken over.
-    Honoured,
-    /// Changes nothing here; a notice says so.
-    NoEffect,
-    /// Would change results or security and is not supported: an error.
-    Refused,
-}
-
-/// A known setting of a Kafka client.
-#[derive(Clone, Copy, Debug)]
-pub struct SettingName {
-    /// Its name.
-    pub name: &'static str,
-    /// What happens to it.
-    pub verdict: SettingVerdict,
-    /// What it takes, or why it is not taken and what to do instead.
-    pub note: &'static str,
-}
-
-const fn honoured(name: &'static str, note: &'static str) -> SettingName {
-    SettingName {
-        name,
-        verdict: SettingVerdict::Honoured,
-        note,
-    }
-}
-
-const fn no_effect(name: &'static str, note: &'static str) -> SettingName {
-    SettingName {
-        name,
-        verdict: SettingVerdict::NoEffect,
-        note,
-    }
-}
-
-const fn refused(name: &'static str, note: &'static str) -> SettingName {
-    SettingName {
-        name,
-        verdict: SettingVerdict::Refused,
-        note,
-    }
-}
+use headwater_log::setting::{self, SettingName, honoured, no_effect, refused};
 
 const JVM: &str = "there is no JVM: TLS is rustls";
 const COUNTERS: &str = "counters are read, not reported";
@@ -208,30 +164,10 @@ pub fn setting_names() -> &'static [SettingName] {
 }
 
 pub(crate) fn lookup(name: &str) -> Option<&'static SettingName> {
-    NAMES.iter().find(|known| known.name == name)
+    setting::find(NAMES, name)
 }
 
 /// The known name closest to `name`.
 pub(crate) fn nearest(name: &str) -> &'static str {
-    NAMES
-        .iter()
-        .map(|known| known.name)
-        .min_by_key(|known| distance(name, known))
-        .unwrap_or("bootstrap.servers")
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    setting::nearest(NAMES, name)
 }

@@ -39,7 +39,7 @@ fn names_of_kafka_are_taken_over() {
     let addresses: Vec<String> = settings.bootstrap.iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["a:1", "[::1]:2", "c.example:3"]);
     assert_eq!(settings.request_timeout, Duration::from_secs(5));
-    assert_eq!(settings.compression, CompressionType::Lz4);
+    assert_eq!(settings.compression, Codec::Lz4);
     assert_eq!(settings.retry_backoff.max, Duration::from_secs(3));
     assert_eq!(settings.isolation, Some(IsolationLevel::ReadCommitted));
     assert!(settings.notices.is_empty());

@@ -2,12 +2,13 @@
 //! repeats a value that may be secret.
 
 use super::{
-    Backoff, CompressionType, GroupProtocol, IsolationLevel, Settings,
+    Backoff, GroupProtocol, IsolationLevel, Settings,
     address::Address,
     jaas::Jaas,
     secret::Secret,
     security::{MechanismName, Pem, Protocol},
 };
+use crate::compression::Codec;
 use std::{str::FromStr, time::Duration};
 
 type Read<T> = Result<T, String>;
@@ -219,15 +220,8 @@ fn buffer(value: &str) -> Read<Option<u32>> {
     Ok(u32::try_from(bytes).ok().filter(|bytes| *bytes > 0))
 }
 
-fn compression(value: &str) -> Read<CompressionType> {
-    match value {
-        "none" => Ok(CompressionType::None),
-        "gzip" => Ok(CompressionType::Gzip),
-        "snappy" => Ok(CompressionType::Snappy),
-        "lz4" => Ok(CompressionType::Lz4),
-        "zstd" => Ok(CompressionType::Zstd),
-        _ => Err(expected(value, "none, gzip, snappy, lz4 or zstd")),
-    }
+fn compression(value: &str) -> Read<Codec> {
+    Codec::named(value).ok_or_else(|| expected(value, "none, gzip, snappy, lz4 or zstd"))
 }
 
 fn mechanism(value: &str) -> Read<MechanismName> {

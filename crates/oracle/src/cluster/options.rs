@@ -4,7 +4,7 @@
 use super::broken;
 use crate::{Case, Refusal};
 use headwater::streams::{Semantics, TopologySettings};
-use headwater::{Kafka, Settings, Verdict, config_names};
+use headwater::{Kafka, SettingVerdict, Settings, config_names};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ impl Options {
                 continue;
             }
             match verdict(name) {
-                Some(Verdict::Honoured) => runtime.push((name, value)),
+                Some(SettingVerdict::Honoured) => runtime.push((name, value)),
                 _ => plan.kafka = client_setting(plan.kafka, name, value)?,
             }
         }
@@ -118,7 +118,7 @@ impl Options {
     }
 }
 
-fn verdict(name: &str) -> Option<Verdict> {
+fn verdict(name: &str) -> Option<SettingVerdict> {
     let mut known = config_names().iter();
     let known = known.find(|known| known.name == name);
     known.map(|known| known.verdict)
@@ -127,7 +127,7 @@ fn verdict(name: &str) -> Option<Verdict> {
 fn client_setting(kafka: Kafka, name: &str, value: &str) -> Result<Kafka, Refusal> {
     match (kafka.clone().with(name, value), verdict(name)) {
         (Ok(kafka), _) => Ok(kafka),
-        (Err(_), Some(Verdict::NoEffect)) => Ok(kafka),
+        (Err(_), Some(SettingVerdict::NoEffect)) => Ok(kafka),
         (Err(error), _) => Err(Refusal::Unsupported(format!("setting {name}: {error}"))),
     }
 }

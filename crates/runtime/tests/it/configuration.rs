@@ -6,7 +6,8 @@
 )]
 
 use headwater_log::Guarantee;
-use headwater_runtime::{Settings, Verdict, config_names};
+use headwater_log::setting::SettingVerdict;
+use headwater_runtime::{Settings, config_names};
 use std::fmt::Write;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
@@ -23,9 +24,9 @@ fn page() -> String {
     names.sort_by_key(|known| known.name);
     for known in names {
         let verdict = match known.verdict {
-            Verdict::Honoured => "honoured",
-            Verdict::NoEffect => "no effect, a notice says so",
-            Verdict::Refused => "refused",
+            SettingVerdict::Honoured => "honoured",
+            SettingVerdict::NoEffect => "no effect, a notice says so",
+            SettingVerdict::Refused => "refused",
         };
         writeln!(text, "| `{}` | {verdict} | {} |", known.name, known.note).unwrap();
     }
@@ -83,7 +84,7 @@ fn a_setting_that_cannot_be_honoured_is_refused_and_a_misspelt_one_is_corrected(
 fn every_honoured_name_is_read() {
     for known in config_names()
         .iter()
-        .filter(|known| known.verdict == Verdict::Honoured)
+        .filter(|known| known.verdict == SettingVerdict::Honoured)
     {
         let value = match known.name {
             "processing.guarantee" => "exactly_once_v2",

@@ -45,6 +45,7 @@ fn wait(session: &mut Session, flying: &mut u32, most: u32) {
 /// A directory on the disk of the repository: a temporary one may be in memory.
 fn directory() -> tempfile::TempDir {
     let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    std::fs::create_dir_all(&target).unwrap();
     tempfile::tempdir_in(target).unwrap()
 }
 
