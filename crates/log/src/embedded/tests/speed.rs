@@ -43,6 +43,10 @@ fn wait(session: &mut Session, flying: &mut u32, most: u32) {
 }
 
 /// A directory on the disk of the repository: a temporary one may be in memory.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test's own directory, outside any world"
+)]
 fn directory() -> tempfile::TempDir {
     let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target");
     std::fs::create_dir_all(&target).unwrap();
