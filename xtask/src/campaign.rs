@@ -42,7 +42,7 @@ const CAMPAIGNS: &[Campaign] = &[
     },
     Campaign {
         name: "kafka-fire",
-        purpose: "100 rounds of faults on three brokers, exactly once; take-over between Kafka Streams and us, every kind of state",
+        purpose: "100 rounds of faults on three brokers, exactly once",
         arguments: &[
             "test",
             "-p",
@@ -50,6 +50,24 @@ const CAMPAIGNS: &[Campaign] = &[
             "--release",
             "--test",
             "it",
+            "fire",
+            "--",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ],
+    },
+    Campaign {
+        name: "kafka-takeover",
+        purpose: "every kind of state between Kafka Streams and us, both ways, on all terms",
+        arguments: &[
+            "test",
+            "-p",
+            "headwater-oracle",
+            "--release",
+            "--test",
+            "it",
+            "takeover",
             "--",
             "--ignored",
             "--nocapture",
