@@ -11,6 +11,7 @@ mod engine;
 mod generate;
 mod hot;
 mod image;
+mod kafka;
 mod process;
 mod reference;
 mod report;
@@ -36,6 +37,9 @@ enum Job {
     Restore(restore::Options),
     /// A task alone: decode, four operators, a count in a store in memory, encode. No log and no worker.
     Engine(engine::Options),
+    /// One run of a job on Apache Kafka; `cargo xtask bench kafka` runs and judges all of them beside other systems.
+    #[command(subcommand)]
+    Kafka(kafka::Job),
     /// Repeats one hot path without clock, disk or threads, for `cargo xtask guard` to count its instructions.
     Hot(hot::Options),
 }
@@ -46,6 +50,7 @@ fn main() -> Result<()> {
         Job::MemoryImage(options) => image::run(&options),
         Job::Restore(options) => restore::run(&options),
         Job::Engine(options) => engine::run(&options),
+        Job::Kafka(job) => kafka::run(&job),
         Job::Hot(options) => hot::run(&options),
     }
 }

@@ -7,6 +7,7 @@
     reason = "a tool that reads the real source tree and times real commands; nothing here is ever simulated"
 )]
 
+mod bench;
 mod campaign;
 mod ci;
 mod graph;
@@ -27,6 +28,7 @@ cargo xtask COMMAND
   bless [ARGS]           run the tests and rewrite the expected results they compare with
   nightly [NAME..]       the long campaigns, all of them or those named
   bench [JOB] [ARGS]     one benchmark job, or the list of them
+  bench kafka [JOB..]    jobs on a real broker, beside Kafka Streams, the Java client and librdkafka
   guard [--bless]        instructions of the hot paths against bench/instructions.json
   oracle [CASE.json..]   cases of topologies against the results of Kafka Streams; all of the corpus without arguments
   oracle fuzz|record     random cases before Kafka Streams and us; `cargo xtask oracle help` says more
@@ -52,7 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "tidy" => tidy::run(rest),
         "bless" => bless(rest),
         "nightly" => campaign::run(rest),
-        "bench" => bench(rest),
+        "bench" => bench::run(rest),
         "guard" => guard::run(rest),
         "oracle" => oracle::run(rest),
         "kafka" => kafka::run(rest),
@@ -75,13 +77,4 @@ fn bless(arguments: &[String]) -> Result<()> {
     let mut command = process::cargo(&["test", "--workspace"]);
     command.args(arguments).env("HEADWATER_BLESS", "1");
     process::run(&mut command)
-}
-
-fn bench(arguments: &[String]) -> Result<()> {
-    const PACKAGE: &str = "headwater-bench";
-    if graph::Graph::load(root())?.ours(PACKAGE).is_none() {
-        bail!("the workspace has no package `{PACKAGE}`, so there is nothing to measure with");
-    }
-    let mut command = process::cargo(&["run", "--release", "--package", PACKAGE, "--"]);
-    process::run(command.args(arguments))
 }

@@ -1,0 +1,114 @@
+//! The yardsticks on Apache Kafka: one run of one job against a running broker, one JSON line. `cargo xtask bench kafka` starts
+//! the broker, fills the input, runs the other systems beside ours and checks the outputs.
+//! Not the measuring of CPU and memory: whoever starts this process does that, for every system alike.
+//! Invariant: a job reads and writes what `bench/java/KafkaYardstick.java` does, with the same settings.
+
+mod consume;
+mod count;
+mod fill;
+mod input;
+mod javarandom;
+mod line;
+mod produce;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use headwater::Kafka;
+use headwater::log::{Client, ClientOptions, Log, Slot, TopicPartition};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::Thread;
+use std::time::Instant;
+
+/// The longest a job may take.
+const RUN_SECONDS_MAX: u64 = 600;
+/// How long a job waits for a topic to be known.
+const TOPIC_SECONDS_MAX: u64 = 30;
+
+/// Which job.
+#[derive(Subcommand)]
+pub(crate) enum Job {
+    /// Writes the input that all jobs read: the same records every time.
+    Fill(fill::Options),
+    /// Counts by key, exactly once, state on disk.
+    Count(count::Options),
+    /// Reads a topic to its end and does nothing with it.
+    Consume(consume::Options),
+    /// Writes the input's records to a topic, acknowledged by all replicas, idempotent.
+    Produce(produce::Options),
+}
+
+/// Where.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// The broker, HOST:PORT.
+    #[arg(long, default_value = "127.0.0.1:19092")]
+    bootstrap: String,
+    /// A setting of the client by Kafka's name, NAME=VALUE.
+    #[arg(long = "set")]
+    settings: Vec<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(job: &Job) -> Result<()> {
+    match job {
+        Job::Fill(options) => fill::run(options),
+        Job::Count(options) => count::run(options),
+        Job::Consume(options) => consume::run(options),
+        Job::Produce(options) => produce::run(options),
+    }
+}
+
+impl Place {
+    fn kafka(&self) -> Result<Kafka> {
+        let mut kafka = Kafka::at(&self.bootstrap)?;
+        for setting in &self.settings {
+            let (name, value) = setting
+                .split_once('=')
+                .with_context(|| format!("`{setting}` is not NAME=VALUE"))?;
+            kafka = kafka.with(name, value)?;
+        }
+        Ok(kafka)
+    }
+
+    /// A client that wakes this thread.
+    fn client(&self, options: ClientOptions) -> Result<Box<dyn Client>> {
+        let options = ClientOptions {
+            client_id: "bench".into(),
+            waker: Some(Waker::from(Arc::new(Unpark(std::thread::current())))),
+            ..options
+        };
+        Ok(self.kafka()?.client(options)?)
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The slots of all partitions of `topic`, once the client knows how many there are.
+fn slots(client: &mut dyn Client, topic: &str) -> Result<Vec<Slot>> {
+    let begin = Instant::now();
+    let partitions = loop {
+        if let Some(partitions) = client.partitions(topic) {
+            break partitions;
+        }
+        anyhow::ensure!(
+            begin.elapsed().as_secs() < TOPIC_SECONDS_MAX,
+            "no topic `{topic}`"
+        );
+        client.poll();
+        nap();
+    };
+    let slot = |partition| client.slot(&TopicPartition::new(topic, partition));
+    Ok((0..partitions).map(slot).collect())
+}
+
+/// Waits for the client to wake us, or a little.
+fn nap() {
+    std::thread::park_timeout(std::time::Duration::from_millis(1));
+}

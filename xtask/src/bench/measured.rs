@@ -1,0 +1,92 @@
+//! A process and what it used: CPU of all its threads, peak of its resident memory, as the kernel counts them.
+//! Not asking the process itself: every system is measured alike. Invariant: CPU is read after the last thread has ended.
+
+use crate::process;
+use anyhow::{Context, Result, bail};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Ticks a second of the times in `/proc/PID/stat`: the kernel fixes USER_HZ.
+const TICKS_PER_SECOND: f64 = 100.0;
+/// Between two looks at the peak; what grows within the last of them is missed.
+const LOOK_MS: u64 = 5;
+/// The longest a run may take.
+const RUN_SECONDS_MAX: u64 = 900;
+
+/// What it used, and what it said.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) cpu_seconds: f64,
+    pub(super) peak_mb: f64,
+    pub(super) wall_seconds: f64,
+    pub(super) stdout: String,
+}
+
+/// Runs to the end. What it writes to standard output must be short.
+pub(super) fn run(command: &mut Command) -> Result<Measured> {
+    let begin = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", process::shown(command)))?;
+    let pid = child.id();
+    let mut peak_mb = 0.0;
+    // A process that has ended keeps its times until it is waited for.
+    let cpu_seconds = loop {
+        let (state, cpu_seconds) = times(pid)?;
+        if state == "Z" {
+            break cpu_seconds;
+        }
+        peak_mb = peak(pid).unwrap_or(peak_mb).max(peak_mb);
+        if begin.elapsed().as_secs() > RUN_SECONDS_MAX {
+            child.kill()?;
+            child.wait()?;
+            bail!(
+                "`{}` did not end within {RUN_SECONDS_MAX} s",
+                process::shown(command)
+            );
+        }
+        thread::sleep(Duration::from_millis(LOOK_MS));
+    };
+    let wall_seconds = begin.elapsed().as_secs_f64();
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("`{}` ended with {}", process::shown(command), output.status);
+    }
+    Ok(Measured {
+        cpu_seconds,
+        peak_mb,
+        wall_seconds,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+    })
+}
+
+/// State, and user and system time.
+fn times(pid: u32) -> Result<(String, f64)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold spaces: fields are counted after it.
+    let rest = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks = |index: usize| -> Result<f64> {
+        let field = fields.get(index).context("a short /proc/PID/stat")?;
+        Ok(field.parse()?)
+    };
+    let state = fields.first().context("an empty /proc/PID/stat")?;
+    Ok((
+        (*state).to_owned(),
+        (ticks(11)? + ticks(12)?) / TICKS_PER_SECOND,
+    ))
+}
+
+/// `VmHWM`; none once the process has given its memory back.
+fn peak(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kb: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kb / 1024.0)
+}
