@@ -45,11 +45,13 @@ pub use headwater_streams::{
     KWindowedCogroup, KWindowedStream, KeyValues, OnError, Position, Processor, ProcessorContext,
     Punctuation, PunctuationKind, QuarantinedRecord, Record, Repartitioned, Scheduled,
     SessionWindows, Sessions, SlidingWindows, Store, StoreHandle, StoreView, StreamWithin,
-    Suppress, TestDriver, TestRecord, TimeWindows, Timestamped, TimestampedKeyValues, Topic,
-    Topology, TopologyBuilder, TopologySettings, TransformContext, UnlimitedWindows,
-    ValueTransformer, VersionPut, VersionedRecord, Versions, Windowed, Windowing, Windows, json,
-    session_windowed, windowed,
+    Suppress, TestDriver, TestRecord, TimeWindows, Timer, Timers, Timestamped,
+    TimestampedKeyValues, Topic, Topology, TopologyBuilder, TopologySettings, TransformContext,
+    UnlimitedWindows, ValueTransformer, VersionPut, VersionedRecord, Versions, Windowed, Windowing,
+    Windows, json, session_windowed, windowed,
 };
+/// What closures of processors answer: [`Result`]'s `?` takes it, and [`ProcessorError::failed`] makes one of any error.
+pub use headwater_streams::{Error as ProcessorError, Result as ProcessorResult};
 pub use headwater_world as world;
 pub use into_log::IntoLog;
 pub use signal::{stop_requested, watch_signals};
@@ -61,9 +63,10 @@ pub mod prelude {
     pub use crate::{
         App, BadData, Data, EmbeddedLog, EmitStrategy, FixedKeyContext, FixedKeyProcessor,
         FixedKeyRecord, FormatOf, JoinWindows, KStream, KTable, Processor, ProcessorContext,
-        Punctuation, PunctuationKind, Record, Repartitioned, Result, Running, Scheduled,
-        SessionWindows, Settings, SlidingWindows, Store, StoreHandle, Suppress, TestDriver,
-        TimeWindows, Topic, Topology, UnlimitedWindows, Windowed, Windowing, json, windowed,
+        ProcessorError, ProcessorResult, Punctuation, PunctuationKind, Record, Repartitioned,
+        Result, Running, Scheduled, SessionWindows, Settings, SlidingWindows, Store, StoreHandle,
+        Suppress, TestDriver, TimeWindows, Timer, Timers, Topic, Topology, TransformContext,
+        UnlimitedWindows, ValueTransformer, Windowed, Windowing, json, windowed,
     };
 }
 

@@ -49,6 +49,24 @@ pub(crate) struct Demand {
     pub(crate) ends: BTreeMap<TopicPartition, Offset>,
 }
 
+/// A topic that the application reads, others write, and the log does not have.
+pub(crate) fn missing_source(
+    client: &mut dyn Client,
+    clock: &dyn Clock,
+    topology: &Topology,
+) -> Result<Option<String>> {
+    let parts = topology.membership().into_iter();
+    let sources: Vec<String> = parts.flat_map(|part| part.source_topics).collect();
+    let request = Request::DescribeTopics(Some(sources.clone()));
+    let Response::Topics(known) = call(client, clock, request, CALL_MS_MAX)? else {
+        return Err(Error::Config(
+            "the log answered something else than topics".into(),
+        ));
+    };
+    let mut sources = sources.into_iter();
+    Ok(sources.find(|source| known.iter().all(|topic| *topic.name != **source)))
+}
+
 /// Asks the log what there is to do; `None` while a topic is missing.
 pub(crate) fn demand(
     client: &mut dyn Client,

@@ -4,7 +4,7 @@
 use crate::crank::{PARK_MS_MAX, Shared, lock};
 use crate::globals::SharedGlobals;
 use crate::patterns::resolve_patterns;
-use crate::positions::{Demand, Positions, demand};
+use crate::positions::{Demand, Positions, demand, missing_source};
 use crate::process::Process;
 use crate::threads::Thread;
 use crate::view::{View, Views};
@@ -75,7 +75,8 @@ pub fn run(
 }
 
 /// Starts `topology`, processes what its topics hold and what follows from it, and stops it cleanly; `ended` ends it before.
-/// Windows and buffers that later records would close stay open, as they do between two records.
+/// Windows and buffers that later records would close stay open, as they do between two records. A source topic that does not
+/// exist is an error: there is nothing to wait for.
 pub fn run_to_end(
     topology: Topology,
     log: &Arc<dyn Log>,
@@ -84,7 +85,9 @@ pub fn run_to_end(
 ) -> Result<()> {
     let running = start(topology, log, settings)?;
     let interrupted = || Error::TimedOut(String::new());
-    let outcome = running.reached_end_unless(&|| if ended() { Err(interrupted()) } else { Ok(()) });
+    let outcome = running.require_sources().and_then(|()| {
+        running.reached_end_unless(&|| if ended() { Err(interrupted()) } else { Ok(()) })
+    });
     let stopped = running.stop(Duration::from_millis(STOP_MS_MAX));
     // A failed worker says more about why than the wait that it ended.
     stopped?;
@@ -188,6 +191,19 @@ impl Running {
             }
         };
         self.follow(bound, &|_| go_on())
+    }
+
+    fn require_sources(&self) -> Result<()> {
+        let mut client = self.log.client(ClientOptions::default())?;
+        let clock = &*self.settings.world.clock;
+        let Some(missing) = missing_source(&mut *client, clock, &self.topology)? else {
+            return Ok(());
+        };
+        Err(Error::Config(format!(
+            "application '{}' was to run to the end of topic '{missing}', which does not exist; create it and bring its records \
+             in first, or start the application, which then waits for the topic",
+            self.topology.application()
+        )))
     }
 
     /// Waits until the ends that `bound` leaves in the demand are reached, while `patient` says so.

@@ -42,7 +42,7 @@ pub use repartition::Repartitioned;
 pub use session::KSessionStream;
 pub use store::Store;
 pub use store_handle::{
-    KeyValues, Sessions, StoreHandle, StoreSet, TimestampedKeyValues, Versions, Windows,
+    KeyValues, Sessions, StoreHandle, StoreSet, Timers, TimestampedKeyValues, Versions, Windows,
 };
 pub use stream::KStream;
 pub use stream_join::StreamWithin;
@@ -56,4 +56,4 @@ pub use windowed::{KWindowedStream, WindowedBy};
 
 pub(crate) use app::store_formats;
 pub(crate) use join::Joiner;
-pub(crate) use topic::{PartitionOf, TimestampOf};
+pub(crate) use topic::{PartitionOf, PartitionsOf, TimestampOf};

@@ -19,14 +19,14 @@ pub use dsl::{
     JoinTable, JoinWindows, KCogroupedStream, KGroupedStream, KGroupedTable, KSessionCogroup,
     KSessionStream, KStream, KTable, KWindowedCogroup, KWindowedStream, KeyValues, Parents,
     Repartitioned, Sessions, Store, StoreHandle, StoreSet, StreamWithin, Suppress, SuppressUntil,
-    TimeLimit, TimestampArgs, TimestampedKeyValues, Topic, TopologyBuilder, Versions, WindowClose,
-    WindowedBy, Windows, WithNulls,
+    TimeLimit, Timers, TimestampArgs, TimestampedKeyValues, Topic, TopologyBuilder, Versions,
+    WindowClose, WindowedBy, Windows, WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};
 pub use operator::{
     FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Scheduled,
-    StoreView, Timestamped, TransformContext, ValueTransformer, VersionPut, VersionedRecord,
+    StoreView, Timer, Timestamped, TransformContext, ValueTransformer, VersionPut, VersionedRecord,
 };
 pub use record::{Change, Headers, Position, Record};
 pub use task::{

@@ -29,7 +29,7 @@ mod window_aggregate;
 
 pub use process::{
     FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Scheduled,
-    StoreView, Timestamped, VersionPut, VersionedRecord,
+    StoreView, Timer, Timestamped, VersionPut, VersionedRecord,
 };
 pub use table_transform::{TransformContext, ValueTransformer};
 

@@ -41,7 +41,7 @@ pub(crate) use dirty::{Dirty, Update};
 pub(crate) use guard::{caught, fail, guarded, panic_message};
 pub(crate) use java_expiry::{JavaExpiry, StoreOrder};
 pub(crate) use metadata::Marks;
-pub(crate) use punctuation::{Punctuate, Schedule, Schedules};
+pub(crate) use punctuation::{FireTimers, Punctuate, Schedule, Schedules};
 pub(crate) use quarantine::{Quarantine, STORE_PREFIX as QUARANTINE_PREFIX};
 pub(crate) use rows::{Row, Rows};
 pub(crate) use state::{BeforeCommit, Flush, StateStore, TaskState};

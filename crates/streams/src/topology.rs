@@ -67,6 +67,7 @@ impl Topology {
         settings.address_letters();
         graph.find_stores();
         graph.refuse_connected_globals();
+        graph.check_timers();
         order::merge_sources(&mut graph, settings.semantics);
         if settings.merge_repartition_topics {
             repartition::merge(&mut graph, settings.semantics);
@@ -289,6 +290,7 @@ fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut Subt
             java_expiry: None,
             changelog_config: Default::default(),
             missing: None,
+            timer_keys: None,
             changelog_topic: None,
             held: None,
             formats: Arc::new(Formats {

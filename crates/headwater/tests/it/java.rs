@@ -5,9 +5,12 @@
     reason = "the test reads its own sources and writes the page"
 )]
 
+mod configuration;
 mod grouped;
+mod processors;
 mod stream;
 mod table;
+mod windows;
 
 use headwater::prelude::*;
 use std::fmt::Write;
@@ -91,11 +94,17 @@ fn page() -> String {
     );
     for (title, source) in [
         ("Streams", include_str!("java/stream.rs")),
-        (
-            "Grouping, aggregation, windows",
-            include_str!("java/grouped.rs"),
-        ),
+        ("Grouping and aggregation", include_str!("java/grouped.rs")),
+        ("Windows", include_str!("java/windows.rs")),
         ("Tables and joins", include_str!("java/table.rs")),
+        (
+            "Processors, stores, topologies",
+            include_str!("java/processors.rs"),
+        ),
+        (
+            "Settings, policies, running",
+            include_str!("java/configuration.rs"),
+        ),
     ] {
         write!(page, "\n## {title}\n").expect("a string takes everything");
         for (java, code) in rows(source) {

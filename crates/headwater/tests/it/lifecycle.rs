@@ -215,3 +215,14 @@ fn a_run_to_end_that_fails_says_why() {
         "{text}"
     );
 }
+
+#[test]
+fn a_run_to_end_without_its_input_topic_is_an_error() {
+    let dir = TempDir::new().unwrap();
+    let error = headwater::run_to_end(word_count("word-count"), open(&dir)).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("'word-count' was to run to the end of topic 'lines', which does not exist"),
+        "{text}"
+    );
+}

@@ -13,3 +13,4 @@ mod foreign_key;
 mod globals;
 mod process;
 mod standby;
+mod timers;

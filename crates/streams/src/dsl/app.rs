@@ -236,6 +236,7 @@ pub(crate) fn processor<K: 'static, V: 'static>(
         table: None,
         keeps_null_keys: false,
         reads_versions: false,
+        timer_keys: None,
         group: 0,
     }
 }
@@ -345,6 +346,7 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
         duplicates: false,
         java_expiry: None,
         changelog_config: store.changelog_config,
+        timer_keys: None,
         changelog_topic: None,
         held: None,
         formats: Arc::new(Formats {

@@ -338,6 +338,7 @@ where
             logged: true,
             timestamped: true,
             changelog_config: Default::default(),
+            timer_keys: None,
             changelog_topic: None,
             formats: Arc::new(super::stream::defaults::<Vec<u8>, Vec<u8>>()),
             held: None,

@@ -7,6 +7,7 @@ use crate::task::StoreOrder;
 use crate::topology::{Kept, StoreSpec};
 use crate::window::millis;
 use headwater_store::Layout;
+use std::any::TypeId;
 use std::marker::PhantomData;
 
 /// Smallest segment of a windowed store, ms (`Stores`' `Math.max(retentionPeriod / 2, 60_000L)`).
@@ -31,6 +32,10 @@ pub enum Sessions {}
 /// Versions of values by key (`VersionedKeyValueStore`).
 #[derive(Debug)]
 pub enum Versions {}
+
+/// Calls for keys at times: [`App::timers`].
+#[derive(Debug)]
+pub enum Timers {}
 
 /// Names a store inside processors; copy it into their factories. `S` is what it keeps: [`KeyValues`] unless said otherwise.
 pub struct StoreHandle<K, V, S = KeyValues> {
@@ -134,6 +139,58 @@ impl App {
             ));
         }
         StoreHandle::new(self.add_store(store, Layout::KeyValue, |_| {}))
+    }
+
+    /// Timers of a processor: calls of [`Processor::timer`](crate::Processor::timer) for a key at a time, by stream time or by the
+    /// wall clock. They are kept in a store with a changelog, so that they survive restarts and move with their task; Kafka
+    /// Streams has only schedules for a whole task, which begin anew with every start. Connect them to one processor, whose
+    /// keys they have. By stream time nothing is called while no record comes.
+    ///
+    /// ```
+    /// use headwater_streams::{
+    ///     App, Processor, ProcessorContext, PunctuationKind, Record, Result, StoreHandle, Timer, Timers,
+    /// };
+    ///
+    /// /// Says `late` of each order an hour after it came.
+    /// struct Reminder(StoreHandle<String, (), Timers>);
+    ///
+    /// impl Processor for Reminder {
+    ///     type KeyIn = String;
+    ///     type ValueIn = String;
+    ///     type KeyOut = String;
+    ///     type ValueOut = String;
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         order: Record<String, String>,
+    ///         ctx: &mut ProcessorContext<'_, '_, String, String>,
+    ///     ) -> Result<()> {
+    ///         let at = order.timestamp + 3_600_000;
+    ///         ctx.store(self.0)?.set(PunctuationKind::StreamTime, at, &order.key)
+    ///     }
+    ///
+    ///     fn timer(
+    ///         &mut self,
+    ///         timer: Timer<String>,
+    ///         ctx: &mut ProcessorContext<'_, '_, String, String>,
+    ///     ) -> Result<()> {
+    ///         ctx.forward(Record::new(timer.key, Some("late".into()), timer.at))
+    ///     }
+    /// }
+    ///
+    /// let app = App::new("shop");
+    /// let timers = app.timers::<String>("reminders");
+    /// app.stream::<String, String>("orders")
+    ///     .process(timers, move || Reminder(timers))
+    ///     .to("reminders");
+    /// app.build().unwrap();
+    /// ```
+    pub fn timers<K: 'static>(&self, store: impl Into<Store<K, ()>>) -> StoreHandle<K, (), Timers> {
+        StoreHandle::new(self.add_store(store.into(), Layout::KeyValue, |spec| {
+            spec.timestamped = false;
+            spec.cached = false;
+            spec.timer_keys = Some(TypeId::of::<K>());
+        }))
     }
 
     /// The retention of a store and the time that one segment covers, ms.

@@ -9,6 +9,7 @@ use crate::operator::{FixedKey, FixedKeyProcessor, Processor, ProcessorNode, Sin
 use crate::task::{Context, Outputs, Scratch, Wire, boxed};
 use crate::topology::{Graph, NameId, NodeKind, Role, TopicName};
 use crate::{Record, Result};
+use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -351,6 +352,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         };
         let mut node = processor(name, vec![self.node], processor_wire(factory), formats);
         node.stores = stores.indices();
+        node.timer_keys = Some(TypeId::of::<K>());
         let node = graph.add(node);
         graph.connect_named(node, stores.names());
         node
@@ -457,6 +459,7 @@ pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
     }
     let (choose, chosen_by) = topic.chosen.unzip();
     let (wire_formats, partition) = (formats.clone(), topic.partition);
+    let partitions = topic.partitions;
     let wire: Wire = Box::new(move |wiring, node| {
         let known = "a built sink has its formats and its topic";
         let target = match wiring.topology.output_topic(node) {
@@ -474,6 +477,7 @@ pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
             key: wire_formats.key.clone().expect(known),
             value: wire_formats.value.clone().expect(known),
             partition: partition.clone(),
+            partitions: partitions.clone(),
             key_bytes: Scratch::default(),
             value_bytes: Scratch::default(),
         };

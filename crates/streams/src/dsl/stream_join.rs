@@ -400,6 +400,7 @@ where
         duplicates: true,
         java_expiry: Some(StoreOrder::KeyFirst),
         changelog_config,
+        timer_keys: None,
         changelog_topic: None,
         held: None,
         missing: None,

@@ -204,6 +204,7 @@ fn buffer(
         duplicates: false,
         changelog_config: TopicConfig::new(),
         java_expiry: None,
+        timer_keys: None,
         changelog_topic: None,
         missing: None,
         held: Some(HeldRows {

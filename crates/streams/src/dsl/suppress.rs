@@ -234,6 +234,7 @@ fn store_spec<T>(name: String, suppress: &Suppress<T>) -> StoreSpec {
         duplicates: false,
         changelog_config: suppress.changelog_config.clone(),
         java_expiry: None,
+        timer_keys: None,
         changelog_topic: None,
         missing: None,
         held: Some(HeldRows {

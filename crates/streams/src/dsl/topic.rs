@@ -32,6 +32,8 @@ pub struct TimestampArgs<'a, K, V> {
 
 pub(crate) type TimestampOf<K, V> = Arc<dyn Fn(TimestampArgs<'_, K, V>) -> i64 + Send + Sync>;
 pub(crate) type PartitionOf<K, V> = Arc<dyn Fn(&K, Option<&V>, u32) -> u32 + Send + Sync>;
+pub(crate) type PartitionsOf<K, V> =
+    Arc<dyn Fn(&K, Option<&V>, u32) -> Option<Vec<u32>> + Send + Sync>;
 
 /// A topic with its formats and options.
 pub struct Topic<K, V> {
@@ -47,6 +49,7 @@ pub struct Topic<K, V> {
     pub(crate) bad_data: Option<BadData>,
     pub(crate) timestamp: Option<TimestampOf<K, V>>,
     pub(crate) partition: Option<PartitionOf<K, V>>,
+    pub(crate) partitions: Option<PartitionsOf<K, V>>,
 }
 
 impl<K, V> Topic<K, V> {
@@ -67,6 +70,7 @@ impl<K, V> Topic<K, V> {
             bad_data: None,
             timestamp: None,
             partition: None,
+            partitions: None,
         }
     }
 
@@ -154,6 +158,28 @@ impl<K, V> Topic<K, V> {
         partition: impl Fn(&K, Option<&V>, u32) -> u32 + Send + Sync + 'static,
     ) -> Self {
         self.partition = Some(Arc::new(partition));
+        self.partitions = None;
+        self
+    }
+
+    /// Writing: chooses the partitions, from key, value and their number; the record goes to each of them once
+    /// (`StreamPartitioner.partitions`, KIP-837). An empty list drops the record, which is counted; `None` leaves the choice to
+    /// the key's hash.
+    ///
+    /// ```
+    /// use headwater_streams::{App, Topic};
+    ///
+    /// let app = App::new("prices");
+    /// let everywhere = Topic::from("prices").partitions_by(|_, _, partitions| Some((0..partitions).collect()));
+    /// app.stream::<String, u64>("changes").to(everywhere);
+    /// app.build().unwrap();
+    /// ```
+    pub fn partitions_by(
+        mut self,
+        partitions: impl Fn(&K, Option<&V>, u32) -> Option<Vec<u32>> + Send + Sync + 'static,
+    ) -> Self {
+        self.partitions = Some(Arc::new(partitions));
+        self.partition = None;
         self
     }
 }

@@ -118,6 +118,7 @@ impl TopologyBuilder {
         let formats = Formats::<P::KeyOut, P::ValueOut>::UNKNOWN;
         let mut node = processor(name.into(), parents, processor_wire(factory), formats);
         node.stores = stores.indices();
+        node.timer_keys = Some(std::any::TypeId::of::<P::KeyIn>());
         let mut graph = self.graph.borrow_mut();
         let node = graph.add(node);
         graph.connect_named(node, stores.names());

@@ -4,10 +4,12 @@
 mod context;
 mod fixed_key;
 mod node;
+mod timers;
 mod view;
 
 pub use context::{ProcessorContext, Scheduled};
 pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
+pub use timers::Timer;
 pub use view::{StoreView, Timestamped, VersionPut, VersionedRecord};
 
 pub(crate) use fixed_key::FixedKey;
@@ -47,6 +49,15 @@ pub trait Processor: 'static {
     fn punctuate(
         &mut self,
         _punctuation: Punctuation,
+        _ctx: &mut ProcessorContext<'_, '_, Self::KeyOut, Self::ValueOut>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called when a timer is due that [`StoreView::set`] has set in a store of [`App::timers`](crate::App::timers).
+    fn timer(
+        &mut self,
+        _timer: Timer<Self::KeyIn>,
         _ctx: &mut ProcessorContext<'_, '_, Self::KeyOut, Self::ValueOut>,
     ) -> Result<()> {
         Ok(())

@@ -1,7 +1,7 @@
 //! The end of a sub-topology: encodes records for a topic; and the filter in front of repartition topics.
 //! Not a producer. Invariant: a key's bytes choose its partition unless the topic says otherwise.
 
-use crate::dsl::PartitionOf;
+use crate::dsl::{PartitionOf, PartitionsOf};
 use crate::format::FormatOf;
 use crate::task::{Announcer, Context, Outputs, Receive, Route, Scratch};
 use crate::{Error, Record, Result};
@@ -24,6 +24,7 @@ pub(crate) struct Sink<K, V> {
     pub(crate) key: FormatOf<K>,
     pub(crate) value: FormatOf<V>,
     pub(crate) partition: Option<PartitionOf<K, V>>,
+    pub(crate) partitions: Option<PartitionsOf<K, V>>,
     /// Says the task's stream time, where windows close behind the topic.
     pub(crate) announcer: Option<Rc<Announcer>>,
     pub(crate) key_bytes: Scratch,
@@ -56,18 +57,61 @@ impl<K, V> Sink<K, V> {
         topic: (Option<u32>, &str),
         choose: &PartitionOf<K, V>,
     ) -> Result<Route<'b>> {
-        let partitions = match topic.0 {
-            Some(number) => ctx.output.partitions(number)?,
-            None => ctx.output.partitions_of(topic.1)?,
-        };
+        let partitions = partitions_of(ctx, topic)?;
         let partition = choose(&record.key, record.value.as_ref(), partitions);
-        if partition >= partitions {
-            return Err(Error::Topology(format!(
-                "partition_by of topic '{}' chose partition {partition} of {partitions}",
-                topic.1
-            )));
-        }
+        check(topic.1, partition, partitions)?;
         Ok(Route::Partition(partition))
+    }
+
+    /// The partitions of a record that is sent to several; `None` where the key decides.
+    #[inline]
+    fn partitions(
+        &self,
+        ctx: &mut Context<'_>,
+        record: &Record<K, V>,
+        topic: (Option<u32>, &str),
+    ) -> Result<Option<Vec<u32>>> {
+        let Some(choose) = &self.partitions else {
+            return Ok(None);
+        };
+        let partitions = partitions_of(ctx, topic)?;
+        let mut chosen = choose(&record.key, record.value.as_ref(), partitions);
+        if let Some(chosen) = &mut chosen {
+            chosen.sort_unstable();
+            chosen.dedup();
+            if let Some(last) = chosen.last() {
+                check(topic.1, *last, partitions)?;
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+fn partitions_of(ctx: &mut Context<'_>, topic: (Option<u32>, &str)) -> Result<u32> {
+    match topic.0 {
+        Some(number) => ctx.output.partitions(number),
+        None => ctx.output.partitions_of(topic.1),
+    }
+}
+
+fn check(topic: &str, partition: u32, partitions: u32) -> Result<()> {
+    if partition < partitions {
+        return Ok(());
+    }
+    Err(Error::Topology(format!(
+        "what chooses the partitions of topic '{topic}' chose partition {partition} of {partitions}"
+    )))
+}
+
+fn send(
+    ctx: &mut Context<'_>,
+    (number, topic): (Option<u32>, &str),
+    route: Route<'_>,
+    record: &AppendRecord<'_>,
+) -> Result<()> {
+    match number {
+        Some(number) => ctx.output.send(number, route, record),
+        None => ctx.output.send_to(topic, route, record),
     }
 }
 
@@ -103,6 +147,24 @@ impl<K, V> Sink<K, V> {
                 .map_err(error)?;
         }
         let key = has_key.then_some(key_bytes.as_slice());
+        let value = has_value.then_some(value_bytes.as_slice());
+        if let Some(partitions) = self.partitions(ctx, &record, (number, topic))? {
+            if partitions.is_empty() {
+                ctx.drop_record();
+            }
+            let encoded = AppendRecord {
+                timestamp: record.timestamp,
+                key,
+                value,
+                headers: record.headers.as_ref(),
+            };
+            for partition in partitions {
+                send(ctx, (number, topic), Route::Partition(partition), &encoded)?;
+            }
+            self.key_bytes.give(key_bytes);
+            self.value_bytes.give(value_bytes);
+            return Ok(());
+        }
         let mut route = self.route(ctx, &record, (number, topic), key)?;
         // A record without a key and with the header would be taken for one that says the time and no more.
         if let Some(announcer) = self.announcer.as_ref().filter(|_| has_key) {
@@ -111,13 +173,10 @@ impl<K, V> Sink<K, V> {
         let encoded = AppendRecord {
             timestamp: record.timestamp,
             key,
-            value: has_value.then_some(&value_bytes),
+            value,
             headers: record.headers.as_ref(),
         };
-        match number {
-            Some(number) => ctx.output.send(number, route, &encoded)?,
-            None => ctx.output.send_to(topic, route, &encoded)?,
-        }
+        send(ctx, (number, topic), route, &encoded)?;
         self.key_bytes.give(key_bytes);
         self.value_bytes.give(value_bytes);
         Ok(())

@@ -35,6 +35,12 @@ pub(crate) trait Punctuate {
     fn close(&self, ctx: &mut Context<'_>) -> Result<()>;
 }
 
+/// A processor with timers.
+pub(crate) trait FireTimers {
+    /// Calls the timers of `clock` that are due at `time`; answers how many.
+    fn fire(&self, ctx: &mut Context<'_>, clock: PunctuationKind, time: i64) -> Result<u64>;
+}
+
 /// A call that is to come.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {

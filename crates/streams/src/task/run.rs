@@ -6,6 +6,7 @@ mod idle;
 mod inputs;
 mod state;
 
+use super::FireTimers;
 use super::{
     Advance, Announcer, Awaits, Context, Counters, Feed, Globals, InputState, JavaExpiry, Output,
     Punctuate, PunctuationKind, Quarantine, TaskState, Wiring, caught,
@@ -39,6 +40,7 @@ pub struct Task {
     processors: Vec<Rc<dyn Punctuate>>,
     announcers: Vec<Rc<Announcer>>,
     closers: Vec<Rc<dyn Advance>>,
+    timed: Vec<Rc<dyn FireTimers>>,
     /// Since when, by the wall clock, it has been at the end of its inputs.
     idle_since: Option<i64>,
     /// Numbers of its stores, in the order in which their caches are flushed.
@@ -129,6 +131,7 @@ impl Task {
         let awaiting = std::mem::take(&mut wiring.awaiting);
         let announcers = std::mem::take(&mut wiring.announcers);
         let closers = std::mem::take(&mut wiring.closers);
+        let timed_processors = std::mem::take(&mut wiring.timed);
         let stores = open_stores(topology, stores, cache);
         let mut state = open_state(topology, wiring, id, stores, timed);
         state.stream_time = stream_time;
@@ -140,6 +143,7 @@ impl Task {
             processors,
             announcers,
             closers,
+            timed: timed_processors,
             idle_since: None,
             awaiting,
             quarantine: Quarantine::new(topology, &part.stores),
@@ -455,6 +459,14 @@ impl Task {
                 self.state.schedules.put_back(schedule);
                 outcome?;
                 run += 1;
+            }
+            for processor in &self.timed {
+                let mut ctx = Context {
+                    state: &mut self.state,
+                    cache,
+                    output,
+                };
+                run += processor.fire(&mut ctx, kind, time)?;
             }
         }
         self.state.counters.punctuations += run;

@@ -52,6 +52,8 @@ pub(crate) struct StateStore {
     pub(crate) java: Option<Box<JavaExpiry>>,
     /// The mark that keeps the observed time across restarts; none under Java's semantics, where it begins anew.
     pub(crate) observed_mark: Option<usize>,
+    /// When the first timers are due, by clock, where the store holds timers.
+    pub(crate) first_timers: [i64; 2],
     /// The observed time as of the last seal.
     pub(crate) sealed_time: i64,
 }

@@ -3,7 +3,9 @@
 //! Not thread-safe: a wired task stays on its thread. Invariant: the DSL connects only edges of equal types.
 
 use super::guard::guarded;
-use super::{Advance, Announcer, Awaits, BeforeCommit, Context, Flush, Marks, Punctuate, Rows};
+use super::{
+    Advance, Announcer, Awaits, BeforeCommit, Context, FireTimers, Flush, Marks, Punctuate, Rows,
+};
 use crate::topology::{NodeKind, Topology};
 use crate::{Record, Result, SubtopologyInfo};
 use headwater_log::RecordRef;
@@ -149,6 +151,8 @@ pub(crate) struct Wiring<'t> {
     /// Processors of the application, and operators that have schedules or must see their restored stores: to open, punctuate
     /// and close.
     processors: Vec<(usize, Rc<dyn Punctuate>)>,
+    /// Processors with timers.
+    pub(crate) timed: Vec<Rc<dyn FireTimers>>,
     /// Operators with calls to the outside, by node.
     pub(crate) awaiting: Vec<(usize, Rc<dyn Awaits>)>,
     /// Named times that a commit carries; see [`Marks::add`].
@@ -170,6 +174,7 @@ impl<'t> Wiring<'t> {
             flushers: topology.stores.iter().map(|_| None).collect(),
             before_commit: topology.stores.iter().map(|_| None).collect(),
             processors: Vec::new(),
+            timed: Vec::new(),
             awaiting: Vec::new(),
             marks: Marks::default(),
             shared: FxHashMap::default(),

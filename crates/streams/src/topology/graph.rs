@@ -8,7 +8,8 @@ use crate::task::{FeedWire, StoreOrder, Wire};
 use headwater_log::TopicConfig;
 use headwater_store::Layout;
 use rustc_hash::FxHashMap;
-use std::{any::Any, sync::Arc};
+use std::any::{Any, TypeId};
+use std::sync::Arc;
 
 /// A topic of the topology.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +92,8 @@ pub(crate) struct Node {
     pub(crate) keeps_null_keys: bool,
     /// The table above keeps versions: an operator over tables passes over updates that are not the latest. Decided by the build.
     pub(crate) reads_versions: bool,
+    /// Of a processor that may have timers: the type of its keys.
+    pub(crate) timer_keys: Option<TypeId>,
     pub(crate) group: usize,
 }
 
@@ -170,6 +173,8 @@ pub(crate) struct StoreSpec {
     pub(crate) changelog_config: TopicConfig,
     /// The topic whose records are the store's changelog, where it is not its own.
     pub(crate) changelog_topic: Option<String>,
+    /// For stores of timers: the type of their keys.
+    pub(crate) timer_keys: Option<TypeId>,
     /// For stores whose rows are held back (`TimeOrderedKeyValueBuffer`).
     pub(crate) held: Option<HeldRows>,
     /// `Formats<K, V>` with both formats known.
@@ -424,6 +429,31 @@ impl Graph {
                     ));
                 }
             }
+        }
+    }
+
+    /// Timers are called by one processor, with its keys.
+    pub(crate) fn check_timers(&mut self) {
+        for store in 0..self.stores.len() {
+            let Some(keys) = self.stores[store].timer_keys else {
+                continue;
+            };
+            let users = self.nodes.iter();
+            let users: Vec<&Node> = users.filter(|node| node.stores.contains(&store)).collect();
+            let name = &self.stores[store].name;
+            let problem = match users[..] {
+                [] => None,
+                [one] if one.timer_keys == Some(keys) => None,
+                [one] => Some(format!(
+                    "{}: the timers '{name}' have keys of another type than its records; give App::timers the type of its keys",
+                    one.name
+                )),
+                [one, two, ..] => Some(format!(
+                    "{} and {}: both are connected to the timers '{name}', which one processor is to be called for; give each its own",
+                    one.name, two.name
+                )),
+            };
+            self.problems.extend(problem);
         }
     }
 

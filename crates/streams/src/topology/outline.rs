@@ -40,6 +40,7 @@ fn outline(node: &Node) -> Node {
             rows: Box::new(|_, _| Box::new(())),
         }),
         keeps_null_keys: node.keeps_null_keys,
+        timer_keys: None,
         reads_versions: node.reads_versions,
         group: node.group,
     }

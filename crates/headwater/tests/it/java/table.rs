@@ -134,3 +134,105 @@ fn stream_stream_join() {
         &[("a", "1+2")],
     );
 }
+
+// Java: KTable.join(KTable, foreignKeyExtractor, joiner), leftJoin
+#[test]
+fn foreign_keys() {
+    check_topics(
+        |app| {
+            // snippet
+            let orders = app.table::<String, String>("in");
+            let customers = app.table::<String, String>("customers");
+            orders
+                .left_join(
+                    customers.by(|_, order: &String| order.split(':').next().map(str::to_owned)),
+                    |order, customer| {
+                        format!("{order} of {}", customer.map_or("nobody", |name| name))
+                    },
+                )
+                .to_stream()
+                .to("out");
+            // end
+        },
+        &[("customers", "c", "Carla"), ("in", "1", "c:tea")],
+        &[("1", "c:tea of Carla")],
+    );
+}
+
+// Java: StreamsBuilder.globalTable(..), KStream.join(GlobalKTable, keySelector, joiner)
+#[test]
+fn global_tables() {
+    check_topics(
+        |app| {
+            // snippet
+            let countries = app.global_table::<String, String>("countries");
+            app.stream::<String, String>("in")
+                .join(
+                    countries.by(|_, order: &String| order[..2].to_owned()),
+                    |order, country| format!("{order} to {country}"),
+                )
+                .to("out");
+            // end
+        },
+        &[("countries", "pt", "Portugal"), ("in", "1", "pt7")],
+        &[("1", "pt7 to Portugal")],
+    );
+}
+
+// Java: Joined.withGracePeriod(..), Stores.persistentVersionedKeyValueStore(..)
+#[test]
+fn versioned_tables_and_grace() {
+    check_topics(
+        |app| {
+            // snippet
+            let day = Duration::from_secs(86_400);
+            let prices = Store::named("prices").versioned(day);
+            let prices = app.table_in::<String, String>("prices", prices);
+            app.stream::<String, String>("in")
+                .join(prices.grace(Duration::from_secs(1)), |sale, price| {
+                    format!("{sale} at {price}")
+                })
+                .to("out");
+            // end
+        },
+        &[
+            ("prices", "a", "5"),
+            ("in", "a", "one"),
+            ("prices", "a", "6"),
+            ("in", "a", "two"),
+            ("in", "b", "none"),
+        ],
+        &[("a", "one at 5"), ("a", "two at 6")],
+    );
+}
+
+// Java: KTable.transformValues(ValueTransformerWithKeySupplier, Materialized.as("lengths"))
+#[test]
+fn transform_values() {
+    // snippet
+    struct Length;
+
+    impl ValueTransformer for Length {
+        type Key = String;
+        type Value = String;
+        type Out = String;
+
+        fn transform(
+            &mut self,
+            _key: &String,
+            value: Option<String>,
+            _ctx: &mut TransformContext<'_, '_>,
+        ) -> ProcessorResult<Option<String>> {
+            Ok(value.map(|value| value.len().to_string()))
+        }
+    }
+
+    fn lengths(app: &App) {
+        app.table::<String, String>("in")
+            .transform_values_in((), || Length, "lengths")
+            .to_stream()
+            .to("out");
+    }
+    // end
+    check(lengths, &[("a", "xx")], &[("a", "2")]);
+}

@@ -1,6 +1,7 @@
 //! Processors that keep the key, so that nothing behind them is repartitioned (`FixedKeyProcessor`).
 //! Not a filter of keys. Invariant: only a record it was given leads to one it forwards, under the same key.
 
+use super::timers::Timer;
 use super::{Processor, ProcessorContext, Scheduled, StoreView};
 use crate::dsl::StoreHandle;
 use crate::task::{Punctuation, PunctuationKind};
@@ -36,6 +37,15 @@ pub trait FixedKeyProcessor: 'static {
     fn punctuate(
         &mut self,
         _punctuation: Punctuation,
+        _ctx: &mut FixedKeyContext<'_, '_, '_, Self::Key, Self::ValueOut>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// As [`Processor::timer`].
+    fn timer(
+        &mut self,
+        _timer: Timer<Self::Key>,
         _ctx: &mut FixedKeyContext<'_, '_, '_, Self::Key, Self::ValueOut>,
     ) -> Result<()> {
         Ok(())
@@ -202,6 +212,14 @@ impl<P: FixedKeyProcessor> Processor for FixedKey<P> {
         ctx: &mut ProcessorContext<'_, '_, P::Key, P::ValueOut>,
     ) -> Result<()> {
         self.0.punctuate(punctuation, &mut FixedKeyContext(ctx))
+    }
+
+    fn timer(
+        &mut self,
+        timer: Timer<P::Key>,
+        ctx: &mut ProcessorContext<'_, '_, P::Key, P::ValueOut>,
+    ) -> Result<()> {
+        self.0.timer(timer, &mut FixedKeyContext(ctx))
     }
 
     fn close(&mut self, ctx: &mut ProcessorContext<'_, '_, P::Key, P::ValueOut>) -> Result<()> {

@@ -2,12 +2,21 @@
 //! Not the processor itself. Invariant: a processor is never entered while it is at work; records that come then wait.
 
 use super::context::Cause;
+use super::timers::{self, Timer};
 use super::{Processor, ProcessorContext};
-use crate::task::{Context, Outputs, Punctuate, Punctuation, Receive, Wiring, caught, fail};
-use crate::topology::OnError;
+use crate::format::{FormatOf, Formats};
+use crate::task::{
+    Context, FireTimers, Outputs, Punctuate, Punctuation, PunctuationKind, Receive, Wiring, caught,
+    fail,
+};
+use crate::topology::{OnError, Topology};
 use crate::{Error, Headers, Position, Record, Result};
+use headwater_log::HeadersRef;
 use std::cell::{Cell, RefCell};
 use std::{collections::VecDeque, rc::Rc, sync::Arc};
+
+/// Timers that one turn calls, or little more: a timer that sets another which is due as well does not hold the task up.
+const TIMERS_PER_TURN_MAX: u64 = 10_000;
 
 /// Where a processor stands in its task.
 pub(crate) struct Place {
@@ -49,6 +58,8 @@ pub(crate) struct ProcessorNode<P: Processor> {
     waiting: RefCell<VecDeque<Record<P::KeyIn, P::ValueIn>>>,
     place: Place,
     on_error: OnError,
+    /// Its stores of timers.
+    timers: Vec<TimersOf<P::KeyIn>>,
     /// A store of it has a record cache, which keeps the headers of what caused an update.
     keeps_headers: bool,
     outputs: Outputs<P::KeyOut, P::ValueOut>,
@@ -71,10 +82,14 @@ impl<P: Processor> ProcessorNode<P> {
                 children: built.children.iter().map(name).collect(),
             },
             on_error: topology.settings.on_error.clone(),
+            timers: timers_of(topology, &built.stores),
             keeps_headers: built.stores.iter().any(cached),
             outputs: wiring.outputs(node),
         });
         wiring.open_with_task(node, shared.clone());
+        if !shared.timers.is_empty() {
+            wiring.timed.push(shared.clone());
+        }
         Shared(shared)
     }
 
@@ -109,6 +124,9 @@ fn no_record(timestamp: i64) -> Cause {
 impl<P: Processor> Punctuate for ProcessorNode<P> {
     fn open(&self, ctx: &mut Context<'_>, number: usize) -> Result<()> {
         self.place.number.set(number);
+        for timers in &self.timers {
+            timers::restore(ctx, timers.store)?;
+        }
         let now = ctx.state.now_ms;
         let mut processor = self.processor.borrow_mut();
         self.named(caught(|| {
@@ -123,9 +141,8 @@ impl<P: Processor> Punctuate for ProcessorNode<P> {
             let mut context = self.context(ctx, no_record(time));
             processor.punctuate(punctuation, &mut context)
         });
-        let Err(error) = outcome else { return Ok(()) };
-        let name = &self.place.name;
-        fail(ctx, &self.on_error, name, error, time)
+        self.settle(ctx, outcome, time)?;
+        self.process_waiting(ctx)
     }
 
     fn close(&self, ctx: &mut Context<'_>) -> Result<()> {
@@ -135,6 +152,106 @@ impl<P: Processor> Punctuate for ProcessorNode<P> {
             processor.close(&mut self.context(ctx, no_record(now)))
         }))
     }
+}
+
+impl<P: Processor> FireTimers for ProcessorNode<P> {
+    fn fire(&self, ctx: &mut Context<'_>, clock: PunctuationKind, time: i64) -> Result<u64> {
+        let mut fired = 0;
+        for timers in &self.timers {
+            let number = timers::clock_number(clock);
+            while fired < TIMERS_PER_TURN_MAX
+                && time >= 0
+                && ctx.state.store(timers.store).first_timers[number] <= time
+            {
+                for row in timers::due(ctx, timers.store, clock, time)? {
+                    fired += u64::from(self.call(ctx, timers, clock, &row)?);
+                }
+            }
+        }
+        Ok(fired)
+    }
+}
+
+impl<P: Processor> ProcessorNode<P> {
+    /// Calls one timer, unless a call before has cancelled it.
+    fn call(
+        &self,
+        ctx: &mut Context<'_>,
+        timers: &TimersOf<P::KeyIn>,
+        clock: PunctuationKind,
+        row: &[u8],
+    ) -> Result<bool> {
+        if !ctx.holds(timers.store, row)? {
+            return Ok(false);
+        }
+        let (key, at) = timers::parse_row(row);
+        // Gone before the call, which may set it again.
+        ctx.write(timers.store, row, None, at)?;
+        let topic = ctx.state.store(timers.store).topic.clone();
+        let key = timers.key.decode(&topic, HeadersRef::NONE, key);
+        let key = key.map_err(|error| Error::format(&topic, &error))?;
+        let outcome = caught(|| {
+            let mut processor = self.processor.borrow_mut();
+            let timer = Timer { key, at, clock };
+            processor.timer(timer, &mut self.context(ctx, no_record(at)))
+        });
+        self.settle(ctx, outcome, at)?;
+        self.process_waiting(ctx)?;
+        Ok(true)
+    }
+
+    /// What becomes of a call that the processor failed at.
+    fn settle(&self, ctx: &mut Context<'_>, outcome: Result<()>, time: i64) -> Result<()> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => fail(ctx, &self.on_error, &self.place.name, error, time),
+        }
+    }
+
+    /// Processes the records that came back while the processor was in a call without a record.
+    fn process_waiting(&self, ctx: &mut Context<'_>) -> Result<()> {
+        loop {
+            let Some(record) = self.waiting.borrow_mut().pop_front() else {
+                return Ok(());
+            };
+            let time = record.timestamp;
+            let outcome = caught(|| {
+                let mut processor = self.processor.borrow_mut();
+                let cause = self.cause(&record);
+                processor.process(record, &mut self.context(ctx, cause))
+            });
+            self.settle(ctx, outcome, time)?;
+        }
+    }
+
+    fn cause(&self, record: &Record<P::KeyIn, P::ValueIn>) -> Cause {
+        Cause {
+            timestamp: record.timestamp,
+            position: record.position,
+            headers: match self.keeps_headers {
+                true => record.headers.clone(),
+                false => Headers::default(),
+            },
+        }
+    }
+}
+
+/// A store of timers, with the format of their keys.
+struct TimersOf<K> {
+    store: usize,
+    key: FormatOf<K>,
+}
+
+fn timers_of<K: 'static>(topology: &Topology, stores: &[usize]) -> Vec<TimersOf<K>> {
+    let timed = stores.iter().copied();
+    let timed = timed.filter(|store| timers::are_in(&topology.stores[*store]));
+    let keys = timed.filter_map(|store| {
+        let formats = &topology.stores[store].formats;
+        let formats = formats.downcast_ref::<Formats<K, ()>>()?;
+        let key = formats.key.clone()?;
+        Some(TimersOf { store, key })
+    });
+    keys.collect()
 }
 
 /// Shares one node between the edge that feeds it and the task that punctuates it.
@@ -149,14 +266,7 @@ impl<P: Processor> Receive<P::KeyIn, P::ValueIn> for Shared<P> {
         };
         let mut next = Some(record);
         while let Some(record) = next {
-            let cause = Cause {
-                timestamp: record.timestamp,
-                position: record.position,
-                headers: match node.keeps_headers {
-                    true => record.headers.clone(),
-                    false => Headers::default(),
-                },
-            };
+            let cause = node.cause(&record);
             processor.process(record, &mut node.context(ctx, cause))?;
             next = node.waiting.borrow_mut().pop_front();
         }

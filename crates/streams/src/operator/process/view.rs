@@ -4,6 +4,7 @@
 
 mod key_value;
 mod session;
+mod timers;
 mod versioned;
 mod window;
 

@@ -77,6 +77,7 @@ pub(in crate::task) fn open_stores(
             observers: Vec::new(),
             java: java_expiry(topology, spec),
             observed_mark: None,
+            first_timers: [i64::MAX; 2],
             sealed_time: -1,
         });
     }
