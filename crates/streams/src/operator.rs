@@ -24,6 +24,7 @@ mod table_derive;
 mod table_group;
 mod table_join;
 mod table_transform;
+mod time_to_live;
 mod versioned;
 mod window_aggregate;
 

@@ -291,6 +291,7 @@ fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut Subt
             changelog_config: Default::default(),
             missing: None,
             timer_keys: None,
+            time_to_live_ms: None,
             changelog_topic: None,
             held: None,
             formats: Arc::new(Formats {

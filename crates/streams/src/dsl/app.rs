@@ -10,6 +10,7 @@ use crate::topology::{
     Graph, Kept, Node, NodeKind, Role, StoreSpec, TopicName, Topology, TopologySettings,
     compile_pattern,
 };
+use crate::window::millis;
 use crate::{Error, Record, Result};
 use headwater_store::Layout;
 use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
@@ -145,8 +146,9 @@ impl App {
                 graph.add_group(role, &[]),
             )
         };
-        let mut spec = store_spec(self, &name, store, Layout::KeyValue);
-        if self.settings.borrow().reuse_source_topics {
+        let mut spec = expiring_store_spec(self, &name, store);
+        // Deletions of rows that have expired do not belong into the application's input.
+        if self.settings.borrow().reuse_source_topics && spec.time_to_live_ms.is_none() {
             // Even one without a changelog of its own is restored from its topic.
             spec.logged = true;
             spec.changelog_topic = topic.names.first().cloned();
@@ -299,6 +301,36 @@ fn versioned_layout<K, V>(
     }
 }
 
+/// As [`store_spec`] of a table whose rows may have a time to live.
+pub(crate) fn expiring_store_spec<K: 'static, V: 'static>(
+    app: &App,
+    operator: &str,
+    mut store: Store<K, V>,
+) -> StoreSpec {
+    let time_to_live = store.time_to_live.take();
+    let keeps_rows = matches!(store.kind, Kind::Default) && !store.is_versioned();
+    let mut spec = store_spec(app, operator, store, Layout::KeyValue);
+    spec.time_to_live_ms = time_to_live.map(millis);
+    if time_to_live.is_some() && !keeps_rows {
+        refuse_time_to_live(app, operator, &spec.name);
+    }
+    if spec.time_to_live_ms == Some(0) {
+        app.graph.borrow_mut().problem(format!(
+            "{operator}: Store::time_to_live of store '{}' is less than 1 ms; give more",
+            spec.name
+        ));
+    }
+    spec
+}
+
+fn refuse_time_to_live(app: &App, operator: &str, name: &str) {
+    app.graph.borrow_mut().problem(format!(
+        "{operator}: store '{name}' cannot have Store::time_to_live, which is for tables read from topics or streams and for \
+         aggregates of streams without windows, in stores with timestamps; use Store::retention for windows, Store::versioned \
+         for versions, App::timers in processors"
+    ));
+}
+
 /// The store of `operator` as tasks open it. A format that is missing is a problem once the store is opened.
 pub(crate) fn store_spec<K: 'static, V: 'static>(
     app: &App,
@@ -322,6 +354,9 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
     };
     let name = store.name.unwrap_or_default();
     check_store(app, operator, &name, store.kind);
+    if store.time_to_live.is_some() {
+        refuse_time_to_live(app, operator, &name);
+    }
     let missing = match (&store.key, &store.value) {
         (None, _) => Some("keys"),
         (_, None) => Some("values"),
@@ -347,6 +382,7 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
         java_expiry: None,
         changelog_config: store.changelog_config,
         timer_keys: None,
+        time_to_live_ms: None,
         changelog_topic: None,
         held: None,
         formats: Arc::new(Formats {

@@ -339,6 +339,7 @@ where
             timestamped: true,
             changelog_config: Default::default(),
             timer_keys: None,
+            time_to_live_ms: None,
             changelog_topic: None,
             formats: Arc::new(super::stream::defaults::<Vec<u8>, Vec<u8>>()),
             held: None,

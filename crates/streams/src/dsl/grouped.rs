@@ -1,7 +1,7 @@
 //! `KGroupedStream`: a stream grouped by key, ready to be aggregated.
 //! Not stored yet. Invariant: records reach an aggregate in the partition their key hashes to, through a repartition topic if need be.
 
-use super::app::{App, processor, store_formats, store_spec};
+use super::app::{App, expiring_store_spec, processor, store_formats};
 use super::nulls::WithNulls;
 use super::repartition::through_repartition;
 use super::table::stored_rows;
@@ -11,7 +11,6 @@ use crate::format::{FormatOf, Formats};
 use crate::operator::{Aggregate, Fold, Materialized, fold};
 use crate::task::{Scratch, Wire, boxed};
 use crate::topology::{NameId, Node, OldValues, Role, StoreSpec, TableNode};
-use headwater_store::Layout;
 use std::{any::Any, marker::PhantomData, sync::Arc};
 
 /// A grouped stream. A handle: copy it to aggregate twice.
@@ -153,7 +152,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedStream<'a, K, V> {
             versioned: Some(store.is_versioned()),
             ..Role::default()
         };
-        let spec = store_spec(app, &name, store, Layout::KeyValue);
+        let spec = expiring_store_spec(app, &name, store);
         let wire = aggregate_wire::<K, V, A, _>(Arc::new(fold));
         let node = processor(name, vec![source.node], wire, formats);
         add_stateful(app, role, node, spec)

@@ -28,6 +28,8 @@ pub struct Store<K, V> {
     pub(crate) cached: bool,
     pub(crate) logged: bool,
     pub(crate) retention: Option<Duration>,
+    /// Rows leave so long after their timestamps.
+    pub(crate) time_to_live: Option<Duration>,
     /// Keeps versions for so long.
     pub(crate) history: Option<Duration>,
     pub(crate) changelog_config: TopicConfig,
@@ -58,6 +60,7 @@ impl<K, V> Store<K, V> {
             cached: true,
             logged: true,
             retention: None,
+            time_to_live: None,
             history: None,
             changelog_config: TopicConfig::new(),
             kind: Kind::Default,
@@ -119,6 +122,30 @@ impl<K, V> Store<K, V> {
     /// Window stores: how long windows are kept; at least size and grace.
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// Tables read from topics or streams, and aggregates of streams without windows: a row leaves once stream time has passed
+    /// its timestamp by `time`. To joins and to the aggregate itself it is gone at once; the deletion is sent on, and written to
+    /// the changelog, by a sweep before a commit, at most an eighth of `time` of stream time later, and views see the row up to
+    /// then. A commit's sweep reads no more than 16,384 rows. Kafka Streams has nothing like it: one writes a processor that
+    /// scans its store.
+    ///
+    /// ```
+    /// use headwater_streams::{App, Store};
+    /// use std::time::Duration;
+    ///
+    /// let app = App::new("visitors");
+    /// let month = Duration::from_secs(30 * 86_400);
+    /// app.stream::<String, String>("clicks")
+    ///     .group_by_key()
+    ///     .count(Store::from("clicks-of-visitor").time_to_live(month))
+    ///     .to_stream()
+    ///     .to("counts");
+    /// app.build().unwrap();
+    /// ```
+    pub fn time_to_live(mut self, time: Duration) -> Self {
+        self.time_to_live = Some(time);
         self
     }
 

@@ -401,6 +401,7 @@ where
         java_expiry: Some(StoreOrder::KeyFirst),
         changelog_config,
         timer_keys: None,
+        time_to_live_ms: None,
         changelog_topic: None,
         held: None,
         missing: None,

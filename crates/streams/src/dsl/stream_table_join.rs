@@ -205,6 +205,7 @@ fn buffer(
         changelog_config: TopicConfig::new(),
         java_expiry: None,
         timer_keys: None,
+        time_to_live_ms: None,
         changelog_topic: None,
         missing: None,
         held: Some(HeldRows {

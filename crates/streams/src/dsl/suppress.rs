@@ -235,6 +235,7 @@ fn store_spec<T>(name: String, suppress: &Suppress<T>) -> StoreSpec {
         changelog_config: suppress.changelog_config.clone(),
         java_expiry: None,
         timer_keys: None,
+        time_to_live_ms: None,
         changelog_topic: None,
         missing: None,
         held: Some(HeldRows {

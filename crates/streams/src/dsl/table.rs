@@ -1,7 +1,7 @@
 //! `KTable`: rows by key that change over time. Not the store that holds them; some tables have none.
 //! Invariant: a table's records are changes; `to_stream` turns them back into records.
 
-use super::app::{App, closure_wire, processor, store_formats, store_spec};
+use super::app::{App, closure_wire, expiring_store_spec, processor, store_formats};
 use super::repartition::through_repartition;
 use super::{KStream, Store};
 use crate::Change;
@@ -182,7 +182,7 @@ pub(crate) fn from_stream<'a, K: Clone + 'static, V: Clone + 'static>(
         versioned: Some(store.is_versioned()),
         ..Role::default()
     };
-    let spec = store_spec(app, &name, store, Layout::KeyValue);
+    let spec = expiring_store_spec(app, &name, store);
     let node = table_source_node(name, source.node, formats, spec);
     let mut graph = app.graph.borrow_mut();
     let node = graph.add_as(role, node);

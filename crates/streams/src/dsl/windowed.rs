@@ -410,6 +410,7 @@ pub(crate) fn rekeyed<K, K2, A>(store: Store<K, A>, key: Option<FormatOf<K2>>) -
         cached: store.cached,
         logged: store.logged,
         retention: store.retention,
+        time_to_live: store.time_to_live,
         history: store.history,
         changelog_config: store.changelog_config,
         kind: store.kind,

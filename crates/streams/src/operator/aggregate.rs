@@ -35,12 +35,16 @@ where
             return Ok(());
         }
         let (row, kept, timestamp) = match self.rows.get(ctx, &key_bytes)? {
-            Some((row, stored)) => {
+            Some((row, stored)) if self.rows.is_live(ctx, stored) => {
                 let row = Some(row);
                 let kept = self.rows.kept(&row);
                 (row, kept, record.timestamp.max(stored))
             }
-            None => {
+            expired => {
+                if let Some(row) = expired {
+                    let key = record.key.clone();
+                    self.rows.expire(ctx, &key_bytes, key, row)?;
+                }
                 let row = self.fold.initial();
                 let kept = self.rows.kept_initial(&row);
                 (row, kept, record.timestamp)

@@ -2,6 +2,7 @@
 //! Not one operator: aggregates and table sources share it. Invariant: an update reaches the store, its changelog and the
 //! next operator in that order, at once without the record cache, at the flush with it.
 
+use super::time_to_live::Sweep;
 use crate::dsl::store_formats;
 use crate::format::FormatOf;
 use crate::task::{Context, Flush, Outputs, Row, Rows, Scratch, Update, Wiring};
@@ -62,6 +63,8 @@ pub(crate) struct Materialized<K, V> {
     forwards: bool,
     semantics: Semantics,
     sends_old: bool,
+    /// Rows leave so long after their timestamps.
+    time_to_live_ms: Option<i64>,
     value: FormatOf<V>,
     outputs: Outputs<K, Change<V>>,
     local: Scratch,
@@ -91,6 +94,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         let topic: Arc<str> = wiring.topology.changelog(store).into();
         let sends_old = wiring.topology.sends_old(node);
         let cached = wiring.topology.stores[store].cached;
+        let keys = key.clone();
         if cached && forwards {
             let flusher = Flusher {
                 store,
@@ -103,20 +107,60 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             };
             wiring.flushers[store] = Some(Rc::new(flusher));
         }
-        let layout = &wiring.topology.stores[store].layout;
-        Self {
+        let spec = &wiring.topology.stores[store];
+        let rows = Self {
             node,
             store,
             topic,
             cached,
-            versioned: matches!(layout, Layout::Versioned { .. }),
+            versioned: matches!(spec.layout, Layout::Versioned { .. }),
             forwards,
             semantics: wiring.topology.settings.semantics,
             sends_old,
+            time_to_live_ms: spec.time_to_live_ms,
             value,
             outputs,
             local: Scratch::default(),
+        };
+        if let Some(limit_ms) = spec.time_to_live_ms {
+            let sweep = Sweep::new(rows.twin(), keys, limit_ms);
+            wiring.sweeps.push(Rc::new(sweep));
         }
+        rows
+    }
+
+    /// Another writer of the same rows.
+    fn twin(&self) -> Self {
+        Self {
+            topic: self.topic.clone(),
+            value: self.value.clone(),
+            outputs: self.outputs.clone(),
+            local: Scratch::default(),
+            ..*self
+        }
+    }
+
+    /// False for a row of time `timestamp` that has outlived its time: it counts as deleted, and is, once somebody comes by.
+    #[inline]
+    pub(crate) fn is_live(&self, ctx: &Context<'_>, timestamp: i64) -> bool {
+        (self.time_to_live_ms).is_none_or(|limit| is_live(ctx, timestamp, limit))
+    }
+
+    /// Deletes a row that has outlived its time, as of the ms in which it did; `row` is what it was.
+    #[inline(never)]
+    pub(crate) fn expire(
+        &self,
+        ctx: &mut Context<'_>,
+        key_bytes: &[u8],
+        key: K,
+        (row, timestamp): (V, i64),
+    ) -> Result<()> {
+        let none = Headers::default();
+        let ended = timestamp.saturating_add(self.time_to_live_ms.unwrap_or(0));
+        let old = self.needs_old().then_some(row);
+        let cause = Cause::at(ended, &none, Position::NONE);
+        self.put(ctx, key_bytes, || key, None, old, cause)?;
+        Ok(())
     }
 
     pub(crate) fn store(&self) -> usize {
@@ -287,6 +331,12 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     }
 }
 
+/// True while stream time has not passed `timestamp` by `limit_ms`.
+#[inline]
+fn is_live(ctx: &Context<'_>, timestamp: i64, limit_ms: i64) -> bool {
+    ctx.state.stream_time.saturating_sub(limit_ms) <= timestamp
+}
+
 /// `timestamp (8) | value` in `local`; false, and a bare timestamp, when the row is deleted.
 #[inline]
 fn encode_row<V>(
@@ -401,6 +451,7 @@ impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
 /// Reads the rows of a table from its store.
 pub(crate) struct StoredRows<K, V> {
     store: usize,
+    time_to_live_ms: Option<i64>,
     topic: Arc<str>,
     key: FormatOf<K>,
     value: FormatOf<V>,
@@ -418,6 +469,7 @@ impl<K, V> StoredRows<K, V> {
     ) -> Self {
         Self {
             store,
+            time_to_live_ms: wiring.topology.stores[store].time_to_live_ms,
             topic: wiring.topology.changelog(store).into(),
             key,
             value,
@@ -435,7 +487,10 @@ impl<K, V> Rows<K, V> for StoredRows<K, V> {
             let mut local = self.local.take();
             if ctx.get(self.store, &key_bytes, &mut local)? {
                 let (value, timestamp) = decode_row(&self.value, &self.topic, &local)?;
-                row = Some(Row { value, timestamp });
+                let limit = self.time_to_live_ms;
+                if limit.is_none_or(|limit| is_live(ctx, timestamp, limit)) {
+                    row = Some(Row { value, timestamp });
+                }
             }
             self.local.give(local);
         }

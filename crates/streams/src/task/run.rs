@@ -8,8 +8,8 @@ mod state;
 
 use super::FireTimers;
 use super::{
-    Advance, Announcer, Awaits, Context, Counters, Feed, Globals, InputState, JavaExpiry, Output,
-    Punctuate, PunctuationKind, Quarantine, TaskState, Wiring, caught,
+    Advance, Announcer, Awaits, BeforeCommit, Context, Counters, Feed, Globals, InputState,
+    JavaExpiry, Output, Punctuate, PunctuationKind, Quarantine, TaskState, Wiring, caught,
     closing_time::{self, Announcement},
     dead_letter,
     input::Input,
@@ -41,6 +41,8 @@ pub struct Task {
     announcers: Vec<Rc<Announcer>>,
     closers: Vec<Rc<dyn Advance>>,
     timed: Vec<Rc<dyn FireTimers>>,
+    /// Tables whose rows have a time to live.
+    sweeps: Vec<Rc<dyn BeforeCommit>>,
     /// Since when, by the wall clock, it has been at the end of its inputs.
     idle_since: Option<i64>,
     /// Numbers of its stores, in the order in which their caches are flushed.
@@ -132,6 +134,7 @@ impl Task {
         let announcers = std::mem::take(&mut wiring.announcers);
         let closers = std::mem::take(&mut wiring.closers);
         let timed_processors = std::mem::take(&mut wiring.timed);
+        let sweeps = std::mem::take(&mut wiring.sweeps);
         let stores = open_stores(topology, stores, cache);
         let mut state = open_state(topology, wiring, id, stores, timed);
         state.stream_time = stream_time;
@@ -144,6 +147,7 @@ impl Task {
             announcers,
             closers,
             timed: timed_processors,
+            sweeps,
             idle_since: None,
             awaiting,
             quarantine: Quarantine::new(topology, &part.stores),
@@ -495,6 +499,9 @@ impl Task {
             cache,
             output,
         };
+        for sweep in &self.sweeps {
+            sweep.before_commit(&mut ctx)?;
+        }
         loop {
             // In the order of the operators, so that each store is flushed once as a rule; a flush fills caches downstream,
             // so again until all are clean. One that fails does not keep the others from writing, as in Kafka Streams.

@@ -153,6 +153,8 @@ pub(crate) struct Wiring<'t> {
     processors: Vec<(usize, Rc<dyn Punctuate>)>,
     /// Processors with timers.
     pub(crate) timed: Vec<Rc<dyn FireTimers>>,
+    /// Tables whose rows have a time to live.
+    pub(crate) sweeps: Vec<Rc<dyn BeforeCommit>>,
     /// Operators with calls to the outside, by node.
     pub(crate) awaiting: Vec<(usize, Rc<dyn Awaits>)>,
     /// Named times that a commit carries; see [`Marks::add`].
@@ -175,6 +177,7 @@ impl<'t> Wiring<'t> {
             before_commit: topology.stores.iter().map(|_| None).collect(),
             processors: Vec::new(),
             timed: Vec::new(),
+            sweeps: Vec::new(),
             awaiting: Vec::new(),
             marks: Marks::default(),
             shared: FxHashMap::default(),

@@ -175,6 +175,8 @@ pub(crate) struct StoreSpec {
     pub(crate) changelog_topic: Option<String>,
     /// For stores of timers: the type of their keys.
     pub(crate) timer_keys: Option<TypeId>,
+    /// Rows leave so long after their timestamps, in ms of stream time.
+    pub(crate) time_to_live_ms: Option<i64>,
     /// For stores whose rows are held back (`TimeOrderedKeyValueBuffer`).
     pub(crate) held: Option<HeldRows>,
     /// `Formats<K, V>` with both formats known.

@@ -25,5 +25,6 @@ mod stream_join;
 mod suppress;
 mod table;
 mod task;
+mod time_to_live;
 mod timers;
 mod window_close;

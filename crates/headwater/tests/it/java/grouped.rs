@@ -91,3 +91,24 @@ fn hopping_windows() {
         &[("a", "0: 1"), ("a", "0: 2"), ("a", "1000: 1")],
     );
 }
+
+// Java: a processor that scans its store for old rows (Headwater: rows with a time to live)
+#[test]
+fn time_to_live() {
+    check(
+        |app| {
+            let input = app.stream::<String, String>("in");
+            // snippet
+            let visits = Store::from("visits").time_to_live(Duration::from_secs(2));
+            input
+                .group_by_key()
+                .count(visits)
+                .to_stream()
+                .map_values(|count| count.to_string())
+                .to("out");
+            // end
+        },
+        &[("a", "x"), ("b", "x"), ("b", "x"), ("b", "x")],
+        &[("a", "1"), ("b", "1"), ("b", "2"), ("b", "3"), ("a", "")],
+    );
+}
