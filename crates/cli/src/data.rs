@@ -1,15 +1,15 @@
-//! The log of a directory as commands look at it. Not for writing: it is opened for reading only.
-//! Invariant: errors name the directory, and what is there instead of what was asked for.
+//! The log as commands look at it: of a directory, or of a Kafka cluster. Not for writing: a directory is opened for reading only.
+//! Invariant: errors name the place, and what is there instead of what was asked for.
 
-use crate::holder::Holder;
+use crate::{holder::Holder, place::Place};
 use anyhow::{Result, anyhow, bail};
 use headwater::log::{
-    Client, ClientOptions, CommittedOffset, Error, GroupInfo, Guarantee, Offset, OffsetSpec,
+    Client, ClientOptions, CommittedOffset, Error, GroupInfo, Guarantee, Log, Offset, OffsetSpec,
     Request, Response, TopicInfo, TopicPartition, call, call_deadline_default_ms,
     embedded::PartitionFiles,
 };
 use headwater::{EmbeddedLog, world::World};
-use std::path::{Path, PathBuf};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// Looks at a log whose owner writes without pause: under four writers every other one fails.
 const LOOKS_MAX: usize = 20;
@@ -18,32 +18,42 @@ const NAMES_MAX: usize = 10;
 
 /// An open log with a client.
 pub(crate) struct Data {
-    log: EmbeddedLog,
+    /// Where there are files.
+    embedded: Option<EmbeddedLog>,
     client: Box<dyn Client>,
     world: World,
-    dir: PathBuf,
+    place: String,
+    /// All topics, once they have been asked for.
+    topics: Option<Vec<TopicInfo>>,
 }
 
 impl Data {
-    /// Opens the log in `dir` as it is at this moment.
-    pub(crate) fn open(dir: &Path) -> Result<Self> {
-        Self::open_in(World::real(), dir)
-    }
-
-    /// As [`Data::open`], reading through `world`.
-    pub(crate) fn open_in(world: World, dir: &Path) -> Result<Self> {
-        let log = patiently(dir, || EmbeddedLog::open_read_only_in(world.clone(), dir));
-        let log = log.map_err(|error| refused(dir, error))?;
+    /// Opens the log as it is at this moment.
+    pub(crate) fn open(place: &Place) -> Result<Self> {
+        let world = World::real();
         let options = ClientOptions {
             client_id: "headwater-cli".into(),
-            guarantee: Guarantee::ExactlyOnce,
             ..ClientOptions::default()
         };
+        let (embedded, client) = match place {
+            Place::Dir(dir) => {
+                let log = patiently(dir, || EmbeddedLog::open_read_only_in(world.clone(), dir));
+                let log = log.map_err(|error| refused(dir, error))?;
+                let options = ClientOptions {
+                    guarantee: Guarantee::ExactlyOnce,
+                    ..options
+                };
+                let client = log.client(options)?;
+                (Some(log), client)
+            }
+            Place::Kafka(kafka) => (None, kafka.client(options)?),
+        };
         Ok(Self {
-            client: log.client(options)?,
-            log,
+            embedded,
+            client,
             world,
-            dir: dir.to_owned(),
+            place: place.to_string(),
+            topics: None,
         })
     }
 
@@ -66,27 +76,40 @@ impl Data {
         )?)
     }
 
-    /// All topics, by name.
-    pub(crate) fn topics(&self) -> Vec<TopicInfo> {
-        self.log.topics()
+    /// All topics, by name, as they were when first asked for.
+    pub(crate) fn topics(&mut self) -> Result<Vec<TopicInfo>> {
+        if let Some(topics) = &self.topics {
+            return Ok(topics.clone());
+        }
+        let topics = match self.ask(Request::DescribeTopics(None))? {
+            Response::Topics(topics) => topics,
+            other => bail!("{other:?} is no answer to topics"),
+        };
+        Ok(self.topics.insert(topics).clone())
+    }
+
+    /// Forgets what topics there were.
+    pub(crate) fn look_again(&mut self) {
+        self.topics = None;
     }
 
     /// One topic.
-    pub(crate) fn topic(&self, name: &str) -> Result<TopicInfo> {
-        let topics = self.topics();
+    pub(crate) fn topic(&mut self, name: &str) -> Result<TopicInfo> {
+        let topics = self.topics()?;
         match topics.iter().find(|topic| *topic.name == *name) {
             Some(topic) => Ok(topic.clone()),
             None => bail!(
                 "topic '{name}' does not exist in {}; there is {}",
-                self.dir.display(),
+                self.place,
                 names(topics.iter().map(|topic| &*topic.name))
             ),
         }
     }
 
-    /// The partitions of a topic with their files.
-    pub(crate) fn files(&self, topic: &str) -> Result<Vec<PartitionFiles>> {
-        Ok(self.log.partition_files(topic)?)
+    /// The partitions of a topic with their files; `None` where the files are a broker's.
+    pub(crate) fn files(&self, topic: &str) -> Result<Option<Vec<PartitionFiles>>> {
+        let embedded = self.embedded.as_ref();
+        Ok(embedded.map(|log| log.partition_files(topic)).transpose()?)
     }
 
     /// Positions in partitions, in the order asked.
@@ -121,7 +144,7 @@ impl Data {
         if !groups.iter().any(|group| *group.group == *name) {
             bail!(
                 "group '{name}' does not exist in {}; there is {}",
-                self.dir.display(),
+                self.place,
                 names(groups.iter().map(|group| &*group.group))
             );
         }
@@ -147,15 +170,26 @@ impl Data {
         }
     }
 
-    /// One past the last offset; `None` when the partition is no more.
-    pub(crate) fn end(&mut self, partition: &TopicPartition) -> Result<Option<Offset>> {
-        let topics = self.topics();
-        let topic = topics.iter().find(|topic| topic.name == partition.topic);
-        if topic.is_none_or(|topic| partition.partition >= topic.partitions) {
-            return Ok(None);
-        }
-        let ends = self.offsets(std::slice::from_ref(partition), OffsetSpec::Stable)?;
-        Ok(ends.first().copied())
+    /// One past the last offset of each; those that are no more are left out.
+    pub(crate) fn ends<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<BTreeMap<TopicPartition, Offset>> {
+        let topics = self.topics()?;
+        let counts: BTreeMap<Arc<str>, u32> = topics
+            .into_iter()
+            .map(|topic| (topic.name, topic.partitions))
+            .collect();
+        let is_there = |at: &&TopicPartition| {
+            let count = counts.get(&at.topic);
+            count.is_some_and(|count| at.partition < *count)
+        };
+        let mut there: Vec<TopicPartition> =
+            partitions.into_iter().filter(is_there).cloned().collect();
+        there.sort();
+        there.dedup();
+        let ends = self.offsets(&there, OffsetSpec::Stable)?;
+        Ok(there.into_iter().zip(ends).collect())
     }
 }
 

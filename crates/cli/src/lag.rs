@@ -1,11 +1,11 @@
 //! `headwater lag`: how many offsets lie between what a group has committed and the ends. Not a rate, and not a time.
 //! Invariant: the total is the sum of the rows shown.
 
-use crate::{data::Data, table::Table};
+use crate::{data::Data, place::Place, table::Table};
 use anyhow::Result;
-use headwater::log::{Offset, TopicPartition};
+use headwater::log::{CommittedOffset, Offset, TopicPartition};
 use serde_json::{Value, json};
-use std::{io::Write, path::Path};
+use std::io::Write;
 
 /// Where a group stands in one partition.
 pub(crate) struct Position {
@@ -24,15 +24,14 @@ impl Position {
 
 /// Where a group stands, by partition.
 pub(crate) fn positions(data: &mut Data, group: &str) -> Result<Vec<Position>> {
-    let mut positions = Vec::new();
-    for (partition, committed) in data.committed(group)? {
-        positions.push(Position {
-            end: data.end(&partition)?,
-            committed: committed.offset,
-            partition,
-        });
-    }
-    Ok(positions)
+    let committed = data.committed(group)?;
+    let ends = data.ends(committed.iter().map(|(partition, _)| partition))?;
+    let position = |(partition, committed): (TopicPartition, CommittedOffset)| Position {
+        end: ends.get(&partition).copied(),
+        committed: committed.offset,
+        partition,
+    };
+    Ok(committed.into_iter().map(position).collect())
 }
 
 /// Offsets to go in all partitions.
@@ -41,12 +40,12 @@ pub(crate) fn total(positions: &[Position]) -> i64 {
 }
 
 pub(crate) fn run(
-    dir: &Path,
+    place: &Place,
     group: Option<&str>,
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let mut data = Data::open(dir)?;
+    let mut data = Data::open(place)?;
     let mut groups = Vec::new();
     for group in data.groups_named(group)? {
         let positions = positions(&mut data, &group.group)?;

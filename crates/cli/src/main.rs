@@ -1,4 +1,4 @@
-//! The `headwater` command: looks into the log of a directory, and resets applications. Not a server, and no way to write records.
+//! The `headwater` command: looks into the log of a directory or a Kafka cluster, and resets applications. Not a server, and no way to write records.
 //! Invariant: reading commands take no lock and change nothing, so that they work beside a running application.
 #![forbid(unsafe_code)]
 
@@ -10,16 +10,20 @@ mod field;
 mod groups;
 mod holder;
 mod lag;
+mod place;
 mod reset;
+mod state;
 mod table;
 mod tail;
 mod timestamp;
 mod topics;
+mod topology;
 mod verify;
 
 use anyhow::Result;
 use args::{Args, Command};
 use clap::Parser;
+use place::Place;
 use std::{
     io::{self, BufWriter, ErrorKind, Write},
     process::ExitCode,
@@ -44,15 +48,17 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, out: &mut dyn Write) -> Result<()> {
-    let (dir, json) = (args.data.as_path(), args.json);
+    let (place, json) = (&Place::of(args)?, args.json);
     match &args.command {
-        Command::Topics => topics::run(dir, json, out),
-        Command::Describe { topic } => describe::run(dir, topic, json, out),
-        Command::Tail(tail) => tail::run(dir, tail, json, out),
-        Command::Groups => groups::run(dir, json, out),
-        Command::Lag { group } => lag::run(dir, group.as_deref(), json, out),
-        Command::Verify => verify::run(dir, json, out),
-        Command::Reset(reset) => reset::run(dir, reset, json, out),
+        Command::Topics => topics::run(place, json, out),
+        Command::Describe { topic } => describe::run(place, topic, json, out),
+        Command::Tail(tail) => tail::run(place, tail, json, out),
+        Command::Groups => groups::run(place, json, out),
+        Command::Lag { group } => lag::run(place, group.as_deref(), json, out),
+        Command::Topology { group } => topology::run(place, group, json, out),
+        Command::State { group } => state::run(place, group, json, out),
+        Command::Verify => verify::run(place, json, out),
+        Command::Reset(reset) => reset::run(place, reset, json, out),
     }
 }
 

@@ -6,12 +6,13 @@ mod reader;
 pub(crate) use reader::Reader;
 
 use crate::args::{Format, From, Tail};
-use crate::{data::Data, field, timestamp};
+use crate::{data::Data, field, place::Place, timestamp};
 use anyhow::{Result, bail};
 use headwater::log::{OffsetSpec, TopicInfo, TopicPartition};
+use headwater::world::Clock;
 use reader::Found;
 use serde_json::json;
-use std::{io::Write, path::Path, time::Duration};
+use std::{io::Write, time::Duration};
 
 /// The log is opened anew this often to see what was committed since: a person does not notice, and it is cheap.
 const FOLLOW_MS_MIN: u64 = 250;
@@ -29,8 +30,8 @@ struct Printer<'a> {
     left: u64,
 }
 
-pub(crate) fn run(dir: &Path, tail: &Tail, as_json: bool, out: &mut dyn Write) -> Result<()> {
-    let mut data = Data::open(dir)?;
+pub(crate) fn run(place: &Place, tail: &Tail, as_json: bool, out: &mut dyn Write) -> Result<()> {
+    let mut data = Data::open(place)?;
     let topic = data.topic(&tail.topic)?;
     let partitions = chosen(&topic, tail.partition)?;
     let ends = data.offsets(&partitions, OffsetSpec::Stable)?;
@@ -51,7 +52,7 @@ pub(crate) fn run(dir: &Path, tail: &Tail, as_json: bool, out: &mut dyn Write) -
     )?;
     while tail.follow && printer.left > 0 {
         out.flush()?;
-        let mut newer = reopen(dir, data)?;
+        let mut newer = reopen(place, data)?;
         if newer.topic(&tail.topic)?.id != topic.id {
             bail!(
                 "topic '{}' was deleted and created anew; start again",
@@ -77,26 +78,35 @@ pub(crate) fn run(dir: &Path, tail: &Tail, as_json: bool, out: &mut dyn Write) -
     Ok(())
 }
 
-/// Rests, then opens the log as it is then.
-fn reopen(dir: &Path, old: Data) -> Result<Data> {
+/// Rests, then opens the log as it is then. A cluster's needs no opening.
+fn reopen(place: &Place, mut old: Data) -> Result<Data> {
     let clock = old.world().clock.clone();
-    drop(old);
     let mut rest = Duration::from_millis(FOLLOW_MS_MIN);
+    if let Place::Kafka(_) = place {
+        wait(&*clock, rest);
+        old.look_again();
+        return Ok(old);
+    }
+    drop(old);
     let mut failures = 0;
     loop {
-        let until = clock.elapsed() + rest;
-        while let Some(left) = until.checked_sub(clock.elapsed())
-            && !left.is_zero()
-        {
-            std::thread::park_timeout(left);
-        }
+        wait(&*clock, rest);
         let begun = clock.elapsed();
-        match Data::open(dir) {
+        match Data::open(place) {
             Ok(data) => return Ok(data),
             Err(error) if failures == FOLLOW_FAILURES_MAX => return Err(error),
             Err(_) => failures += 1,
         }
         rest = rest.max((clock.elapsed() - begun) * FOLLOW_REST_FACTOR);
+    }
+}
+
+fn wait(clock: &dyn Clock, time: Duration) {
+    let until = clock.elapsed() + time;
+    while let Some(left) = until.checked_sub(clock.elapsed())
+        && !left.is_zero()
+    {
+        std::thread::park_timeout(left);
     }
 }
 

@@ -3,17 +3,18 @@
 
 use crate::{
     counting_disk::counting_world, data::Data, data::patiently, data::refused, holder::Holder,
-    topics,
+    place::Place, topics,
 };
 use anyhow::{Result, bail};
 use headwater::EmbeddedLog;
 use headwater::log::{Error, embedded::VerifyReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use std::{io::Write, path::Path};
+use std::io::Write;
 
-pub(crate) fn run(dir: &Path, as_json: bool, out: &mut dyn Write) -> Result<()> {
-    let bar = progress_bar(dir)?;
+pub(crate) fn run(place: &Place, as_json: bool, out: &mut dyn Write) -> Result<()> {
+    let dir = place.dir()?;
+    let bar = progress_bar(place)?;
     let checked = patiently(dir, || EmbeddedLog::verify(counting_world(&bar), dir));
     bar.finish_and_clear();
     let report = match checked {
@@ -47,13 +48,14 @@ pub(crate) fn run(dir: &Path, as_json: bool, out: &mut dyn Write) -> Result<()> 
 }
 
 /// A bar over the bytes of all segments, on a terminal. A log that cannot be opened has none; the check says why.
-fn progress_bar(dir: &Path) -> Result<ProgressBar> {
-    let Ok(data) = Data::open(dir) else {
+fn progress_bar(place: &Place) -> Result<ProgressBar> {
+    let Ok(mut data) = Data::open(place) else {
         return Ok(ProgressBar::hidden());
     };
     let mut total = 0;
-    for topic in data.topics() {
-        total += topics::bytes(&data.files(&topic.name)?);
+    for topic in data.topics()? {
+        let files = data.files(&topic.name)?;
+        total += topics::bytes(&files.unwrap_or_default());
     }
     let style = "{wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec}";
     Ok(ProgressBar::new(total).with_style(ProgressStyle::with_template(style)?))

@@ -3,8 +3,8 @@
 
 use crate::Result;
 use headwater_log::{
-    Client, ClientOptions, Log, NewTopic, Offset, OffsetSpec, Request, Response, TopicConfig,
-    TopicInfo, TopicPartition, call, call_deadline_default_ms,
+    Client, ClientOptions, Log, NewTopic, Offset, Request, TopicConfig, TopicInfo, TopicPartition,
+    call, call_deadline_default_ms,
     embedded::{PartitionFiles, VerifyReport},
 };
 use headwater_runtime::{Settings, SourceWriter};
@@ -97,39 +97,14 @@ impl EmbeddedLog {
         }
     }
 
-    /// Where each partition of `topic` ends: one past its last record.
+    /// Where each partition of `topic` ends, as [`crate::end_offsets`].
     pub fn end_offsets(&self, topic: &str) -> Result<Vec<(TopicPartition, Offset)>> {
-        let mut client = self.client(ClientOptions::default())?;
-        let partitions = client
-            .partitions(topic)
-            .ok_or_else(|| headwater_log::Error::UnknownTopic(topic.into()))?;
-        let specs = (0..partitions)
-            .map(|partition| (TopicPartition::new(topic, partition), OffsetSpec::Stable))
-            .collect();
-        let deadline_ms = call_deadline_default_ms();
-        let request = Request::Offsets(specs);
-        match call(&mut *client, &*self.world.clock, request, deadline_ms)? {
-            Response::Offsets(offsets) => Ok(offsets),
-            _ => Ok(Vec::new()),
-        }
+        crate::end_offsets(&*self.log, topic)
     }
 
-    /// The positions that `application` has committed, in every partition it ever read.
+    /// The positions that `application` has committed, as [`crate::committed_offsets`].
     pub fn committed_offsets(&self, application: &str) -> Result<Vec<(TopicPartition, Offset)>> {
-        let mut client = self.client(ClientOptions::default())?;
-        let request = Request::CommittedOffsets {
-            group: application.into(),
-            partitions: None,
-        };
-        let deadline_ms = call_deadline_default_ms();
-        let committed = match call(&mut *client, &*self.world.clock, request, deadline_ms)? {
-            Response::Committed(committed) => committed,
-            _ => Vec::new(),
-        };
-        Ok(committed
-            .into_iter()
-            .map(|(partition, at)| (partition, at.offset))
-            .collect())
+        crate::committed_offsets(&*self.log, application)
     }
 
     /// A writer that brings `source` (a file, a feed) into topics, exactly once across crashes.

@@ -22,15 +22,19 @@ mod app;
 mod embedded;
 mod error;
 mod into_log;
+mod offsets;
 mod signal;
 
 pub use app::App;
 pub use embedded::EmbeddedLog;
 pub use error::{Error, Result};
 #[cfg(feature = "kafka")]
-pub use headwater_kafka::{Kafka, setting_names};
+pub use headwater_kafka::{
+    GroupDescription, Kafka, MemberDescription, PartitionReplicas, SubtopologyDescription, Tasks,
+    setting_names,
+};
 pub use headwater_log as log;
-pub use headwater_log::setting::{SettingName, SettingVerdict};
+pub use headwater_log::setting::{SettingName, SettingVerdict, parse_properties};
 pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
 pub use headwater_runtime::{
     Committed, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Role, Running,
@@ -54,6 +58,7 @@ pub use headwater_streams::{
 pub use headwater_streams::{Error as ProcessorError, Result as ProcessorResult};
 pub use headwater_world as world;
 pub use into_log::IntoLog;
+pub use offsets::{committed_offsets, count_records, end_offsets};
 pub use signal::{stop_requested, watch_signals};
 
 /// What most applications use.

@@ -1,7 +1,10 @@
 //! Questions and changes about topics, offsets and groups, answered by the cluster's brokers.
 //! Not the commit's path. Invariant: an answer is whole, or an error that says what was asked, what the broker said and what helps.
 
+mod descriptions;
+mod eviction;
 mod groups;
+mod java_assignment;
 mod offsets;
 mod patience;
 mod positions;
@@ -10,7 +13,11 @@ mod refusal;
 mod tests;
 mod topics;
 
-use crate::{cluster::Cluster, settings::Settings};
+use crate::{
+    cluster::Cluster,
+    description::{GroupDescription, PartitionReplicas},
+    settings::Settings,
+};
 use headwater_log::{Error, Request, Response, Result};
 use patience::Patience;
 use std::rc::Rc;
@@ -55,4 +62,34 @@ pub(crate) async fn ask(
         }
     }
     Ok(Response::Done)
+}
+
+/// Groups as operators see them: all, or the one of this name.
+pub(crate) async fn describe_groups(
+    cluster: &Rc<Cluster>,
+    settings: &Settings,
+    name: Option<&str>,
+) -> Result<Vec<GroupDescription>> {
+    let patience = &mut Patience::new(cluster, settings.api_timeout);
+    descriptions::describe(patience, name).await
+}
+
+/// Puts all members out of a group; answers how many.
+pub(crate) async fn remove_members(
+    cluster: &Rc<Cluster>,
+    settings: &Settings,
+    group: &str,
+) -> Result<usize> {
+    let patience = &mut Patience::new(cluster, settings.api_timeout);
+    eviction::remove_members(patience, group).await
+}
+
+/// Which brokers keep the partitions of a topic.
+pub(crate) async fn replicas(
+    cluster: &Rc<Cluster>,
+    settings: &Settings,
+    topic: &str,
+) -> Result<Vec<PartitionReplicas>> {
+    let patience = &mut Patience::new(cluster, settings.api_timeout);
+    topics::replicas(patience, topic).await
 }

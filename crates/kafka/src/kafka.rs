@@ -14,7 +14,7 @@ use std::{fmt, sync::Arc};
 /// ```
 #[derive(Clone)]
 pub struct Kafka {
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Kafka {

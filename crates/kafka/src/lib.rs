@@ -9,13 +9,18 @@ mod cluster;
 mod compression;
 mod connection;
 mod coordinator;
+mod description;
 mod fetcher;
 mod kafka;
 mod membership;
+mod operator;
 mod producer;
 mod protocol;
 mod settings;
 mod transaction;
 
+pub use description::{
+    GroupDescription, MemberDescription, PartitionReplicas, SubtopologyDescription, Tasks,
+};
 pub use kafka::Kafka;
 pub use settings::{TokenSource, setting_names};

@@ -1,6 +1,10 @@
 //! A table of settings by name, each with a verdict: honoured, without effect, or refused. Kafka's client and the runtime have one each.
 //! Not the values. Invariant: a name that is not in the table has a nearest one that is, to suggest.
 
+mod properties;
+
+pub use properties::parse_properties;
+
 /// What happens to a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingVerdict {

@@ -126,9 +126,7 @@ impl SourceWriter {
     /// As [`SourceWriter::append`], in bytes.
     pub fn append_raw(&mut self, topic: &str, record: &AppendRecord<'_>) -> Result<()> {
         if !self.topics.contains_key(topic) {
-            let Some(partitions) = self.client.partitions(topic) else {
-                return Err(headwater_log::Error::UnknownTopic(topic.into()).into());
-            };
+            let partitions = self.count(topic)?;
             let slots = (0..partitions)
                 .map(|partition| self.client.slot(&TopicPartition::new(topic, partition)))
                 .collect();
@@ -140,6 +138,22 @@ impl SourceWriter {
             None => self.keyless % slots.len(),
         };
         Ok(self.client.append(slots[partition], record)?)
+    }
+
+    /// The partitions of a topic. A client may have to ask a broker, and answers unknown until it has heard.
+    fn count(&mut self, topic: &str) -> Result<u32> {
+        if let Some(partitions) = self.client.partitions(topic) {
+            return Ok(partitions);
+        }
+        let clock = self.settings.world.clock.clone();
+        let request = Request::DescribeTopics(Some(vec![topic.to_owned()]));
+        match call(&mut *self.client, &*clock, request, CALL_MS_MAX)? {
+            Response::Topics(topics) => match topics.first() {
+                Some(topic) => Ok(topic.partitions),
+                None => Err(headwater_log::Error::UnknownTopic(topic.into()).into()),
+            },
+            other => Err(Error::Config(format!("{other:?} is no answer to topics"))),
+        }
     }
 
     /// Commits what was appended together with the position behind it. On an error the position is read anew from the log,

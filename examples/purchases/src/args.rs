@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 /// Processes a shop's history of purchases exactly once and prints what it came to.
 ///
-/// The purchases are appended to a log in a directory and processed from there. Run again over the same directory the job
-/// goes on where it stopped: nothing is appended or counted twice. Remove the directory to begin anew.
+/// The purchases are appended to a log in a directory, or to Apache Kafka, and processed from there. Run again over the same log the
+/// job goes on where it stopped: nothing is appended or counted twice. Remove the directory to begin anew; on Kafka, reset the
+/// application and delete its topics.
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
     /// Purchases to read, as text or gzip in the columns of CDNOW_master.txt [default: the 69,659 that the binary carries].
@@ -17,6 +18,9 @@ pub(crate) struct Args {
     /// Where log and state live.
     #[arg(long, value_name = "DIR", default_value = "./data/purchases")]
     pub(crate) data: PathBuf,
+    /// Apache Kafka to use as the log; only the state is in the directory then.
+    #[arg(long, value_name = "HOST:PORT,..")]
+    pub(crate) kafka: Option<String>,
     /// Appends the history so many times, each two years after the one before.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: u32,

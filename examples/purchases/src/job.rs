@@ -10,8 +10,13 @@ use crate::summary::{Outcome, Run, Summary};
 use crate::topology::{APPLICATION, LOYALTY, PURCHASES, topology};
 use crate::watch::Ear;
 use anyhow::{Context, Result};
-use headwater::{EmbeddedLog, Running, Settings, TopicPartition, log::Offset};
+use headwater::{
+    EmbeddedLog, Kafka, Running, Settings, TopicPartition, committed_offsets, count_records,
+    end_offsets,
+    log::{Log, Offset},
+};
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,10 +32,9 @@ pub(crate) fn run(args: &Args) -> Result<Option<Outcome>> {
     let begin = Instant::now();
     let phases = Arc::new(Phases::open(args.phases.as_deref())?);
     let history = History::read(args.input.as_deref())?;
-    let log = EmbeddedLog::open(&args.data)
-        .with_context(|| format!("cannot open the log in {}", args.data.display()))?;
+    let log = open(args)?;
     let load_begin = Instant::now();
-    let loaded = load(&log, &history, args.repeat, &phases, stop)?;
+    let loaded = load(&*log, &history, args.repeat, &phases, stop)?;
     let load_time = load_begin.elapsed();
     if stop() {
         return Ok(None);
@@ -42,19 +46,19 @@ pub(crate) fn run(args: &Args) -> Result<Option<Outcome>> {
         workers: usize::from(args.workers),
         cache_bytes_max: args.cache_bytes,
         listener: ear.clone(),
-        ..Settings::default()
+        ..Settings::in_dir(args.data.join("state"))
     };
     let process_begin = Instant::now();
-    let before = log.committed_offsets(APPLICATION)?;
+    let before = committed_offsets(&*log, APPLICATION)?;
     let running = headwater::start_with(topology()?, &log, settings)?;
-    let total =
-        sum(&log.end_offsets(PURCHASES)?, PURCHASES) + sum(&log.end_offsets(LOYALTY)?, LOYALTY);
+    let total = sum(&end_offsets(&*log, PURCHASES)?, PURCHASES)
+        + sum(&end_offsets(&*log, LOYALTY)?, LOYALTY);
     let known = sum(&before, PURCHASES) + sum(&before, LOYALTY);
     let progress = Progress::new("processing", total.saturating_sub(known));
     let finished = process(&running, progress, known, &ear, &phases, stop);
     let process_time = process_begin.elapsed();
     let summary = match finished {
-        Ok(true) => Some(Summary::read(&running, &log)),
+        Ok(true) => Some(Summary::read(&running, &*log)),
         Ok(false) => None,
         Err(error) => {
             // What the worker failed by says more than what was seen of it.
@@ -62,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<Option<Outcome>> {
             return Err(error);
         }
     };
-    let processed = sum(&running.positions(), PURCHASES).saturating_sub(sum(&before, PURCHASES));
+    let processed = count_records(&*log, between(&before, running.positions(), PURCHASES))?;
     let (records, commits) = (running.records(), running.commits());
     running.stop(STOP_MAX)?;
     let Some(summary) = summary.transpose()? else {
@@ -116,7 +120,32 @@ fn process(
     }
 }
 
-/// Sum of the offsets in partitions of `topic`: records before them, since nothing is deleted.
+fn open(args: &Args) -> Result<Arc<dyn Log>> {
+    if let Some(servers) = &args.kafka {
+        return Ok(Arc::new(Kafka::at(servers)?));
+    }
+    let log = EmbeddedLog::open(&args.data)
+        .with_context(|| format!("cannot open the log in {}", args.data.display()))?;
+    Ok(log.shared())
+}
+
+/// What was read of `topic` in this run.
+fn between(
+    before: &[(TopicPartition, Offset)],
+    after: impl IntoIterator<Item = (TopicPartition, Offset)>,
+    topic: &str,
+) -> Vec<(TopicPartition, Range<Offset>)> {
+    let of_topic = after.into_iter().filter(|(at, _)| &*at.topic == topic);
+    let begin = |at: &TopicPartition| {
+        let begin = before.iter().find(|(it, _)| it == at);
+        begin.map_or(0, |(_, offset)| *offset)
+    };
+    let ranges = of_topic.map(|(at, end)| (begin(&at)..end, at));
+    ranges.map(|(range, at)| (at, range)).collect()
+}
+
+/// Sum of the offsets in partitions of `topic`: records before them, since nothing is deleted, and on Kafka a few ends of
+/// transactions.
 fn sum<'a>(offsets: impl IntoIterator<Item = &'a (TopicPartition, Offset)>, topic: &str) -> u64 {
     let of_topic = offsets
         .into_iter()

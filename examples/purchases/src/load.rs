@@ -6,7 +6,10 @@ use crate::phases::Phases;
 use crate::progress::Progress;
 use crate::topology::{APPLICATION, ENRICHED, LOYALTY, PARTITIONS, PURCHASES};
 use anyhow::Result;
-use headwater::{EmbeddedLog, SourceWriter, log::Fate};
+use headwater::{
+    Settings, SourceWriter,
+    log::{Fate, Log},
+};
 
 /// Records in one commit: a few milliseconds of work to lose, and a sync of the disk for each so many.
 const COMMIT_RECORDS: u64 = 5_000;
@@ -15,13 +18,14 @@ const FAILURES_MAX: u32 = 10;
 
 /// Appends what is missing of `repeat` repetitions; answers how many records that were. Ends early when asked to stop.
 pub(crate) fn load(
-    log: &EmbeddedLog,
+    log: &dyn Log,
     history: &History,
     repeat: u32,
     phases: &Phases,
     stop: fn() -> bool,
 ) -> Result<u64> {
-    let mut writer = log.source_writer(APPLICATION, &history.source())?;
+    let settings = Settings::default();
+    let mut writer = SourceWriter::open(log, APPLICATION, &history.source(), &settings)?;
     for topic in [PURCHASES, LOYALTY, ENRICHED] {
         writer.ensure_topic(topic, PARTITIONS)?;
     }

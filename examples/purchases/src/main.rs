@@ -1,6 +1,6 @@
-//! A shop's history, processed exactly once on the embedded log: totals per customer, month and week, the best customers,
-//! and each purchase enriched with its customer's card. Not a library: everything here reaches Headwater by its facade.
-//! Invariant: with the same input a directory gives the same result, however often the job was run or killed over it.
+//! A shop's history, processed exactly once on the embedded log or on Apache Kafka: totals per customer, month and week, the best
+//! customers, and each purchase enriched with its customer's card. Not a library: everything here reaches Headwater by its facade.
+//! Invariant: with the same input a log gives the same result, however often the job was run or killed over it.
 #![allow(
     clippy::disallowed_methods,
     reason = "a program at the rim: it reads files, tells the time and waits"

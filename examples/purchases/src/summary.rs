@@ -5,7 +5,7 @@ use crate::date::Date;
 use crate::model::{BEST_MAX, Best, Customer, Sales};
 use crate::topology::{CUSTOMERS, ENRICHED, LEVELS, MONTHS, SHOP, TOP, WEEKS};
 use anyhow::{Context, Result};
-use headwater::{EmbeddedLog, Running, Windowed};
+use headwater::{Running, Windowed, count_records, end_offsets, log::Log};
 use serde::Serialize;
 
 /// All that is printed.
@@ -70,7 +70,7 @@ pub(crate) struct Run {
     pub(crate) processed_purchases: u64,
     /// Those of the repartition topics included.
     pub(crate) processed_records: u64,
-    /// Changelog records read to bring stores up to date.
+    /// Changelog records read to bring stores up to date; on Kafka the ends of transactions among them.
     pub(crate) restored_records: u64,
     pub(crate) commits: u64,
     pub(crate) process_seconds: f64,
@@ -79,7 +79,7 @@ pub(crate) struct Run {
 
 impl Summary {
     /// Reads the stores of `running`.
-    pub(crate) fn read(running: &Running, log: &EmbeddedLog) -> Result<Self> {
+    pub(crate) fn read(running: &Running, log: &dyn Log) -> Result<Self> {
         let customers = running.view::<String, Customer>(CUSTOMERS)?;
         let mut total = Customer::default();
         let mut number = 0;
@@ -102,13 +102,14 @@ impl Summary {
                 cents: rank.cents,
             });
         }
-        let ends = log.end_offsets(ENRICHED)?;
+        let ends = end_offsets(log, ENRICHED)?;
+        let enriched = ends.into_iter().map(|(at, end)| (at, 0..end));
         Ok(Self {
             purchases: total.orders,
             customers: number,
             cds: total.cds,
             cents: total.cents,
-            enriched_purchases: ends.iter().map(|(_, end)| *end as u64).sum(),
+            enriched_purchases: count_records(log, enriched)?,
             months: months(running)?,
             weeks: weeks(running)?,
             top,

@@ -7,6 +7,7 @@
 )]
 
 mod beside;
+mod cluster;
 mod commands;
 mod damage;
 mod fixture;

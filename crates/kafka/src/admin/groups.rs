@@ -1,7 +1,9 @@
 //! Groups of all kinds listed, described and deleted. Not membership.
 //! Invariant: a group that one broker lists appears once, with its members where its kind can tell them.
 
-use super::{patience::Patience, positions::is_worth_waiting, refusal::of_group};
+use super::{
+    descriptions::task_ids, patience::Patience, positions::is_worth_waiting, refusal::of_group,
+};
 use crate::protocol::{
     ErrorCode,
     consumer_group_describe::ConsumerGroupDescribeRequest,
@@ -10,7 +12,7 @@ use crate::protocol::{
     list_groups::{ListGroupsRequest, ListedGroup},
     streams_group_describe::{Member, StreamsGroupDescribeRequest},
 };
-use headwater_log::{GroupInfo, MemberEpoch, MemberInfo, Result, TaskId};
+use headwater_log::{GroupInfo, MemberEpoch, MemberInfo, Result};
 use std::collections::BTreeMap;
 
 pub(super) async fn delete(patience: &mut Patience<'_>, group: &str) -> Result<()> {
@@ -43,6 +45,19 @@ pub(super) async fn delete(patience: &mut Patience<'_>, group: &str) -> Result<(
 
 /// Every broker lists the groups it coordinates.
 pub(super) async fn list(patience: &mut Patience<'_>) -> Result<Vec<GroupInfo>> {
+    let listed = listed(patience).await?;
+    let mut groups = Vec::with_capacity(listed.len());
+    for (name, group) in listed {
+        groups.push(GroupInfo {
+            group: name.as_str().into(),
+            members: members(patience, &name, &group).await?,
+        });
+    }
+    Ok(groups)
+}
+
+/// What brokers list, by name.
+pub(super) async fn listed(patience: &mut Patience<'_>) -> Result<BTreeMap<String, ListedGroup>> {
     let mut listed: BTreeMap<String, ListedGroup> = BTreeMap::new();
     patience.know_brokers().await?;
     for node in patience.cluster.brokers() {
@@ -65,14 +80,7 @@ pub(super) async fn list(patience: &mut Patience<'_>) -> Result<Vec<GroupInfo>> 
             }
         }
     }
-    let mut groups = Vec::with_capacity(listed.len());
-    for (name, group) in listed {
-        groups.push(GroupInfo {
-            group: name.as_str().into(),
-            members: members(patience, &name, &group).await?,
-        });
-    }
-    Ok(groups)
+    Ok(listed)
 }
 
 async fn members(
@@ -120,26 +128,10 @@ async fn describe_streams(patience: &mut Patience<'_>, name: &str) -> Described 
 }
 
 fn streams_member(member: &Member) -> MemberInfo {
-    let mut tasks = Vec::new();
-    for ids in &member.assignment.active_tasks {
-        // Ours and Java's sub-topologies are named by their numbers.
-        let Ok(subtopology) = ids.subtopology_id.parse() else {
-            continue;
-        };
-        let partitions = ids
-            .partitions
-            .iter()
-            .filter_map(|it| u32::try_from(*it).ok());
-        tasks.extend(partitions.map(|partition| TaskId {
-            subtopology,
-            partition,
-        }));
-    }
-    tasks.sort_unstable();
     MemberInfo {
         member: member.member_id.as_str().into(),
         epoch: MemberEpoch(member.member_epoch),
-        tasks,
+        tasks: task_ids(&member.assignment.active_tasks),
     }
 }
 

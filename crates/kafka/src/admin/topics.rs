@@ -2,6 +2,7 @@
 //! Invariant: a topic that was created is known to every broker that answers before its creation is told.
 
 use super::{patience::Patience, refusal::of_topic};
+use crate::description::PartitionReplicas;
 use crate::protocol::{
     ErrorCode, Uuid,
     create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic},
@@ -48,6 +49,14 @@ pub(super) async fn create(
         wait_until_known(patience, topic).await?;
     }
     if let Some(error) = refused {
+        if let Error::TopicExists(_) = error {
+            // Somebody else may have made it a moment ago; who asked will use it next. That brokers are slow is no refusal.
+            let topic = NewTopic {
+                partitions: 1,
+                ..topics[created].clone()
+            };
+            let _ = wait_until_known(patience, &topic).await;
+        }
         return Err(error);
     }
     let names: Vec<Arc<str>> = topics
@@ -323,6 +332,29 @@ pub(super) async fn describe(
         fill_in_settings(patience, some).await?;
     }
     Ok(topics)
+}
+
+/// Which brokers keep the partitions of a topic.
+pub(super) async fn replicas(
+    patience: &mut Patience<'_>,
+    topic: &str,
+) -> Result<Vec<PartitionReplicas>> {
+    patience.know(&[topic.into()]).await?;
+    let request = metadata_of(Some(&[topic.to_owned()]));
+    let response = patience.any("describing topics", &request).await?;
+    let told = response.topics.into_iter().flat_map(|it| it.partitions);
+    let mut partitions: Vec<PartitionReplicas> = told
+        .filter_map(|told| {
+            Some(PartitionReplicas {
+                partition: u32::try_from(told.partition_index).ok()?,
+                leader: Some(told.leader_id).filter(|leader| *leader >= 0),
+                replicas: told.replica_nodes,
+                in_sync: told.isr_nodes,
+            })
+        })
+        .collect();
+    partitions.sort_by_key(|it| it.partition);
+    Ok(partitions)
 }
 
 /// A topic that cannot be described yet.

@@ -31,6 +31,7 @@ use crate::protocol::{
     sync_group::{SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse},
 };
 use embedded::{Orders, Report};
+pub(crate) use embedded::{assigned, ordered};
 use headwater_log::{
     Assignment, GroupEvent, MemberEpoch, Membership, NewTopic, TaskId, TopicPartition,
 };
@@ -40,7 +41,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// What Kafka's tools know a group with partitions by.
 const PROTOCOL_TYPE: &str = "consumer";
 /// The assignor.
-const PROTOCOL: &str = "headwater";
+pub(crate) const PROTOCOL: &str = "headwater";
 /// Shortest and longest session that brokers accept by default (`group.min.session.timeout.ms`, `group.max.session.timeout.ms`).
 const SESSION_MS: std::ops::RangeInclusive<i64> = 6_000..=1_800_000;
 /// ms between two looks of a leader at partition counts, while something is missing and at rest.

@@ -6,6 +6,7 @@
     reason = "a test at the rim: it starts processes, reads files and waits, and fails by a panic"
 )]
 
+mod cluster;
 mod expected;
 mod job;
 mod kill;

@@ -6,14 +6,20 @@
     reason = "a test at the rim: it starts processes and writes files, and fails by a panic"
 )]
 
+use headwater_broker::{Cluster, Options, is_usable};
 use std::{cmp::Reverse, collections::BTreeMap, fs, path::Path, process::Command};
 use tempfile::TempDir;
 
 #[track_caller]
 fn run(dir: &Path, file: &Path) -> Result<String, String> {
+    run_with(dir, file, &[])
+}
+
+#[track_caller]
+fn run_with(dir: &Path, file: &Path, more: &[&str]) -> Result<String, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_word-count"));
     let output = command.arg(file).arg("--data").arg(dir.join("data"));
-    let output = output.output().unwrap();
+    let output = output.args(more).output().unwrap();
     let (out, err) = (
         String::from_utf8(output.stdout),
         String::from_utf8(output.stderr),
@@ -81,4 +87,23 @@ fn a_file_that_is_not_there_is_named() {
         error.contains("word-count: cannot read no-such.txt"),
         "{error}"
     );
+}
+
+#[test]
+fn on_kafka_the_counts_are_those_of_the_embedded_log() {
+    if !is_usable("word-count on a real broker") {
+        return;
+    }
+    let cluster = Cluster::start(&Options::default()).unwrap();
+    let servers = cluster.bootstrap();
+    let kafka = ["--kafka", servers.as_str()];
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("text.txt");
+    let mut text = include_str!("../../../../ARCHITECTURE.md").to_owned();
+    for _ in 0..2 {
+        fs::write(&file, &text).unwrap();
+        let found = run_with(dir.path(), &file, &kafka).unwrap();
+        assert_eq!(found, expected(&text));
+        text.push_str("one more line\r\nand The The The the end\n");
+    }
 }

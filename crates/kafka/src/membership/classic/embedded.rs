@@ -7,6 +7,7 @@ use crate::protocol::message::message;
 use crate::protocol::wire::{Field, Wire};
 use crate::protocol::{Malformed, Reader};
 use bytes::Bytes;
+use headwater_log::{TaskId, TopicPartition};
 
 const OUTER_VERSION: i16 = 0;
 const OWN_VERSION: i16 = 1;
@@ -90,6 +91,34 @@ impl Orders {
         let assignment: Assignment = from_outer(bytes)?;
         from_own(assignment.user_data)
     }
+}
+
+/// The partitions that a member was assigned as a consumer, and its assignor's own data.
+pub(crate) fn assigned(bytes: &Bytes) -> Result<(Vec<TopicPartition>, Bytes), Malformed> {
+    let assignment: Assignment = from_outer(bytes)?;
+    let mut partitions = Vec::new();
+    for topic in &assignment.assigned_partitions {
+        let numbers = topic.partitions.iter();
+        let numbers = numbers.filter_map(|it| u32::try_from(*it).ok());
+        partitions.extend(numbers.map(|it| TopicPartition::new(topic.topic.as_str(), it)));
+    }
+    Ok((partitions, assignment.user_data.unwrap_or_default()))
+}
+
+/// The tasks, active and standby, in the data of our own assignor.
+pub(crate) fn ordered(own: Bytes) -> Result<(Vec<TaskId>, Vec<TaskId>), Malformed> {
+    let orders: Orders = from_own(Some(own))?;
+    let tasks = |numbers: &[TaskNumber]| {
+        let numbers = numbers.iter();
+        let tasks = numbers.filter_map(|number| {
+            Some(TaskId {
+                subtopology: u32::try_from(number.subtopology).ok()?,
+                partition: u32::try_from(number.partition).ok()?,
+            })
+        });
+        tasks.collect()
+    };
+    Ok((tasks(&orders.active), tasks(&orders.standby)))
 }
 
 fn own(value: &impl Field) -> Bytes {
