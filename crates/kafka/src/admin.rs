@@ -2,6 +2,7 @@
 //! Not the commit's path. Invariant: an answer is whole, or an error that says what was asked, what the broker said and what helps.
 
 mod descriptions;
+mod endings;
 mod eviction;
 mod groups;
 mod java_assignment;

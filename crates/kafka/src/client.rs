@@ -61,7 +61,10 @@ pub(crate) struct KafkaClient {
 
 impl KafkaClient {
     /// Starts the background thread. Whether a broker can be reached shows in the first completion.
-    pub(crate) fn open(settings: &Settings, options: ClientOptions) -> Result<Self> {
+    pub(crate) fn open(settings: &Settings, mut options: ClientOptions) -> Result<Self> {
+        if let Some(timeout) = settings.transaction_timeout {
+            options.transaction_timeout_ms = timeout.as_millis().try_into().unwrap_or(u64::MAX);
+        }
         let shared = Shared::new(options.waker.clone());
         let client = Self {
             shared: Arc::clone(&shared),

@@ -357,7 +357,7 @@ impl Cluster {
                 .is_some_and(|link| link.is_failing());
             (is_failing, random.next_u64())
         });
-        if nodes.is_empty() || self.context.settings.rebootstrap_after.is_some() {
+        if nodes.is_empty() || self.context.settings.rebootstraps {
             let mut servers = metadata.bootstrap();
             servers.sort_by_cached_key(|_| random.next_u64());
             nodes.extend(servers);

@@ -9,6 +9,7 @@
 
 mod answer;
 mod queue;
+mod split;
 
 pub(crate) use answer::Failure;
 
@@ -444,6 +445,16 @@ impl Producer {
             answer::Verdict::Failed(failure) => {
                 queue.break_off(Duration::ZERO);
                 return Some(failure);
+            }
+            answer::Verdict::TooLarge(failure) => {
+                match split::halves(&sent.bytes, compression_of(&self.settings)) {
+                    Some(halves) => queue.split(sent.number, halves),
+                    None => {
+                        queue.break_off(Duration::ZERO);
+                        return Some(failure);
+                    }
+                }
+                Duration::ZERO
             }
             answer::Verdict::Again(answer::Wait::Short) => {
                 Duration::from_millis(CONCURRENT_WAIT_MS)

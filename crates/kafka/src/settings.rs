@@ -45,14 +45,15 @@ pub(crate) struct Settings {
     /// the reason.
     pub(crate) api_timeout: Duration,
     pub(crate) delivery_timeout: Duration,
-    pub(crate) transaction_timeout: Duration,
+    /// Over what a client's options say.
+    pub(crate) transaction_timeout: Option<Duration>,
     pub(crate) retry_backoff: Backoff,
     pub(crate) reconnect_backoff: Backoff,
     pub(crate) connection_setup_timeout: Backoff,
     pub(crate) connection_idle_max: Duration,
     pub(crate) metadata_age_max: Duration,
-    /// After this long without metadata the bootstrap servers are asked again; `None` never does.
-    pub(crate) rebootstrap_after: Option<Duration>,
+    /// The bootstrap servers are asked when brokers that are known do not answer.
+    pub(crate) rebootstraps: bool,
     /// The system's default when absent.
     pub(crate) send_buffer_bytes: Option<u32>,
     pub(crate) receive_buffer_bytes: Option<u32>,
@@ -119,13 +120,13 @@ impl Settings {
             request_timeout: Duration::from_secs(30),
             api_timeout: Duration::from_secs(25),
             delivery_timeout: Duration::from_secs(120),
-            transaction_timeout: Duration::from_secs(10),
+            transaction_timeout: None,
             retry_backoff: Backoff::of_ms(100, 1_000),
             reconnect_backoff: Backoff::of_ms(50, 1_000),
             connection_setup_timeout: Backoff::of_ms(10_000, 30_000),
             connection_idle_max: Duration::from_secs(540),
             metadata_age_max: Duration::from_secs(300),
-            rebootstrap_after: Some(Duration::from_secs(300)),
+            rebootstraps: true,
             send_buffer_bytes: None,
             receive_buffer_bytes: None,
             compression: Codec::None,

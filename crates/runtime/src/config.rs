@@ -7,6 +7,10 @@ const fn honoured(name: &'static str) -> SettingName {
     setting::honoured(name, "")
 }
 
+/// An embedded log has no connections; a cluster is given its settings where it is named.
+const CLIENT: &str =
+    "of Kafka's client: Kafka::with_properties; an embedded log has no connections";
+
 const NAMES: &[SettingName] = &[
     honoured("cache.max.bytes.buffering"),
     honoured("commit.interval.ms"),
@@ -37,20 +41,14 @@ const NAMES: &[SettingName] = &[
     ),
     no_effect("built.in.metrics.version", "counters have one version"),
     no_effect("client.id", "workers are named <application>-<process>-<n>"),
-    no_effect(
-        "connections.max.idle.ms",
-        "no connections are kept to an embedded log",
-    ),
+    no_effect("connections.max.idle.ms", CLIENT),
     no_effect("default.client.supplier", "clients come from the log"),
     no_effect("enable.metrics.push", "metrics are not pushed"),
     no_effect("log.summary.interval.ms", "the listener hears every commit"),
     no_effect("max.warmup.replicas", "there are no warm-up replicas"),
-    no_effect("metadata.max.age.ms", "topics are known at once"),
-    no_effect(
-        "metadata.recovery.rebootstrap.trigger.ms",
-        "no brokers are looked up",
-    ),
-    no_effect("metadata.recovery.strategy", "no brokers are looked up"),
+    no_effect("metadata.max.age.ms", CLIENT),
+    no_effect("metadata.recovery.rebootstrap.trigger.ms", CLIENT),
+    no_effect("metadata.recovery.strategy", CLIENT),
     no_effect("metric.reporters", "counters are read, not reported"),
     no_effect("metrics.num.samples", "counters are totals"),
     no_effect("metrics.recording.level", "counters are always kept"),
@@ -73,18 +71,18 @@ const NAMES: &[SettingName] = &[
         "rack.aware.assignment.traffic_cost",
         "tasks are not placed by rack",
     ),
-    no_effect("receive.buffer.bytes", "no sockets are used"),
-    no_effect("reconnect.backoff.max.ms", "no sockets are used"),
-    no_effect("reconnect.backoff.ms", "no sockets are used"),
-    no_effect("request.timeout.ms", "no sockets are used"),
-    no_effect("retry.backoff.max.ms", "no sockets are used"),
-    no_effect("retry.backoff.ms", "no sockets are used"),
+    no_effect("receive.buffer.bytes", CLIENT),
+    no_effect("reconnect.backoff.max.ms", CLIENT),
+    no_effect("reconnect.backoff.ms", CLIENT),
+    no_effect("request.timeout.ms", CLIENT),
+    no_effect("retry.backoff.max.ms", CLIENT),
+    no_effect("retry.backoff.ms", CLIENT),
     no_effect(
         "rocksdb.config.setter",
         "the disk engine is not RocksDB; budgets are headwater.write.back.max.bytes and headwater.block.cache.bytes",
     ),
-    no_effect("security.protocol", "no sockets are used"),
-    no_effect("send.buffer.bytes", "no sockets are used"),
+    no_effect("security.protocol", CLIENT),
+    no_effect("send.buffer.bytes", CLIENT),
     no_effect(
         "state.cleanup.delay.ms",
         "state of tasks that moved away is kept",
@@ -112,7 +110,7 @@ const NAMES: &[SettingName] = &[
     ),
     refused(
         "bootstrap.servers",
-        "the log is given to start(..) or run(..)",
+        "the log is given to start(..) or run(..): Kafka::at",
     ),
     refused(
         "config.providers",
@@ -172,7 +170,7 @@ const NAMES: &[SettingName] = &[
         "errors.dead.letter.queue.topic.name",
         "it belongs to the topology: App::set",
     ),
-    refused("group.protocol", "the log decides how members join"),
+    refused("group.protocol", "of Kafka's client: Kafka::with"),
     refused(
         "processing.exception.handler",
         "it belongs to the topology: App::set",
@@ -182,7 +180,10 @@ const NAMES: &[SettingName] = &[
         "production.exception.handler",
         "it belongs to the topology: App::set",
     ),
-    refused("replication.factor", "an embedded log has one copy"),
+    refused(
+        "replication.factor",
+        "of Kafka's client: Kafka::with; an embedded log has one copy",
+    ),
     refused(
         "topology.optimization",
         "it belongs to the topology: App::set",

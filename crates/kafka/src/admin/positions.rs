@@ -2,6 +2,7 @@
 //! Invariant: a position under an open transaction is waited for, never passed over (`require_stable`).
 
 use super::{
+    endings,
     offsets::{index, require},
     patience::Patience,
     refusal::{of_group, of_topic},
@@ -25,8 +26,7 @@ pub(super) const LEAVING_WAIT: Duration = Duration::from_secs(1);
 
 type Committed = Vec<(TopicPartition, CommittedOffset)>;
 
-/// Without `partitions`, a partition whose first position is just being committed is left out: the broker names only those that
-/// have one.
+/// Without `partitions`, all that have a position; commits that were decided before are waited for.
 pub(super) async fn committed(
     patience: &mut Patience<'_>,
     group: &str,
@@ -34,6 +34,9 @@ pub(super) async fn committed(
 ) -> Result<Committed> {
     if group.is_empty() {
         return Ok(Vec::new());
+    }
+    if partitions.is_none() {
+        endings::wait(patience, group).await?;
     }
     let request = OffsetFetchRequest {
         groups: vec![OffsetFetchRequestGroup {

@@ -32,6 +32,8 @@ pub(super) enum Verdict {
     Written(Option<Offset>),
     Again(Wait),
     Failed(Failure),
+    /// As it is; of a batch of several records the parts may not be.
+    TooLarge(Failure),
 }
 
 pub(super) fn verdict(
@@ -62,8 +64,8 @@ pub(super) fn verdict(
         | ErrorCode::INVALID_TXN_STATE
         | ErrorCode::TRANSACTION_ABORTABLE => Verdict::Failed(Failure::Aborted(said())),
         ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
-            Verdict::Failed(Failure::Refused(Error::TooLarge(format!(
-                "{}; set batch.size below the topic's max.message.bytes, or raise that",
+            Verdict::TooLarge(Failure::Refused(Error::TooLarge(format!(
+                "one record: {}; raise the topic's max.message.bytes",
                 said()
             ))))
         }

@@ -31,6 +31,8 @@ pub(super) struct Queue {
     is_broken: bool,
     pub(super) attempt: u32,
     not_before: Option<Instant>,
+    /// What a batch that was too large is replaced by, once nothing is in flight.
+    halves: Option<(u64, [(Bytes, i32); 2])>,
     /// The sequence of the next batch.
     pub(super) sequence: i32,
     /// Where this transaction's (or commit's) first batch went, and one past its last.
@@ -52,6 +54,7 @@ impl Queue {
             is_broken: false,
             attempt: 0,
             not_before: None,
+            halves: None,
             sequence: 0,
             written: None,
             lacks_end: false,
@@ -140,6 +143,42 @@ impl Queue {
         self.restart_when_quiet(wait);
     }
 
+    /// A batch was too large: two take its place when its try is broken off. What was sent behind it comes back, since its sequence is
+    /// not the next one for the broker; if that is too large as well, it will be told again.
+    pub(super) fn split(&mut self, number: u64, halves: [(Bytes, i32); 2]) {
+        if self
+            .halves
+            .as_ref()
+            .is_none_or(|(other, _)| number < *other)
+        {
+            self.halves = Some((number, halves));
+        }
+    }
+
+    fn replace_by_halves(&mut self) {
+        let Some((number, halves)) = self.halves.take() else {
+            return;
+        };
+        let index = (number - self.first) as usize;
+        let Some(whole) = self.batches.remove(index) else {
+            return;
+        };
+        // In turn, so that the first one comes to lie before the second; the whole's bytes are given back with the last.
+        let mut counted = whole.counted;
+        for (bytes, count) in halves.into_iter().rev() {
+            self.batches.insert(
+                index,
+                Pending {
+                    bytes,
+                    count,
+                    is_acknowledged: false,
+                    handed_over: whole.handed_over,
+                    counted: std::mem::take(&mut counted),
+                },
+            );
+        }
+    }
+
     fn restart_when_quiet(&mut self, wait: Duration) {
         if !wait.is_zero() {
             let at = Instant::now() + wait;
@@ -147,6 +186,7 @@ impl Queue {
         }
         if self.is_broken && self.in_flight == 0 {
             self.is_broken = false;
+            self.replace_by_halves();
             self.sent = 0;
         }
     }

@@ -73,11 +73,8 @@ impl Settings {
                 });
             }
             "metadata.recovery.strategy" => match value {
-                "rebootstrap" => {
-                    self.rebootstrap_after =
-                        self.rebootstrap_after.or(Some(Duration::from_secs(300)));
-                }
-                "none" => self.rebootstrap_after = None,
+                "rebootstrap" => self.rebootstraps = true,
+                "none" => self.rebootstraps = false,
                 _ => return Err(expected(value, "rebootstrap or none")),
             },
             _ => return Err("it is listed as honoured but nothing reads it".into()),
@@ -91,7 +88,7 @@ impl Settings {
             "request.timeout.ms" => self.request_timeout = time,
             "default.api.timeout.ms" => self.api_timeout = time,
             "delivery.timeout.ms" => self.delivery_timeout = time,
-            "transaction.timeout.ms" => self.transaction_timeout = time,
+            "transaction.timeout.ms" => self.transaction_timeout = Some(time),
             "retry.backoff.ms" => raise(&mut self.retry_backoff, time),
             "retry.backoff.max.ms" => self.retry_backoff.max = time,
             "reconnect.backoff.ms" => raise(&mut self.reconnect_backoff, time),
@@ -102,9 +99,6 @@ impl Settings {
             "socket.connection.setup.timeout.max.ms" => self.connection_setup_timeout.max = time,
             "connections.max.idle.ms" => self.connection_idle_max = time,
             "metadata.max.age.ms" => self.metadata_age_max = time,
-            "metadata.recovery.rebootstrap.trigger.ms" => {
-                self.rebootstrap_after = self.rebootstrap_after.map(|_| time);
-            }
             "fetch.max.wait.ms" => self.fetch_max_wait = time,
             _ => return Err("it is listed as honoured but nothing reads it".into()),
         }

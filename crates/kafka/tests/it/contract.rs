@@ -14,10 +14,7 @@ use std::{
 };
 
 /// What the client cannot do. A list that only shrinks.
-///
-/// - `a_first_member_gets_every_task`: asked for all positions of a group, the broker leaves out those of a first commit that is just
-///   being ended, where it would wait if the partition were named. Whoever names partitions (restore does) is not concerned.
-const GAPS: &[&str] = &["a_first_member_gets_every_task"];
+const GAPS: &[&str] = &[];
 
 struct OnKafka {
     log: Mutex<Option<Arc<Kafka>>>,

@@ -9,3 +9,4 @@
 mod broker;
 mod contract;
 mod hygiene;
+mod settings;
