@@ -46,7 +46,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            version: jars::VERSIONS[0].to_owned(),
+            version: jars::version(),
             nodes: 1,
             folder: None,
             first_port: None,

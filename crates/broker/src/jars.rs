@@ -12,6 +12,17 @@ use std::{
 /// The versions that the pom has been tried with, the reference first.
 pub const VERSIONS: &[&str] = &["4.3.1", "4.0.2", "3.9.2"];
 
+/// The logger's binding, of the version that the pom names.
+const LOGGER: &str = "slf4j-simple-1.7.36.jar";
+
+/// Names the version that clusters have unless they ask for one: a whole suite can be run on older brokers.
+const VERSION: &str = "HEADWATER_KAFKA_VERSION";
+
+/// The version of clusters that do not ask for one.
+pub(crate) fn version() -> String {
+    std::env::var(VERSION).unwrap_or_else(|_| VERSIONS[0].to_owned())
+}
+
 const POM: &str = include_str!("../pom.xml");
 
 /// The class path of a version's broker, tools and Streams; downloads it first where needed (about 130 MB).
@@ -28,7 +39,10 @@ pub fn class_path(version: &str) -> Result<String> {
         download(version, &folder, &jars)?;
         fs::write(&mark, POM)?;
     }
-    Ok(format!("{}/*", jars.display()))
+    // Brokers up to 3.9 bring a second binding of the logger, and the first on the path is taken: theirs would print nothing, and it is
+    // by what a broker prints that it is known to be ready.
+    let logger = jars.join(LOGGER);
+    Ok(format!("{}:{}/*", logger.display(), jars.display()))
 }
 
 /// Whether brokers can be started here. Without Java, or without Maven and jars, it says `SKIPPED` on standard error;

@@ -41,7 +41,7 @@ const REQUESTS_IN_FLIGHT_MAX: usize = 5;
 /// Bytes of the batches in one produce request, one batch at least.
 const REQUEST_BYTES_MAX: usize = 8 << 20;
 /// How long a topic or partition may be unknown before a batch for it fails: one that was just created may be.
-const UNKNOWN_PATIENCE_MS: u64 = 3_000;
+pub(crate) const UNKNOWN_PATIENCE_MS: u64 = 3_000;
 /// First wait after the broker said that the transaction before is still ending.
 const CONCURRENT_WAIT_MS: u64 = 5;
 

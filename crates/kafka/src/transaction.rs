@@ -11,11 +11,13 @@
 use crate::{
     cluster::{Cluster, CoordinatorKind},
     coordinator::{Asking, Refusal},
-    producer::{Failure, Identity},
+    producer::{Failure, Identity, UNKNOWN_PATIENCE_MS},
     protocol::{
         Capped, ErrorCode,
         add_offsets_to_txn::AddOffsetsToTxnRequest,
-        add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic},
+        add_partitions_to_txn::{
+            AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, AddPartitionsToTxnTopicResult,
+        },
         end_txn::{EndTxnRequest, EndTxnResponse},
         init_producer_id::{InitProducerIdRequest, InitProducerIdResponse},
         txn_offset_commit::{
@@ -26,7 +28,11 @@ use crate::{
     settings::Settings,
 };
 use headwater_log::{CommitRequest, CommittedOffset, Error, TopicPartition};
-use std::{cell::Cell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
 use tokio::time::Instant;
 
 /// The finalised level of this feature tells which protocol a cluster speaks.
@@ -109,6 +115,11 @@ impl Transaction {
         held: Option<Identity>,
         deadline: Instant,
     ) -> Result<Identity, Failure> {
+        if let Some(held) = held.filter(|_| !self.is_v2()) {
+            // On v1 a broker that finds the transaction open fences the epoch that asks, and then refuses it for ever. Where nothing is
+            // open, or somebody else is the owner, it says so, and the answer below decides.
+            drop(self.end(held, false, deadline).await);
+        }
         let asking = self.asking_own(deadline);
         let mut request = InitProducerIdRequest {
             transactional_id: Some(self.id.clone()),
@@ -161,15 +172,20 @@ impl Transaction {
                 .collect(),
         };
         let asking = self.asking_own(deadline);
+        let unknown = Unknown::default();
         let answer = asking.ask(&request, |answer| {
             let topics = &answer.results_by_topic_v3_and_below;
             let partitions = topics.iter().flat_map(|topic| &topic.results_by_partition);
             // OPERATION_NOT_ATTEMPTED only says that another one has the reason.
-            worst(partitions.map(|partition| partition.partition_error_code))
+            let code = worst(partitions.map(|partition| partition.partition_error_code));
+            unknown.judge(topics, code)
         });
         match answer.await {
             Ok(_) => Ok(()),
-            Err(refusal) => Err(self.failure(refusal, "AddPartitionsToTxn")),
+            Err(refusal) => Err(match unknown.error(&self.cluster) {
+                Some(error) => Failure::Refused(error),
+                None => self.failure(refusal, "AddPartitionsToTxn"),
+            }),
         }
     }
 
@@ -265,6 +281,46 @@ impl Transaction {
             }
             Refusal::Fatal(error) => Failure::Refused(error),
         }
+    }
+}
+
+/// The partition that a coordinator does not know, and since when: one that was just created it may hear of a little later.
+#[derive(Default)]
+struct Unknown {
+    since: Cell<Option<Instant>>,
+    partition: RefCell<Option<TopicPartition>>,
+}
+
+impl Unknown {
+    /// The code, or where patience has ended one after which nothing is asked again.
+    fn judge(&self, topics: &[AddPartitionsToTxnTopicResult], code: ErrorCode) -> ErrorCode {
+        if code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+            self.since.set(None);
+            return code;
+        }
+        let since = self.since.get().unwrap_or_else(Instant::now);
+        self.since.set(Some(since));
+        if since.elapsed().as_millis() < u128::from(UNKNOWN_PATIENCE_MS) {
+            return code;
+        }
+        let mut partitions = topics.iter().flat_map(|topic| {
+            let of_topic = topic.results_by_partition.iter();
+            of_topic.map(|partition| (topic.name.as_str(), partition))
+        });
+        let unknown = partitions.find(|(_, partition)| partition.partition_error_code == code);
+        *self.partition.borrow_mut() = unknown.map(|(topic, partition)| {
+            TopicPartition::new(topic, u32::try_from(partition.partition_index).unwrap_or(0))
+        });
+        ErrorCode::OPERATION_NOT_ATTEMPTED
+    }
+
+    /// Once patience has ended.
+    fn error(self, cluster: &Cluster) -> Option<Error> {
+        let partition = self.partition.into_inner()?;
+        Some(match cluster.partitions(&partition.topic) {
+            Some(_) => Error::UnknownPartition(partition),
+            None => Error::UnknownTopic(partition.topic.to_string()),
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{
     descriptions::task_ids, patience::Patience, positions::is_worth_waiting, refusal::of_group,
 };
+use crate::membership::classic::described;
 use crate::protocol::{
     ErrorCode,
     consumer_group_describe::ConsumerGroupDescribeRequest,
@@ -172,10 +173,11 @@ async fn describe_classic(patience: &mut Patience<'_>, name: &str) -> Described 
         .groups
         .pop()
         .map_or_else(Default::default, |group| {
-            let members = group
-                .members
-                .iter()
-                .map(|member| without_tasks(&member.member_id, 0));
+            let members = group.members.iter().map(|member| {
+                // A group of ours; others have no tasks that one could name.
+                described(&member.member_metadata, &member.member_assignment)
+                    .unwrap_or_else(|| without_tasks(&member.member_id, 0))
+            });
             (group.error_code, members.collect())
         }))
 }

@@ -30,6 +30,7 @@ use crate::protocol::{
     leave_group::{LeaveGroupRequest, MemberIdentity},
     sync_group::{SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse},
 };
+pub(crate) use embedded::described;
 use embedded::{Orders, Report};
 pub(crate) use embedded::{assigned, ordered};
 use headwater_log::{
@@ -463,7 +464,9 @@ impl ClassicMember {
         }
         let missing = round.plan(&self.membership, self.topology_hash, counts);
         self.state = match missing.is_empty() {
-            true => State::Syncing(round.assignments(&self.membership.subtopologies)),
+            true => {
+                State::Syncing(round.assignments(self.generation, &self.membership.subtopologies))
+            }
             false => State::Creating(missing),
         };
         self.count_due_ms = now_ms + COUNT_MS_WAITING;

@@ -3,14 +3,15 @@
 //! Not read by a broker, but its tools show topics and partitions from the outer layer. Invariant: a version that is not known
 //! is refused, never guessed.
 
+use super::leader::from_numbers;
 use crate::protocol::message::message;
 use crate::protocol::wire::{Field, Wire};
 use crate::protocol::{Malformed, Reader};
 use bytes::Bytes;
-use headwater_log::{TaskId, TopicPartition};
+use headwater_log::{MemberEpoch, MemberInfo, TaskId, TopicPartition};
 
 const OUTER_VERSION: i16 = 0;
-const OWN_VERSION: i16 = 1;
+const OWN_VERSION: i16 = 2;
 const OWN: Wire = Wire {
     version: OWN_VERSION,
     flexible: true,
@@ -49,8 +50,9 @@ message! {
         standby: Vec<TaskNumber>,
     }
 
-    /// What a member is to hold.
+    /// What a member is to hold, and since which generation; the broker tells that to nobody but members.
     struct Orders {
+        generation: i32,
         active: Vec<TaskNumber>,
         standby: Vec<TaskNumber>,
         not_ready: Option<String>,
@@ -108,17 +110,20 @@ pub(crate) fn assigned(bytes: &Bytes) -> Result<(Vec<TopicPartition>, Bytes), Ma
 /// The tasks, active and standby, in the data of our own assignor.
 pub(crate) fn ordered(own: Bytes) -> Result<(Vec<TaskId>, Vec<TaskId>), Malformed> {
     let orders: Orders = from_own(Some(own))?;
-    let tasks = |numbers: &[TaskNumber]| {
-        let numbers = numbers.iter();
-        let tasks = numbers.filter_map(|number| {
-            Some(TaskId {
-                subtopology: u32::try_from(number.subtopology).ok()?,
-                partition: u32::try_from(number.partition).ok()?,
-            })
-        });
-        tasks.collect()
-    };
-    Ok((tasks(&orders.active), tasks(&orders.standby)))
+    Ok((from_numbers(&orders.active), from_numbers(&orders.standby)))
+}
+
+/// A member as others see it, by what the group's broker keeps of it; `None` if that is not ours to read.
+pub(crate) fn described(metadata: &Bytes, assignment: &Bytes) -> Option<MemberInfo> {
+    let report = Report::decode(metadata).ok()?;
+    let orders = Orders::decode(assignment).ok()?;
+    let mut tasks = from_numbers(&orders.active);
+    tasks.sort_unstable();
+    Some(MemberInfo {
+        member: report.member.as_str().into(),
+        epoch: MemberEpoch(orders.generation),
+        tasks,
+    })
 }
 
 fn own(value: &impl Field) -> Bytes {

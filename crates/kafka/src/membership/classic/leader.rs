@@ -158,9 +158,10 @@ impl Round {
             .collect()
     }
 
-    /// What each member is to hear.
+    /// What each member is to hear in this generation.
     pub(super) fn assignments(
         &self,
+        generation: i32,
         subtopologies: &[Subtopology],
     ) -> Vec<SyncGroupRequestAssignment> {
         let nothing = Lists::default();
@@ -178,6 +179,7 @@ impl Round {
                     .and_then(|it| it.get(follower.id.as_str()))
                     .unwrap_or(&nothing);
                 Orders {
+                    generation,
                     active: to_numbers(active),
                     standby: to_numbers(standby),
                     not_ready: self.planned.as_ref().err().cloned(),
@@ -228,6 +230,7 @@ impl Round {
 
 fn refused(reason: String) -> Orders {
     Orders {
+        generation: 0,
         refused: Some(reason),
         ..Orders::default()
     }
