@@ -10,7 +10,21 @@ struct Campaign {
     purpose: &'static str,
     /// Arguments of cargo.
     arguments: &'static [&'static str],
+    /// The version of Kafka's brokers, where it is not the reference.
+    kafka: Option<&'static str>,
 }
+
+/// The suite of the Kafka client; on older brokers it shows what they lack.
+const KAFKA_SUITE: &[&str] = &[
+    "test",
+    "-p",
+    "headwater-kafka",
+    "--release",
+    "--test",
+    "it",
+    "--",
+    "--test-threads=2",
+];
 
 /// Add a campaign here and nowhere else.
 const CAMPAIGNS: &[Campaign] = &[
@@ -18,6 +32,7 @@ const CAMPAIGNS: &[Campaign] = &[
         name: "ignored-tests",
         purpose: "every test marked #[ignore] for its length, optimised",
         arguments: &["test", "--workspace", "--release", "--", "--ignored"],
+        kafka: None,
     },
     Campaign {
         name: "oracle-fuzz",
@@ -39,6 +54,7 @@ const CAMPAIGNS: &[Campaign] = &[
             "100",
             "--table",
         ],
+        kafka: None,
     },
     Campaign {
         name: "kafka-fire",
@@ -56,6 +72,7 @@ const CAMPAIGNS: &[Campaign] = &[
             "--nocapture",
             "--test-threads=1",
         ],
+        kafka: None,
     },
     Campaign {
         name: "kafka-takeover",
@@ -73,6 +90,19 @@ const CAMPAIGNS: &[Campaign] = &[
             "--nocapture",
             "--test-threads=1",
         ],
+        kafka: None,
+    },
+    Campaign {
+        name: "kafka-versions",
+        purpose: "the Kafka client on brokers 3.9.2: transactions v1, classic groups",
+        arguments: KAFKA_SUITE,
+        kafka: Some("3.9.2"),
+    },
+    Campaign {
+        name: "kafka-versions",
+        purpose: "the Kafka client on brokers 4.0.2: transactions v2, classic groups",
+        arguments: KAFKA_SUITE,
+        kafka: Some("4.0.2"),
     },
     Campaign {
         name: "purchases-kills",
@@ -88,6 +118,7 @@ const CAMPAIGNS: &[Campaign] = &[
             "--ignored",
             "--nocapture",
         ],
+        kafka: None,
     },
 ];
 
@@ -105,7 +136,11 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
     for campaign in chosen {
         eprintln!("==> {}: {}", campaign.name, campaign.purpose);
         let begin = Instant::now();
-        let result = process::run(&mut process::cargo(campaign.arguments));
+        let mut cargo = process::cargo(campaign.arguments);
+        if let Some(version) = campaign.kafka {
+            cargo.env("HEADWATER_KAFKA_VERSION", version);
+        }
+        let result = process::run(&mut cargo);
         let seconds = begin.elapsed().as_secs_f64();
         match result {
             Ok(()) => eprintln!("==> {} ok in {seconds:.1} s", campaign.name),

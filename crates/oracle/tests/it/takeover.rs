@@ -8,6 +8,7 @@ mod rows;
 mod run;
 
 use headwater_broker::{Cluster, Options, is_usable};
+use rows::Rows;
 use run::{Bench, Terms};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,51 +68,86 @@ enum Side {
 
 /// So many take-overs at a time: most of each is waiting.
 const AT_A_TIME: usize = 4;
+const DIFFERENCES_SHOWN_MAX: usize = 12;
 
 #[test]
 fn every_kind_of_state_changes_hands_both_ways() {
     let terms = Terms {
         guarantee: "exactly_once_v2",
         group_protocol: "streams",
+        is_killed: false,
     };
     stopped(KINDS, terms);
 }
 
 #[test]
-#[ignore = "takes minutes: the other guarantee and the other group protocol"]
+#[ignore = "takes minutes: both guarantees, both group protocols"]
 fn every_kind_of_state_changes_hands_on_all_terms() {
+    all_terms(false, stopped);
+}
+
+#[test]
+#[ignore = "takes minutes: both guarantees, both group protocols"]
+fn every_kind_of_state_changes_hands_after_a_kill() {
+    all_terms(true, killed);
+}
+
+fn all_terms(is_killed: bool, check: fn(&[Kind], Terms)) {
     for guarantee in ["exactly_once_v2", "at_least_once"] {
         for group_protocol in ["classic", "streams"] {
             let terms = Terms {
                 guarantee,
                 group_protocol,
+                is_killed,
             };
-            stopped(KINDS, terms);
+            println!("{terms:?}");
+            check(KINDS, terms);
         }
     }
 }
 
-/// Both ways for each kind, after an orderly stop.
+/// Both ways for each kind, after an orderly stop. It must equal Kafka Streams taking over from Kafka Streams at the same place.
 fn stopped(kinds: &[Kind], terms: Terms) {
+    check(kinds, terms, |bench, (kind, first, second)| {
+        bench.halves(kind, first, second, terms)
+    });
+}
+
+/// Both ways for each kind, after a kill. Exactly once, it must equal Kafka Streams undisturbed; at least once, nothing is lost.
+fn killed(kinds: &[Kind], terms: Terms) {
+    check(kinds, terms, |bench, (kind, first, second)| {
+        match (first, second) {
+            (Side::Java, Side::Java) => bench.whole(kind, terms),
+            _ => bench.killed(kind, first, second, terms),
+        }
+    });
+}
+
+type Job = (Kind, Side, Side);
+
+/// Does the work for each kind: Kafka Streams alone, which is expected, and both ways.
+fn check(
+    kinds: &[Kind],
+    terms: Terms,
+    work: impl Fn(&Bench<'_>, Job) -> Result<Rows, String> + Sync,
+) {
     const WHAT: &str = "take-over between Kafka Streams and us";
     if !is_usable(WHAT) || !java::is_usable(WHAT) {
         return;
     }
     let _one = crate::one_cluster_at_a_time();
-    let cluster = Cluster::start(&options()).expect("a broker starts");
+    let cluster = Cluster::start(&options(terms)).expect("a broker starts");
     let bench = Bench::new(&cluster);
     let orders = [
         (Side::Java, Side::Java),
         (Side::Java, Side::Ours),
         (Side::Ours, Side::Java),
     ];
-    let jobs: Vec<_> = kinds
+    let jobs: Vec<Job> = kinds
         .iter()
         .flat_map(|kind| orders.map(|(first, second)| (*kind, first, second)))
         .collect();
-    let results = all(&jobs, |&(kind, first, second)| {
-        bench.halves(kind, first, second, terms)
-    });
+    let results = all(&jobs, |job| work(&bench, *job));
     let mut differences = Vec::new();
     for (jobs, results) in jobs.chunks(orders.len()).zip(results.chunks(orders.len())) {
         let expected = match &results[0] {
@@ -120,14 +156,15 @@ fn stopped(kinds: &[Kind], terms: Terms) {
         };
         assert!(expected.has_results(), "{:?}", jobs[0]);
         for (job, result) in jobs.iter().zip(results).skip(1) {
-            match result {
-                Ok(found) => {
-                    let found = found.differences(expected);
-                    differences
-                        .extend(found.iter().take(12).map(|line| format!("{job:?}: {line}")));
+            let found = match result {
+                Ok(found) if terms.is_killed && terms.guarantee == "at_least_once" => {
+                    found.lost(expected, job.0)
                 }
-                Err(error) => differences.push(format!("{job:?}: {error}")),
-            }
+                Ok(found) => found.differences(expected),
+                Err(error) => vec![error.clone()],
+            };
+            let found = found.iter().take(DIFFERENCES_SHOWN_MAX);
+            differences.extend(found.map(|line| format!("{job:?}: {line}")));
         }
     }
     assert!(
@@ -137,12 +174,19 @@ fn stopped(kinds: &[Kind], terms: Terms) {
     );
 }
 
-/// Members are soon told what they get. Their sessions are as long as ever: one that ends on a busy machine takes the tasks away, and
-/// with them what Kafka Streams remembers of how far time has come.
-fn options() -> Options {
-    Options::default()
+/// Members are soon told what they get. Sessions are as long as ever where no member is killed: one that ends on a busy machine takes
+/// the tasks away, and with them what Kafka Streams remembers of how far time has come.
+fn options(terms: Terms) -> Options {
+    let options = Options::default()
         .set("group.streams.min.heartbeat.interval.ms", 200)
-        .set("group.streams.heartbeat.interval.ms", 300)
+        .set("group.streams.heartbeat.interval.ms", 300);
+    match terms.is_killed {
+        false => options,
+        true => options
+            .set("group.min.session.timeout.ms", 1_000)
+            .set("group.streams.min.session.timeout.ms", 1_000)
+            .set("group.streams.session.timeout.ms", 6_000),
+    }
 }
 
 /// Does all jobs, some at a time; results in the order of the jobs.

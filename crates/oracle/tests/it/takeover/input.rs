@@ -18,15 +18,23 @@ const AFTER_LEFT_MS: i64 = 10_000_000;
 
 const NULL: &str = "\\N";
 
+/// Whether records are late. After a restart Kafka Streams does not remember how far time had come, so what becomes of late records
+/// depends on where a run was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    SomeLate,
+    ByTime,
+}
+
 /// Lines for the Java program: topic, key, value, timestamp, header.
-pub(super) fn lines(kind: Kind, records: u64, seed: u64) -> Vec<String> {
+pub(super) fn lines(kind: Kind, records: u64, order: Order, seed: u64) -> Vec<String> {
     let random = SeededRandom::new(seed);
     let mut now = BEGIN_MS;
     let mut lines = Vec::new();
     for number in 0..records {
         now += 2 * (1 + random.below(STEP_MS) as i64);
-        let late = match random.below(10) {
-            0 => 2 * random.below(LATE_MS / 2) as i64,
+        let late = match order {
+            Order::SomeLate if random.below(10) == 0 => 2 * random.below(LATE_MS / 2) as i64,
             _ => 0,
         };
         let is_right = kind.has_two_inputs() && random.below(2) == 0;

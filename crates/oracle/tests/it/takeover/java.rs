@@ -93,6 +93,13 @@ fn compile(classes: &Path) {
     fs::rename(fresh.path().join("target/classes"), classes).expect("a free name");
 }
 
+/// The program in a machine of its own, which can be killed.
+pub(super) fn alone(cluster: &Cluster, classes: &Path) -> Command {
+    let mut java = cluster.java(&classes.display().to_string());
+    java.arg(MAIN);
+    java
+}
+
 type Answers = Arc<(Mutex<BTreeMap<u64, String>>, Condvar)>;
 
 /// The machine that answers.
@@ -105,8 +112,8 @@ pub(super) struct Java {
 impl Java {
     pub(super) fn start(cluster: &Cluster, classes: &Path, errors: &Path) -> Self {
         let errors = fs::File::create(errors).expect("a file for errors");
-        let mut java = cluster.java(&classes.display().to_string());
-        java.args([MAIN, "serve"]).stderr(errors);
+        let mut java = alone(cluster, classes);
+        java.arg("serve").stderr(errors);
         java.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = java.spawn().expect("Java starts");
         let input = child.stdin.take().expect("it was asked for");

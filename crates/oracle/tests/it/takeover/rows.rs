@@ -43,7 +43,10 @@ fn form(kind: Kind, topic: &str) -> Form {
 impl Rows {
     /// Reads a dump of the application's topics. Its id is taken out of names, also where these are in values: ids are equally long
     /// and differ between runs.
-    pub(super) fn read(dump: &str, application_id: &str, kind: Kind) -> Self {
+    pub(super) fn read(dump: &str, application_id: &str, kind: Kind, is_killed: bool) -> Self {
+        // Behind a repartition, and where input comes while it is read, it is chance which record brings a result about, and its headers
+        // are the result's.
+        let by_chance = is_killed || matches!(kind, Kind::Count | Kind::ForeignKeyJoin);
         let mut rows = Self::default();
         let hex = application_id.bytes().map(|byte| format!("{byte:02x}"));
         let dump = dump.replace(&hex.collect::<String>(), "<id>");
@@ -52,6 +55,7 @@ impl Rows {
             let topic = fields[0].trim_start_matches(['@', '.', '-']);
             match fields[1..] {
                 [partition, _, key, value, ts, headers] => {
+                    let headers = if by_chance { "" } else { headers };
                     rows.add(kind, topic, partition, key, (value, ts, headers));
                 }
                 [settings] => {
@@ -74,11 +78,6 @@ impl Rows {
         key: &str,
         (value, ts, headers): (&str, &str, &str),
     ) {
-        // Behind a repartition it is chance whose record is the last of a key, and its headers are the result's.
-        let headers = match kind {
-            Kind::Count | Kind::ForeignKeyJoin => "",
-            _ => headers,
-        };
         let all = |rows: &mut Self, key: &str| {
             let row = format!("{partition} {key} {value} @{ts} {headers}");
             let of_topic = rows.all.entry(topic.to_owned()).or_default();
@@ -116,6 +115,55 @@ impl Rows {
         }
         found
     }
+
+    /// What of the expected results is not there, where records may have been read twice; nothing if all is.
+    pub(super) fn lost(&self, expected: &Self, kind: Kind) -> Vec<String> {
+        if matches!(kind, Kind::TableJoin | Kind::ForeignKeyJoin) {
+            let mut lost = Vec::new();
+            let out = |rows: &Self| BTreeMap::from([("out".to_owned(), rows.last["out"].clone())]);
+            compare(&out(self), &out(expected), &mut lost);
+            return lost;
+        }
+        let found = self.results(kind);
+        let expected = expected.results(kind);
+        let lost = expected.into_iter().filter(|(key, wanted)| {
+            found.get(key).is_none_or(|found| {
+                found.count < wanted.count || !found.parts.is_superset(&wanted.parts)
+            })
+        });
+        lost.map(|lost| format!("lost: {lost:?}")).collect()
+    }
+
+    /// Results by key: how many records they stand for, or which.
+    fn results(&self, kind: Kind) -> BTreeMap<String, Result> {
+        let none = BTreeMap::new();
+        let last = self.last.get("out").unwrap_or(&none);
+        let last = last.iter().map(|(key, row)| format!("{key} {row}"));
+        let all = self.all.get("out").into_iter().flat_map(BTreeMap::keys);
+        let mut results: BTreeMap<String, Result> = BTreeMap::new();
+        for row in last.chain(all.cloned()) {
+            let mut fields = row.split(' ');
+            let mut field = || fields.next().unwrap_or_default();
+            let (partition, key, value) = (field(), field(), field());
+            let result = results.entry(format!("{partition} {key}")).or_default();
+            match kind {
+                Kind::Tumbling => result.parts.extend(value.split("2b").map(str::to_owned)),
+                Kind::OuterJoin => _ = result.parts.insert(value.to_owned()),
+                _ => {
+                    let count = u64::from_str_radix(value, 16).expect("a count has eight bytes");
+                    result.count = result.count.max(count);
+                }
+            }
+        }
+        results
+    }
+}
+
+/// What one key's result was made of.
+#[derive(Debug, Default)]
+struct Result {
+    count: u64,
+    parts: BTreeSet<String>,
 }
 
 fn compare<T: std::fmt::Debug + PartialEq>(

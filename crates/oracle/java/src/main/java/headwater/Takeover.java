@@ -16,6 +16,7 @@ import java.util.List;
  *          [--group-protocol classic|streams] [--threads N] [--to-end | --seconds S] [--set KEY=VALUE ...]
  * lag      --kafka H:P --application-id ID --topology NAME    offsets between what is committed and the end of the inputs
  * dump     --kafka H:P --application-id ID --file F     every committed record of the application's topics
+ * vacant   --kafka H:P --application-id ID              waits until the classic group has no members
  * drop     --kafka H:P --application-id ID              deletes them
  * serve    lines "number TAB command TAB option TAB value ..": each is done in a thread of its own, "number TAB ok|error TAB text" answers
  * </pre>
@@ -81,6 +82,8 @@ public final class Takeover {
                 return Topics.produce(arguments);
             case "dump":
                 return Topics.dump(arguments);
+            case "vacant":
+                return Topics.vacant(arguments);
             case "drop":
                 return Topics.drop(arguments);
             case "lag":

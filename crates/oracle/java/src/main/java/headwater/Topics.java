@@ -24,6 +24,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.ClassicGroupState;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.header.Header;
@@ -35,6 +36,7 @@ final class Topics {
     /** Stands for no value in files. */
     private static final String NULL = "\\N";
     private static final long DUMP_LIMIT_MS = 30_000;
+    private static final long VACANT_LIMIT_MS = 60_000;
 
     private Topics() {
     }
@@ -175,6 +177,23 @@ final class Topics {
 
     private static String hex(final byte[] bytes) {
         return bytes == null ? NULL : HexFormat.of().formatHex(bytes);
+    }
+
+    /** A classic group takes members of another protocol only when it has none; those that were killed stay as long as their sessions. */
+    static String vacant(final Arguments arguments) throws Exception {
+        final String group = arguments.applicationId();
+        try (Admin admin = admin(arguments)) {
+            final long until = System.currentTimeMillis() + VACANT_LIMIT_MS;
+            while (System.currentTimeMillis() < until) {
+                final ClassicGroupState state =
+                    admin.describeClassicGroups(List.of(group)).describedGroups().get(group).get().state();
+                if (state == ClassicGroupState.EMPTY || state == ClassicGroupState.DEAD) {
+                    return state.toString();
+                }
+                Thread.sleep(100);
+            }
+        }
+        throw new IllegalStateException("the group still has members");
     }
 
     static String drop(final Arguments arguments) throws Exception {
