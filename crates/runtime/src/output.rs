@@ -1,11 +1,18 @@
 //! A task's output on a log's client: topics and changelogs as slots, partitions by hash. Not a buffer of its own.
 //! Invariant: a changelog record goes to the partition of its task, whatever its key.
 
-use headwater_log::{AppendRecord, Client, Slot, TopicInfo, TopicPartition, partition_for_key};
+use headwater_log::{
+    AppendRecord, Client, Error, Slot, TopicInfo, TopicPartition, partition_for_key,
+};
 use headwater_streams::{Output, Result, Route, Topology};
 use headwater_world::Clock;
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// How long a topic is awaited that a record names: Kafka's default of `max.block.ms`.
+const TOPIC_WAIT: Duration = Duration::from_secs(60);
+/// Between two looks for it.
+const TOPIC_LOOK: Duration = Duration::from_millis(250);
 
 /// What is known of the topics written.
 pub(crate) struct OutputMap {
@@ -14,6 +21,42 @@ pub(crate) struct OutputMap {
     changelogs: Vec<Option<Arc<str>>>,
     changelog_slots: Vec<Vec<Option<Slot>>>,
     clock: Arc<dyn Clock>,
+    awaited: Awaited,
+}
+
+/// Topics that the client does not know, or not yet: it may have to ask a broker. Kafka's producer blocks meanwhile. Here the step ends
+/// as one that failed in passing, so that what it did is taken back and begun anew.
+#[derive(Default)]
+struct Awaited {
+    /// Since when, and when it was last looked for.
+    since: FxHashMap<String, (Duration, Duration)>,
+    /// Nothing is processed before.
+    rest_until: Duration,
+}
+
+impl Awaited {
+    fn count(&mut self, client: &mut dyn Client, clock: &dyn Clock, topic: &str) -> Result<u32> {
+        if let Some(partitions) = client.partitions(topic) {
+            self.since.remove(topic);
+            return Ok(partitions);
+        }
+        let now = clock.elapsed();
+        let (since, looked) = self.since.entry(topic.to_owned()).or_insert((now, now));
+        if now - *looked >= TOPIC_WAIT {
+            // Nobody has wanted it for a while: the record went elsewhere, with its task.
+            *since = now;
+        }
+        *looked = now;
+        if now - *since >= TOPIC_WAIT {
+            return Err(Error::UnknownTopic(topic.to_owned()).into());
+        }
+        self.rest_until = now + TOPIC_LOOK;
+        let seconds = TOPIC_WAIT.as_secs();
+        Err(Error::Unavailable(format!(
+            "topic '{topic}', which a record is for, is not known yet; it is awaited for {seconds} s"
+        ))
+        .into())
+    }
 }
 
 struct Target {
@@ -39,7 +82,13 @@ impl OutputMap {
             changelog_slots: changelogs.iter().map(|_| Vec::new()).collect(),
             changelogs,
             clock,
+            awaited: Awaited::default(),
         }
+    }
+
+    /// True while a topic is awaited and it is too early to look again.
+    pub(crate) fn rests(&self) -> bool {
+        self.clock.elapsed() < self.awaited.rest_until
     }
 
     /// Takes the partition counts of topics that were described.
@@ -69,9 +118,15 @@ impl Target {
     }
 
     #[inline]
-    fn slot(&mut self, client: &mut dyn Client, route: Route<'_>) -> Result<Slot> {
+    fn slot(
+        &mut self,
+        client: &mut dyn Client,
+        awaited: &mut Awaited,
+        clock: &dyn Clock,
+        route: Route<'_>,
+    ) -> Result<Slot> {
         if self.slots.is_empty() {
-            self.resolve(client)?;
+            self.resolve(client, awaited, clock)?;
         }
         let partition = match route {
             Route::Key(bytes) => partition_for_key(bytes, self.slots.len() as u32) as usize,
@@ -79,19 +134,18 @@ impl Target {
             Route::Partition(partition) => partition as usize,
         };
         self.slots.get(partition).copied().ok_or_else(|| {
-            headwater_log::Error::UnknownPartition(TopicPartition::new(
-                self.name.clone(),
-                partition as u32,
-            ))
-            .into()
+            Error::UnknownPartition(TopicPartition::new(self.name.clone(), partition as u32)).into()
         })
     }
 
     #[cold]
-    fn resolve(&mut self, client: &mut dyn Client) -> Result<()> {
-        let Some(partitions) = client.partitions(&self.name) else {
-            return Err(headwater_log::Error::UnknownTopic(self.name.to_string()).into());
-        };
+    fn resolve(
+        &mut self,
+        client: &mut dyn Client,
+        awaited: &mut Awaited,
+        clock: &dyn Clock,
+    ) -> Result<()> {
+        let partitions = awaited.count(client, clock, &self.name)?;
         self.take_slots(client, partitions);
         Ok(())
     }
@@ -112,16 +166,19 @@ pub(crate) struct ClientOutput<'a> {
 impl Output for ClientOutput<'_> {
     #[inline]
     fn send(&mut self, topic: u32, route: Route<'_>, record: &AppendRecord<'_>) -> Result<()> {
-        let slot = self.map.topics[topic as usize].slot(self.client, route)?;
+        let map = &mut *self.map;
+        let target = &mut map.topics[topic as usize];
+        let slot = target.slot(self.client, &mut map.awaited, &*map.clock, route)?;
         Ok(self.client.append(slot, record)?)
     }
 
     fn send_to(&mut self, topic: &str, route: Route<'_>, record: &AppendRecord<'_>) -> Result<()> {
-        if !self.map.others.contains_key(topic) {
-            self.map.others.insert(topic.into(), Target::new(topic));
+        let map = &mut *self.map;
+        if !map.others.contains_key(topic) {
+            map.others.insert(topic.into(), Target::new(topic));
         }
-        let slot = match self.map.others.get_mut(topic) {
-            Some(target) => target.slot(self.client, route)?,
+        let slot = match map.others.get_mut(topic) {
+            Some(target) => target.slot(self.client, &mut map.awaited, &*map.clock, route)?,
             None => return Ok(()),
         };
         Ok(self.client.append(slot, record)?)
@@ -157,15 +214,16 @@ impl Output for ClientOutput<'_> {
     }
 
     fn partitions(&mut self, topic: u32) -> Result<u32> {
-        let target = &mut self.map.topics[topic as usize];
+        let map = &mut *self.map;
+        let target = &mut map.topics[topic as usize];
         if target.slots.is_empty() {
-            target.resolve(self.client)?;
+            target.resolve(self.client, &mut map.awaited, &*map.clock)?;
         }
         Ok(target.slots.len() as u32)
     }
 
     fn partitions_of(&mut self, topic: &str) -> Result<u32> {
-        let partitions = self.client.partitions(topic);
-        partitions.ok_or_else(|| headwater_log::Error::UnknownTopic(topic.to_owned()).into())
+        let map = &mut *self.map;
+        map.awaited.count(self.client, &*map.clock, topic)
     }
 }

@@ -406,7 +406,8 @@ impl Worker {
     fn process(&mut self) -> Result<usize> {
         let mut records = 0;
         let settled = matches!(self.commit, Commit::Idle | Commit::Pending { .. });
-        if self.stopping || self.paused || !settled || self.draining_since.is_some() {
+        let rests = self.draining_since.is_some() || self.output.rests();
+        if self.stopping || self.paused || !settled || rests {
             return Ok(0);
         }
         let now = self.settings.world.clock.now_ms();

@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "the simulated cluster uses the rest")]
 #[path = "../../../sim/src/application.rs"]
 mod application;
+mod awaited_topic;
 mod closing_time;
 mod configuration;
 mod crash;
