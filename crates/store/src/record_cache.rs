@@ -2,6 +2,7 @@
 //! `ThreadCache` and `NamedCache`. Not a store: what it drops is lost unless the caller has written it.
 //! Invariant: an entry is in the dirty list if and only if it is dirty, in the order of its last update.
 
+mod key;
 mod named;
 
 use crate::{Direction, KeyRange};

@@ -1,21 +1,23 @@
 //! The record cache of one store: a hash index into slots, threaded by a use list and a dirty list. Not budgeted by itself.
 //! Invariant: `bytes` is the sum of the sizes of the cached entries.
 
-use super::Entry;
+use super::{Entry, key::Key};
 use crate::{
     Direction, KeyRange,
-    index::{Index, hash},
+    index::{Index, hash, same},
     order::Order,
     recency::{NONE, Recency},
 };
 use std::cell::OnceCell;
 
+/// Two cache lines, the first with what a search compares: a search misses the processor's caches once and not thrice.
 #[derive(Default)]
+#[repr(C, align(64))]
 struct Slot {
-    key: Vec<u8>,
-    entry: Entry,
+    key: Key,
     hash: u32,
     live: bool,
+    entry: Entry,
 }
 
 /// The record cache of one store.
@@ -43,9 +45,11 @@ impl NamedCache {
         !self.dirty.is_empty()
     }
 
+    #[inline(always)]
     fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
-        self.index
-            .find(hash, |slot| self.slots[slot as usize].key == key)
+        self.index.find(hash, |slot| {
+            same(self.slots[slot as usize].key.bytes(), key)
+        })
     }
 
     pub(super) fn peek(&self, key: &[u8]) -> Option<&Entry> {
@@ -124,14 +128,13 @@ impl NamedCache {
             (self.slots.len() - 1) as u32
         });
         let place = &mut self.slots[slot as usize];
-        place.key.clear();
-        place.key.extend_from_slice(key);
+        place.key.set(key);
         (place.hash, place.live, place.entry.dirty) = (hash, true, false);
         self.index.insert(hash, slot);
         self.by_use.push(slot);
         let slots = &self.slots;
         if let Some(order) = self.order.get_mut() {
-            order.insert(slot, |slot| &slots[slot as usize].key);
+            order.insert(slot, |slot| slots[slot as usize].key.bytes());
         }
         slot
     }
@@ -140,11 +143,11 @@ impl NamedCache {
     fn release(&mut self, slot: u32) {
         let slots = &self.slots;
         if let Some(order) = self.order.get_mut() {
-            order.remove(slot, |slot| &slots[slot as usize].key);
+            order.remove(slot, |slot| slots[slot as usize].key.bytes());
         }
         self.by_use.unlink(slot);
         let place = &mut self.slots[slot as usize];
-        self.bytes -= place.entry.size_bytes(place.key.len());
+        self.bytes -= place.entry.size_bytes(place.key.bytes().len());
         self.index.remove(place.hash, slot);
         place.live = false;
         let dirty = std::mem::take(&mut place.entry.dirty);
@@ -160,7 +163,7 @@ impl NamedCache {
             let slot = next;
             let place = &mut self.slots[slot as usize];
             next = self.dirty.newer(slot);
-            take(&place.key, &place.entry);
+            take(place.key.bytes(), &place.entry);
             place.entry.dirty = false;
         }
         self.dirty.clear();
@@ -183,7 +186,7 @@ impl NamedCache {
         let dirty = self.slots[eldest as usize].entry.dirty;
         if dirty {
             let place = &self.slots[eldest as usize];
-            take(&place.key, &place.entry);
+            take(place.key.bytes(), &place.entry);
         }
         self.release(eldest);
         if dirty {
@@ -196,14 +199,14 @@ impl NamedCache {
         range: KeyRange<'_>,
         direction: Direction,
     ) -> impl Iterator<Item = (&[u8], &Entry)> {
-        let key_of = |slot: u32| self.slots[slot as usize].key.as_slice();
+        let key_of = |slot: u32| self.slots[slot as usize].key.bytes();
         let order = self.order.get_or_init(|| {
             let live = (0..self.slots.len() as u32).filter(|&slot| self.slots[slot as usize].live);
             Order::build(live.collect(), key_of)
         });
         order.range(range, direction, key_of).map(|slot| {
             let place = &self.slots[slot as usize];
-            (place.key.as_slice(), &place.entry)
+            (place.key.bytes(), &place.entry)
         })
     }
 }
