@@ -6,7 +6,7 @@ mod reading;
 pub(crate) mod shared;
 pub(crate) mod writer;
 
-use crate::settings::Settings;
+use crate::{settings::Settings, watch::Watches};
 use headwater_log::{
     AppendRecord, Chunk, Client, ClientOptions, Completion, Error, GroupEvent, Membership, Offset,
     Request, Result, Slot, TaskId, Ticket, TopicPartition,
@@ -61,7 +61,11 @@ pub(crate) struct KafkaClient {
 
 impl KafkaClient {
     /// Starts the background thread. Whether a broker can be reached shows in the first completion.
-    pub(crate) fn open(settings: &Settings, mut options: ClientOptions) -> Result<Self> {
+    pub(crate) fn open(
+        settings: &Settings,
+        mut options: ClientOptions,
+        watches: &Watches,
+    ) -> Result<Self> {
         if let Some(timeout) = settings.transaction_timeout {
             options.transaction_timeout_ms = timeout.as_millis().try_into().unwrap_or(u64::MAX);
         }
@@ -86,7 +90,7 @@ impl KafkaClient {
             has_left: false,
             over: None,
         };
-        io::start(settings.clone(), options, shared)?;
+        io::start(settings.clone(), options, shared, watches.clone())?;
         Ok(client)
     }
 

@@ -1,7 +1,7 @@
 //! A Kafka cluster as a log: where it is and how to speak to it. Not a connection: each client opens its own.
 //! Invariant: settings are checked when they are given, not when they are used.
 
-use crate::{client::KafkaClient, settings::Settings};
+use crate::{client::KafkaClient, settings::Settings, watch::Watches};
 use headwater_log::{Client, ClientOptions, Log, Result};
 use std::{fmt, sync::Arc};
 
@@ -15,6 +15,7 @@ use std::{fmt, sync::Arc};
 #[derive(Clone)]
 pub struct Kafka {
     pub(crate) settings: Settings,
+    watches: Watches,
 }
 
 impl Kafka {
@@ -25,6 +26,7 @@ impl Kafka {
     pub fn at(servers: &str) -> Result<Self> {
         Ok(Self {
             settings: Settings::at(servers)?,
+            watches: Watches::default(),
         })
     }
 
@@ -77,7 +79,11 @@ impl fmt::Debug for Kafka {
 impl Log for Kafka {
     fn client(&self, options: ClientOptions) -> Result<Box<dyn Client>> {
         self.settings.check()?;
-        Ok(Box::new(KafkaClient::open(&self.settings, options)?))
+        Ok(Box::new(KafkaClient::open(
+            &self.settings,
+            options,
+            &self.watches,
+        )?))
     }
 
     fn describe(&self) -> String {

@@ -18,6 +18,7 @@ mod producer;
 mod protocol;
 mod settings;
 mod transaction;
+mod watch;
 
 pub use description::{
     GroupDescription, MemberDescription, PartitionReplicas, SubtopologyDescription, Tasks,

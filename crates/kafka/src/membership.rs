@@ -17,6 +17,9 @@
 //! also counts as giving up what was to be given up. That is safe once: commits of what was given up are refused by their
 //! epoch, and the answer says what that is. It would not be safe after eviction, when tasks may have been elsewhere in between
 //! and come back; hence the probe, which only a member of the present epoch survives. Nor twice in a row, for the same reason.
+//!
+//! A member that starts over is another one to the coordinator: `name`, `name.1`, `name.2` and so on, each with a transactional id of
+//! its own. Whoever evicts a member then cannot hit its successor, however late the requests come.
 
 pub(crate) mod classic;
 pub(crate) mod seat;
@@ -29,7 +32,8 @@ mod topology;
 use crate::protocol::{
     ErrorCode,
     streams_group_heartbeat::{
-        StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse, TaskIds, Topology,
+        Endpoint, KeyValue, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse, TaskIds,
+        Topology,
     },
 };
 use headwater_log::{Assignment, GroupEvent, MemberEpoch, Membership, TaskId};
@@ -79,12 +83,32 @@ impl Tasks {
     }
 }
 
+/// Whether another client has taken the transactional id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    No,
+    /// A write was refused because of it; the coordinator is yet to be asked what the member is.
+    Suspected,
+    /// It is being asked.
+    Asked,
+}
+
 /// One membership, from joining to leaving.
 #[derive(Debug)]
 pub(crate) struct Member {
     membership: Membership,
     topology: Topology,
     state: State,
+    /// How often the member was lost; what is written goes by it.
+    incarnation: u32,
+    /// The incarnation that the coordinator is spoken to as: the former one until it is left.
+    spoken: u32,
+    /// The epoch at which this incarnation joined; `None` until it has.
+    since: Option<i32>,
+    /// Tags that the member joins with.
+    tags: Vec<KeyValue>,
+    user_endpoint: Option<Endpoint>,
+    taken: Taken,
     /// The coordinator's number for the member's assignment; what commits are checked against.
     epoch: i32,
     endpoint_epoch: i32,
@@ -116,6 +140,12 @@ impl Member {
             membership,
             topology,
             state: State::Joining,
+            incarnation: 0,
+            spoken: 0,
+            since: None,
+            tags: Vec::new(),
+            user_endpoint: None,
+            taken: Taken::No,
             epoch: JOIN_EPOCH,
             endpoint_epoch: -1,
             owned: Tasks::default(),
@@ -132,6 +162,35 @@ impl Member {
             waiting_since_ms: None,
             events: VecDeque::new(),
         }
+    }
+
+    /// What it joins with beside its topology: where it can be watched, and where the application says that it is.
+    pub(crate) fn introduce(&mut self, tags: Vec<KeyValue>, user_endpoint: Option<Endpoint>) {
+        self.tags = tags;
+        self.user_endpoint = user_endpoint;
+    }
+
+    /// How often it was lost, and started over or is about to.
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
+    /// A commit's member as the coordinator knows it, `None` where that is the worker's own name; `Err` when the commit was
+    /// computed before the member started over.
+    pub(crate) fn credentials(&self, epoch: MemberEpoch) -> Result<Option<String>, String> {
+        let MemberEpoch(epoch) = epoch;
+        match (self.incarnation, self.since) {
+            (0, _) => Ok(None),
+            (_, Some(since)) if epoch >= since => Ok(Some(self.name())),
+            _ => Err(format!(
+                "epoch {epoch} is from before member '{}' was evicted",
+                self.membership.member
+            )),
+        }
+    }
+
+    fn name(&self) -> String {
+        incarnation_of(&self.membership.member, self.spoken)
     }
 
     /// What to tell the worker, in order.
@@ -181,6 +240,27 @@ impl Member {
         self.depart(now_ms, true);
     }
 
+    /// Another client has taken the transactional id. An evictor does so after the coordinator has dropped the member: if it still
+    /// counts as one, the client has a successor and is to stay out.
+    pub(crate) fn taken_over(&mut self, now_ms: u64) {
+        if matches!(
+            self.state,
+            State::Stable | State::Probing | State::Rejoining
+        ) {
+            self.owned = Tasks::default();
+            self.taken = Taken::Suspected;
+            self.state = State::Probing;
+            self.hurry(now_ms);
+        }
+    }
+
+    /// Something may have changed in the group.
+    pub(crate) fn wake(&mut self, now_ms: u64) {
+        if self.state == State::Stable {
+            self.hurry(now_ms);
+        }
+    }
+
     /// The worker has not come by for `rebalance_timeout_ms`: what it holds goes to others (`max.poll.interval.ms`).
     pub(crate) fn pause(&mut self, now_ms: u64) {
         if self.paused || matches!(self.state, State::Leaving { then_join: false } | State::Out) {
@@ -205,6 +285,9 @@ impl Member {
 
     fn depart(&mut self, now_ms: u64, then_join: bool) {
         self.forget_tasks();
+        if then_join {
+            self.renew();
+        }
         match self.state {
             State::Out => return,
             // The coordinator cannot know a member whose first request has not left.
@@ -225,7 +308,7 @@ impl Member {
         self.in_flight = true;
         let mut request = StreamsGroupHeartbeatRequest {
             group_id: self.membership.group.to_string(),
-            member_id: self.membership.member.to_string(),
+            member_id: self.name(),
             member_epoch: self.epoch,
             endpoint_information_epoch: self.endpoint_epoch,
             ..StreamsGroupHeartbeatRequest::default()
@@ -237,11 +320,17 @@ impl Member {
                     i32::try_from(self.membership.rebalance_timeout_ms).unwrap_or(i32::MAX);
                 request.topology = Some(self.topology.clone());
                 request.process_id = Some(self.membership.process.to_string());
-                request.client_tags = Some(Vec::new());
+                request.client_tags = Some(self.tags.clone());
+                request.user_endpoint = self.user_endpoint.clone();
                 // The coordinator accepts no others here, whatever is held.
                 Some(Tasks::default())
             }
-            State::Probing => Some(self.owned.clone()),
+            State::Probing => {
+                if self.taken == Taken::Suspected {
+                    self.taken = Taken::Asked;
+                }
+                Some(self.owned.clone())
+            }
             State::Stable => (self.owned != self.reported).then(|| self.owned.clone()),
             State::Leaving { .. } => {
                 request.member_epoch = LEAVE_EPOCH;
@@ -317,9 +406,24 @@ impl Member {
         if let Some(reported) = self.reporting.take() {
             self.reported = reported;
         }
+        if self.taken != Taken::No {
+            return self.on_suspicion(now_ms, response.member_epoch);
+        }
         let changed = self.take_lists(response);
         self.judge(now_ms, response);
         self.schedule(now_ms, changed);
+        false
+    }
+
+    /// The coordinator still counts the member although its transactional id was taken.
+    fn on_suspicion(&mut self, now_ms: u64, epoch: i32) -> bool {
+        self.epoch = epoch;
+        if self.taken == Taken::Asked {
+            let reason = "a later client took the transactional id";
+            self.events.push_back(GroupEvent::Refused(reason.into()));
+            self.state = State::Leaving { then_join: false };
+        }
+        self.hurry(now_ms);
         false
     }
 
@@ -334,6 +438,7 @@ impl Member {
         };
         let is_told = lists.is_some();
         let new_epoch = response.member_epoch != self.epoch;
+        self.since.get_or_insert(response.member_epoch);
         self.epoch = response.member_epoch;
         if let Some(lists) = lists {
             self.listed = lists;
@@ -444,6 +549,10 @@ impl Member {
             (true, true) => State::Paused,
             (false, _) => State::Out,
         };
+        if then_join {
+            self.renew();
+            self.spoken = self.incarnation;
+        }
         self.epoch = JOIN_EPOCH;
         self.failures = 0;
         self.hurry(now_ms);
@@ -486,6 +595,13 @@ impl Member {
         is_elsewhere(code)
     }
 
+    /// What is written from here on is another member's.
+    fn renew(&mut self) {
+        self.incarnation = self.spoken + 1;
+        self.since = None;
+        self.taken = Taken::No;
+    }
+
     /// The coordinator no longer counts the member, or may not: everything it held is lost.
     fn evicted(&mut self, now_ms: u64, reason: &str) {
         if !self.owned.is_empty() || !self.listed.is_empty() || self.epoch > JOIN_EPOCH {
@@ -500,6 +616,14 @@ impl Member {
         self.reported = Tasks::default();
         self.listed = Tasks::default();
         self.reporting = None;
+    }
+}
+
+/// A name as of an incarnation: of a member, or a transactional id.
+pub(crate) fn incarnation_of(name: &str, incarnation: u32) -> String {
+    match incarnation {
+        0 => name.to_owned(),
+        number => format!("{name}.{number}"),
     }
 }
 

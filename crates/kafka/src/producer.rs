@@ -82,8 +82,9 @@ pub(crate) struct Producer {
     cluster: Rc<Cluster>,
     shared: Arc<Shared>,
     settings: Rc<Settings>,
-    transactional_id: Option<String>,
+    transactional_id: RefCell<Option<String>>,
     compression: Compression,
+    is_transactional: bool,
     state: RefCell<State>,
     /// Rung at every acknowledgement and failure.
     moved: Notify,
@@ -109,7 +110,8 @@ impl Producer {
             shared,
             compression: compression_of(&settings),
             settings,
-            transactional_id,
+            is_transactional: transactional_id.is_some(),
+            transactional_id: RefCell::new(transactional_id),
             state: RefCell::new(State {
                 identity: None,
                 adds_partitions: false,
@@ -181,7 +183,7 @@ impl Producer {
             identity.id,
             identity.epoch,
             queue.sequence,
-            self.transactional_id.is_some(),
+            self.is_transactional,
         );
         queue.sequence = next_sequence(queue.sequence, count);
         queue.push(batch.into(), count, counted);
@@ -313,7 +315,7 @@ impl Producer {
     async fn send(self: &Rc<Self>, node: NodeId, era: u64, batches: Vec<Sent>) {
         let request = self.request(&batches);
         // Versions above 11 are the newer transaction protocol, where writing adds the partition.
-        let is_older = self.transactional_id.is_some() && !self.state.borrow().adds_partitions;
+        let is_older = self.is_transactional && !self.state.borrow().adds_partitions;
         let answer = match is_older {
             true => {
                 let request = Capped::<_, 11>(request);
@@ -361,11 +363,16 @@ impl Producer {
             });
         }
         ProduceRequest {
-            transactional_id: self.transactional_id.clone(),
+            transactional_id: self.transactional_id.borrow().clone(),
             acks: -1,
             timeout_ms: self.settings.request_timeout.as_millis() as i32,
             topic_data: topics,
         }
+    }
+
+    /// Writes under another transactional id from here on. Nothing is queued.
+    pub(crate) fn rename(&self, transactional_id: String) {
+        *self.transactional_id.borrow_mut() = Some(transactional_id);
     }
 
     /// The answers to these batches, one by one; the first failure of the commit, if there is one.

@@ -33,6 +33,23 @@ pub(crate) enum GroupProtocol {
     Classic,
 }
 
+/// `headwater.endpoint`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EndpointChoice {
+    /// A free port at the host of `application.server`, else at the interface towards the brokers.
+    Auto,
+    Off,
+    At(Address),
+}
+
+/// `headwater.eviction`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EvictionChoice {
+    ExactlyOnce,
+    Always,
+    Never,
+}
+
 /// All settings of a client; defaults are Kafka's unless a field says otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -69,6 +86,12 @@ pub(crate) struct Settings {
     pub(crate) fetch_partition_max_bytes: i32,
     pub(crate) isolation: Option<IsolationLevel>,
     pub(crate) group_protocol: Option<GroupProtocol>,
+    /// Where the application says that it answers queries.
+    pub(crate) application_server: Option<Address>,
+    pub(crate) endpoint: EndpointChoice,
+    /// Where others are told to find the endpoint, if that is not where it listens.
+    pub(crate) endpoint_advertised: Option<Address>,
+    pub(crate) eviction: EvictionChoice,
     /// Of topics created without a word on it; -1 is the broker's default.
     pub(crate) replication_factor: i16,
     /// What was given and has no effect here.
@@ -139,6 +162,10 @@ impl Settings {
             fetch_partition_max_bytes: 1 << 20,
             isolation: None,
             group_protocol: None,
+            application_server: None,
+            endpoint: EndpointChoice::Auto,
+            endpoint_advertised: None,
+            eviction: EvictionChoice::ExactlyOnce,
             replication_factor: -1,
             notices: Vec::new(),
             given: BTreeMap::new(),

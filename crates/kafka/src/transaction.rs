@@ -11,6 +11,7 @@
 use crate::{
     cluster::{Cluster, CoordinatorKind},
     coordinator::{Asking, Refusal},
+    membership::incarnation_of,
     producer::{Failure, Identity, UNKNOWN_PATIENCE_MS},
     protocol::{
         Capped, ErrorCode,
@@ -42,7 +43,9 @@ const FEATURE: &str = "transaction.version";
 pub(crate) struct Transaction {
     cluster: Rc<Cluster>,
     settings: Rc<Settings>,
-    id: String,
+    /// As the first member of the client has it.
+    base: String,
+    id: RefCell<Rc<str>>,
     timeout_ms: i32,
     /// As of the last taking of the id: a transaction is ended as it was begun, whatever the cluster learns meanwhile.
     is_v2: Cell<bool>,
@@ -77,10 +80,22 @@ impl Transaction {
         Self {
             cluster,
             settings,
-            id,
+            id: RefCell::new(id.as_str().into()),
+            base: id,
             timeout_ms: i32::try_from(timeout_ms).unwrap_or(i32::MAX),
             is_v2: Cell::new(false),
         }
+    }
+
+    /// Takes another name for what is written from here on; it is returned. The present one is never used again.
+    pub(crate) fn rename(&self, incarnation: u32) -> String {
+        let id = incarnation_of(&self.base, incarnation);
+        *self.id.borrow_mut() = id.as_str().into();
+        id
+    }
+
+    fn id(&self) -> Rc<str> {
+        Rc::clone(&self.id.borrow())
     }
 
     /// True when the transaction at hand follows the newer protocol.
@@ -104,8 +119,8 @@ impl Transaction {
         }
     }
 
-    fn asking_own(&self, deadline: Instant) -> Asking<'_> {
-        self.asking(CoordinatorKind::Transaction, &self.id, deadline)
+    fn asking_own<'a>(&'a self, id: &'a str, deadline: Instant) -> Asking<'a> {
+        self.asking(CoordinatorKind::Transaction, id, deadline)
     }
 
     /// Takes the id, or as its owner (`held`) the next epoch. Ends a transaction that is open. `Failure::Epoch`: somebody else
@@ -120,9 +135,10 @@ impl Transaction {
             // open, or somebody else is the owner, it says so, and the answer below decides.
             drop(self.end(held, false, deadline).await);
         }
-        let asking = self.asking_own(deadline);
+        let id = self.id();
+        let asking = self.asking_own(&id, deadline);
         let mut request = InitProducerIdRequest {
-            transactional_id: Some(self.id.clone()),
+            transactional_id: Some(self.id().to_string()),
             transaction_timeout_ms: self.timeout_ms,
             producer_id: held.map_or(-1, |held| held.id),
             producer_epoch: held.map_or(-1, |held| held.epoch),
@@ -163,7 +179,7 @@ impl Transaction {
             numbers.push(partition.partition as i32);
         }
         let request = AddPartitionsToTxnRequest {
-            v3_and_below_transactional_id: self.id.clone(),
+            v3_and_below_transactional_id: self.id().to_string(),
             v3_and_below_producer_id: identity.id,
             v3_and_below_producer_epoch: identity.epoch,
             v3_and_below_topics: topics
@@ -171,7 +187,8 @@ impl Transaction {
                 .map(|(name, partitions)| AddPartitionsToTxnTopic { name, partitions })
                 .collect(),
         };
-        let asking = self.asking_own(deadline);
+        let id = self.id();
+        let asking = self.asking_own(&id, deadline);
         let unknown = Unknown::default();
         let answer = asking.ask(&request, |answer| {
             let topics = &answer.results_by_topic_v3_and_below;
@@ -199,12 +216,13 @@ impl Transaction {
     ) -> Result<(), Failure> {
         if !self.is_v2() {
             let request = AddOffsetsToTxnRequest {
-                transactional_id: self.id.clone(),
+                transactional_id: self.id().to_string(),
                 producer_id: identity.id,
                 producer_epoch: identity.epoch,
                 group_id: group.to_owned(),
             };
-            let asking = self.asking_own(deadline);
+            let id = self.id();
+            let asking = self.asking_own(&id, deadline);
             if let Err(refusal) = asking.ask(&request, |answer| answer.error_code).await {
                 return Err(self.failure(refusal, "AddOffsetsToTxn"));
             }
@@ -214,7 +232,7 @@ impl Transaction {
             None => (String::new(), -1),
         };
         let request = TxnOffsetCommitRequest {
-            transactional_id: self.id.clone(),
+            transactional_id: self.id().to_string(),
             group_id: group.to_owned(),
             producer_id: identity.id,
             producer_epoch: identity.epoch,
@@ -240,9 +258,10 @@ impl Transaction {
 
     /// Ends the transaction.
     pub(crate) async fn end(&self, identity: Identity, committed: bool, deadline: Instant) -> End {
-        let asking = self.asking_own(deadline);
+        let id = self.id();
+        let asking = self.asking_own(&id, deadline);
         let request = EndTxnRequest {
-            transactional_id: self.id.clone(),
+            transactional_id: self.id().to_string(),
             producer_id: identity.id,
             producer_epoch: identity.epoch,
             committed,
@@ -275,9 +294,9 @@ impl Transaction {
 
     fn failure(&self, refusal: Refusal, what: &str) -> Failure {
         match refusal {
-            Refusal::Code(code) => failure_of(code, &format!("{what} of '{}'", self.id)),
+            Refusal::Code(code) => failure_of(code, &format!("{what} of '{}'", self.id())),
             Refusal::Late(reason) => {
-                Failure::Aborted(format!("{what} of '{}' got no answer: {reason}", self.id))
+                Failure::Aborted(format!("{what} of '{}' got no answer: {reason}", self.id()))
             }
             Refusal::Fatal(error) => Failure::Refused(error),
         }

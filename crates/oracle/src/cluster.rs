@@ -4,12 +4,14 @@
 
 mod end;
 mod options;
+mod told;
 
 use crate::{Case, Refusal, node, result};
 use end::End;
 use headwater::{Kafka, Running, Topology, TopologyBuilder, start_with, watch_signals};
 pub use options::Options;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long everything must have been at its end.
@@ -28,7 +30,8 @@ pub struct Outcome {
 
 /// Runs `case` until SIGTERM, the end or the time given.
 pub fn live_run(case: &Case, options: &Options) -> Result<Outcome, Refusal> {
-    let plan = options.plan(case)?;
+    let mut plan = options.plan(case)?;
+    plan.settings.listener = Arc::new(told::Told);
     let app = TopologyBuilder::new(options.application_id.clone());
     app.configure(plan.topology);
     node::build(&app, case)?;

@@ -289,7 +289,7 @@ impl Worker {
                 }
             }
         }
-        self.commit = Commit::Idle;
+        self.lose_commit();
         self.uncommitted = false;
         self.client.submit(Request::Abort);
         self.client.own(&[], &[]);

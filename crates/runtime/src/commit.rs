@@ -8,6 +8,9 @@
 //!                                  v
 //!                    drop overlays, Settling --known--> tasks reopen
 //! ```
+//!
+//! Fenced meanwhile, the worker has nothing to do with the outcome (Lost), but nothing is processed before it has come either: with
+//! a commit that fails the log drops what was appended after it.
 
 use crate::output::ClientOutput;
 use crate::task_slot::{Stage, TaskSlot};
@@ -41,6 +44,10 @@ pub(crate) enum Commit {
     Waiting {
         until: Duration,
         attempt: u32,
+    },
+    /// The worker was fenced while it was under way: whoever owns the tasks next reads how it ended.
+    Lost {
+        ticket: Ticket,
     },
 }
 
@@ -193,12 +200,31 @@ impl Worker {
                 }
                 Err(error) => self.commit_failed(error)?,
             },
+            Commit::Lost { ticket: mine } if mine == ticket => {
+                if let Err(LogError::UnknownOutcome | LogError::TimedOut(_)) = result {
+                    let ticket = self.client.submit(Request::Settle);
+                    self.commit = Commit::Lost { ticket };
+                }
+            }
             other => {
                 self.commit = other;
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Gives up what is under way, without waiting for it.
+    pub(crate) fn lose_commit(&mut self) {
+        self.commit = match std::mem::replace(&mut self.commit, Commit::Idle) {
+            Commit::Idle => Commit::Idle,
+            Commit::Pending { ticket, .. }
+            | Commit::Settling { ticket, .. }
+            | Commit::Lost { ticket } => Commit::Lost { ticket },
+            Commit::Waiting { .. } => Commit::Lost {
+                ticket: self.client.submit(Request::Settle),
+            },
+        };
     }
 
     fn committed(&mut self, tasks: Vec<(TaskId, Moved)>, receipt: &Receipt) -> Result<()> {

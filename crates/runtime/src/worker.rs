@@ -351,6 +351,7 @@ impl Worker {
             Commit::Pending { .. } => "commit pending",
             Commit::Settling { .. } => "settling",
             Commit::Waiting { .. } => "waiting to settle",
+            Commit::Lost { .. } => "commit lost",
         };
         let tasks = self.tasks.values().map(|slot| {
             let revoked = if slot.revoked { " (revoked)" } else { "" };

@@ -2,21 +2,28 @@
 //! Not shared between clients. Invariant: the thread ends when its client is dropped, and its client hears when it ends early.
 
 mod beat;
+mod lookout;
 mod topics;
 
 use super::{
     shared::{Command, Shared},
-    writer::{Badge, Names, Writer},
+    writer::{Badge, Incarnation, Names, Writer},
 };
-use crate::{admin, cluster::Cluster, fetcher::Fetcher, settings::Settings};
+use crate::{admin, cluster::Cluster, fetcher::Fetcher, settings::Settings, watch::Watches};
 use beat::Beat;
 use headwater_log::{ClientOptions, Error, Request, Result, Ticket};
+use lookout::Lookout;
 use std::{rc::Rc, sync::Arc};
 use tokio::task::{LocalSet, spawn_local};
 use topics::Topics;
 
 /// Starts the thread.
-pub(super) fn start(settings: Settings, options: ClientOptions, shared: Arc<Shared>) -> Result<()> {
+pub(super) fn start(
+    settings: Settings,
+    options: ClientOptions,
+    shared: Arc<Shared>,
+    watches: Watches,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -25,7 +32,7 @@ pub(super) fn start(settings: Settings, options: ClientOptions, shared: Arc<Shar
     let name = format!("kafka {}", options.client_id);
     let run = move || {
         let _end = EndOnDrop(Arc::clone(&shared));
-        LocalSet::new().block_on(&runtime, serve(settings, options, shared));
+        LocalSet::new().block_on(&runtime, serve(settings, options, shared, watches));
     };
     match std::thread::Builder::new().name(name).spawn(run) {
         Ok(_) => Ok(()),
@@ -58,12 +65,14 @@ struct Thread {
     beat: Rc<Beat>,
 }
 
-async fn serve(settings: Settings, options: ClientOptions, shared: Arc<Shared>) {
+async fn serve(settings: Settings, options: ClientOptions, shared: Arc<Shared>, watches: Watches) {
     let settings = Rc::new(settings);
     let cluster = Cluster::new(Rc::clone(&settings), &options.client_id);
     let names = Names::default();
-    let beat = Beat::new(&cluster, &shared, &settings);
-    let badge = badge(&beat);
+    let incarnation = Incarnation::default();
+    let lookout = Lookout::new(watches, &settings, options.guarantee);
+    let beat = Beat::new(&cluster, &shared, &settings, lookout, &incarnation);
+    let badge = (badge(&beat), incarnation);
     let writer = Writer::new(
         &cluster,
         &shared,
@@ -121,7 +130,10 @@ impl Thread {
             Command::Join(membership) => self.beat.join(membership),
             Command::Own(active, standby) => self.beat.own(&active, &standby),
             Command::Leave => self.beat.leave(),
-            Command::MemberFenced => self.beat.fenced(self.writer.is_fenced()),
+            Command::MemberFenced => {
+                let (replaced, incarnation) = (self.writer.is_fenced(), self.writer.fenced_as());
+                self.beat.fenced(replaced, incarnation);
+            }
         }
     }
 

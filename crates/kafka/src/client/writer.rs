@@ -10,6 +10,8 @@
 //!    `---- lost end, v1 <--------- (in doubt) <--- no answer to the end -'
 //!                                     | settle: end again, or take anew and look
 //! ```
+//!
+//! A client whose member was evicted goes on under another transactional id, from (no id), once what was open is given up.
 
 mod doubt;
 mod plain;
@@ -17,6 +19,7 @@ mod plain;
 use super::shared::{Shared, Write};
 use crate::{
     cluster::Cluster,
+    membership::seat::Badged,
     producer::{Failure, Identity, Producer, Written},
     settings::Settings,
     transaction::{End, Transaction},
@@ -46,7 +49,10 @@ enum Last {
 }
 
 /// A commit with the member as its coordinator knows it, where that is another than the worker's; `Err` says why it may not commit.
-pub(crate) type Badge = Box<dyn Fn(&CommitRequest) -> Result<Option<CommitRequest>, String>>;
+pub(crate) type Badge = Box<dyn Fn(&CommitRequest) -> Result<Option<Badged>, String>>;
+
+/// How often the client's member has started over: it commits under a transactional id of its own each time.
+pub(crate) type Incarnation = Rc<Cell<u32>>;
 
 /// The one who writes.
 pub(crate) struct Writer {
@@ -55,6 +61,11 @@ pub(crate) struct Writer {
     settings: Rc<Settings>,
     names: Names,
     badge: Badge,
+    incarnation: Incarnation,
+    /// The incarnation whose transactional id is in use.
+    renewed: Cell<u32>,
+    /// The incarnation whose commit was refused last.
+    fenced_as: Cell<u32>,
     producer: Rc<Producer>,
     /// `None` without a transactional id.
     transaction: Option<Transaction>,
@@ -89,7 +100,7 @@ impl Writer {
         settings: &Rc<Settings>,
         options: &ClientOptions,
         names: Names,
-        badge: Badge,
+        (badge, incarnation): (Badge, Incarnation),
     ) -> Rc<Self> {
         let exactly_once = options.guarantee == Guarantee::ExactlyOnce;
         let transaction = options.transactional_id.as_ref().map(|id| {
@@ -116,6 +127,9 @@ impl Writer {
             settings: Rc::clone(settings),
             names,
             badge,
+            incarnation,
+            renewed: Cell::new(0),
+            fenced_as: Cell::new(0),
             transaction,
             exactly_once,
             patience,
@@ -141,6 +155,11 @@ impl Writer {
     /// True when another client has taken the transactional id.
     pub(crate) fn is_fenced(&self) -> bool {
         self.fenced.borrow().is_some()
+    }
+
+    /// Which incarnation of the member was refused last.
+    pub(crate) fn fenced_as(&self) -> u32 {
+        self.fenced_as.get()
     }
 
     /// Waits until former owners' transactions are over.
@@ -196,8 +215,10 @@ impl Writer {
                 self.commit(generation, ticket, request).await
             }
             (Write::Abort(ticket), _) => {
-                let result = self.abort().await.map(|()| Response::Done);
-                self.shared.complete(ticket, result);
+                let aborted = self.abort().await;
+                let result = if self.renew() { Ok(()) } else { aborted };
+                self.shared
+                    .complete(ticket, result.map(|()| Response::Done));
             }
             (Write::Discard, _) => {
                 if self.producer.has_sent() {
@@ -207,9 +228,30 @@ impl Writer {
             }
             (Write::Settle(ticket), _) => {
                 let result = self.settle().await;
+                self.renew();
                 self.shared.complete(ticket, result);
             }
         }
+    }
+
+    /// Goes on under another transactional id when the member has started over; true if so. Called with no transaction open: what
+    /// was written for the former member has ended, or is ended by whoever took its id.
+    fn renew(&self) -> bool {
+        let (Some(transaction), wanted) = (&self.transaction, self.incarnation.get()) else {
+            return false;
+        };
+        let is_in_doubt = matches!(&*self.last.borrow(), Last::InDoubt(_));
+        if wanted == self.renewed.get() || is_in_doubt {
+            return false;
+        }
+        self.renewed.set(wanted);
+        self.producer.clear();
+        self.producer.rename(transaction.rename(wanted));
+        self.identity.set(None);
+        self.held.set(None);
+        *self.fenced.borrow_mut() = None;
+        self.added.borrow_mut().clear();
+        true
     }
 
     /// The name of a slot whose partition may be written to in the transaction at hand.
@@ -277,6 +319,9 @@ impl Writer {
 
     async fn commit(&self, generation: u64, ticket: Ticket, request: CommitRequest) {
         let result = self.try_commit(request).await;
+        if let Err(Error::Fenced(_)) = &result {
+            self.fenced_as.set(self.renewed.get());
+        }
         if let Err(error) = &result {
             *self.void.borrow_mut() = Some((generation, after(error)));
         }
@@ -343,11 +388,10 @@ impl Writer {
             .filter(|_| !request.offsets.is_empty());
         if let Some(group) = &group {
             let badged = (self.badge)(&request).map_err(Failure::Member)?;
-            let commit = badged.as_ref().unwrap_or(&request);
+            let commit = badged.as_ref().map_or(&request, |badged| &badged.commit);
+            let is_classic = badged.as_ref().is_some_and(|badged| badged.is_classic);
             let added = transaction.add_offsets(identity, group, commit, deadline);
-            added
-                .await
-                .map_err(|failure| judged(failure, badged.is_some()))?;
+            added.await.map_err(|failure| judged(failure, is_classic))?;
         }
         let receipt = self.receipt(&written, deadline).await?;
         if written.is_empty() && group.is_none() {
@@ -478,9 +522,9 @@ fn after(error: &Error) -> Error {
 }
 
 /// In a classic group a member may be refused while a round is under way; if it was evicted instead, its next heartbeat tells.
-fn judged(failure: Failure, is_badged: bool) -> Failure {
+fn judged(failure: Failure, is_classic: bool) -> Failure {
     match failure {
-        Failure::Member(reason) if is_badged => Failure::Aborted(reason),
+        Failure::Member(reason) if is_classic => Failure::Aborted(reason),
         failure => failure,
     }
 }

@@ -6,7 +6,7 @@ use super::{
     classic::{Answer, Ask, ClassicMember},
 };
 use crate::protocol::streams_group_heartbeat::{
-    StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
+    Endpoint, KeyValue, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
 use headwater_log::{CommitRequest, GroupEvent, MemberEpoch, Membership, TaskId};
 use std::sync::Arc;
@@ -116,6 +116,52 @@ impl Seat {
         either!(&mut self.kind, member => member.fenced_at_commit(now_ms));
     }
 
+    /// Another client has taken the transactional id.
+    pub(crate) fn taken_over(&mut self, now_ms: u64) -> Option<GroupEvent> {
+        match &mut self.kind {
+            Kind::Streams(member) => {
+                member.taken_over(now_ms);
+                None
+            }
+            Kind::Classic(member) => {
+                member.leave(now_ms);
+                let reason = "a later client took the transactional id";
+                Some(GroupEvent::Refused(reason.into()))
+            }
+        }
+    }
+
+    /// Something may have changed in the group.
+    pub(crate) fn wake(&mut self, now_ms: u64) {
+        if let Kind::Streams(member) = &mut self.kind {
+            member.wake(now_ms);
+        }
+    }
+
+    /// How often the member has started over under another name.
+    pub(crate) fn incarnation(&self) -> u32 {
+        match &self.kind {
+            Kind::Streams(member) => member.incarnation(),
+            Kind::Classic(_) => 0,
+        }
+    }
+
+    /// What a member of a streams group joins with.
+    pub(crate) fn introduce(&mut self, tags: Vec<KeyValue>, user_endpoint: Option<Endpoint>) {
+        if let Kind::Streams(member) = &mut self.kind {
+            member.introduce(tags, user_endpoint);
+        }
+    }
+
+    /// It has left, or was refused.
+    pub(crate) fn is_out(&self) -> bool {
+        either!(&self.kind, member => member.is_out())
+    }
+
+    pub(crate) fn process(&self) -> &Arc<str> {
+        &self.membership.process
+    }
+
     pub(crate) fn pause(&mut self, now_ms: u64) {
         either!(&mut self.kind, member => member.pause(now_ms));
     }
@@ -152,23 +198,39 @@ impl Seat {
 
     /// The commit as the coordinator knows the member, where that is not what the worker knows; `Err` says why it may not commit.
     ///
-    /// A streams group knows members by the worker's own name. A classic group names them itself and changes the epoch with every
-    /// round.
-    pub(crate) fn translate(
-        &self,
-        commit: &CommitRequest,
-    ) -> Result<Option<CommitRequest>, String> {
-        let (Kind::Classic(member), Some((name, epoch))) = (&self.kind, &commit.member) else {
+    /// A classic group names members itself and changes the epoch with every round. A streams group knows them by the worker's own
+    /// name until they start over.
+    pub(crate) fn translate(&self, commit: &CommitRequest) -> Result<Option<Badged>, String> {
+        let Some((name, epoch)) = &commit.member else {
             return Ok(None);
         };
         if *name != self.membership.member || commit.group.as_ref() != Some(self.group()) {
             return Ok(None);
         }
-        let partitions = commit.offsets.iter().map(|(partition, _)| partition);
-        let (id, generation) = member.credentials(*epoch, partitions)?;
-        Ok(Some(CommitRequest {
-            member: Some((id.into(), MemberEpoch(generation))),
-            ..commit.clone()
+        let (member, is_classic) = match &self.kind {
+            Kind::Classic(member) => {
+                let partitions = commit.offsets.iter().map(|(partition, _)| partition);
+                let (id, generation) = member.credentials(*epoch, partitions)?;
+                ((id.into(), MemberEpoch(generation)), true)
+            }
+            Kind::Streams(member) => match member.credentials(*epoch)? {
+                Some(id) => ((id.into(), *epoch), false),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Badged {
+            commit: CommitRequest {
+                member: Some(member),
+                ..commit.clone()
+            },
+            is_classic,
         }))
     }
+}
+
+/// A commit that names the member as its coordinator does.
+pub(crate) struct Badged {
+    pub(crate) commit: CommitRequest,
+    /// Such a member may be refused only because a round is under way.
+    pub(crate) is_classic: bool,
 }

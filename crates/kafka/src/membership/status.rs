@@ -50,11 +50,15 @@ fn sentence(status: &Status, waiting_ms: u64) -> Option<String> {
         )),
         MISSING_SOURCE_TOPICS => Some(format!("source topics are missing: {detail}")),
         INCORRECTLY_PARTITIONED_TOPICS => Some(format!("partition counts do not fit: {detail}")),
-        MISSING_INTERNAL_TOPICS
-            if waiting_ms >= CREATION_MS_MAX || detail.contains("Creation failed") =>
-        {
+        MISSING_INTERNAL_TOPICS if waiting_ms >= CREATION_MS_MAX || has_failed(detail) => {
             Some(format!("internal topics are missing: {detail}"))
         }
         _ => None,
     }
+}
+
+/// Two members that join at once have the coordinator create twice, and the second time fails.
+fn has_failed(detail: &str) -> bool {
+    let failures = detail.split_once("Creation failed").map(|(_, rest)| rest);
+    failures.is_some_and(|rest| rest.matches(" (").count() > rest.matches("already exists").count())
 }

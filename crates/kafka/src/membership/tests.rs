@@ -1,6 +1,8 @@
 //! A member in conversation with a scripted coordinator, as one was seen to answer (Kafka 4.3.1), and its requests byte by byte
 //! as Java writes them. Not a broker: the log suite has one. Invariant: a script's times are those the member is asked at.
 
+mod evicted;
+
 use super::{Member, topology};
 use crate::protocol::{
     ErrorCode, Request,

@@ -20,6 +20,15 @@ impl Address {
 
     /// Reads `host:port`, `[::1]:port` or, as Java does, either with a scheme (`PLAINTEXT://host:port`).
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let address = Self::parse_listener(text)?;
+        match address.port {
+            0 => Err(format!("'{text}' has no port; expected host:port")),
+            _ => Ok(address),
+        }
+    }
+
+    /// As [`Address::parse`], of a place to listen at: port 0 is a free one.
+    pub(crate) fn parse_listener(text: &str) -> Result<Self, String> {
         let wrong = || format!("'{text}' is not an address; expected host:port");
         let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
         let (host, port) = after_scheme.rsplit_once(':').ok_or_else(wrong)?;
@@ -29,7 +38,7 @@ impl Address {
             None => !host.is_empty() && !host.contains(|c: char| ":/@[] ".contains(c)),
         };
         match port.parse::<u16>() {
-            Ok(port) if is_host && port > 0 => Ok(Self::new(bracketed.unwrap_or(host), port)),
+            Ok(port) if is_host => Ok(Self::new(bracketed.unwrap_or(host), port)),
             _ => Err(wrong()),
         }
     }

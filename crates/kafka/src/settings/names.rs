@@ -14,6 +14,7 @@ const LOGIN: &str = "tokens are asked for at each login, not refreshed in the ba
 #[rustfmt::skip]
 const NAMES: &[SettingName] = &[
     honoured("acks", "`all` or `-1` only: less would lose committed records"),
+    honoured("application.server", "host:port where the application answers queries; others of the group hear it"),
     honoured("auto.offset.reset", "`earliest` only: sources say where they begin"),
     honoured("batch.size", "the largest batch, in bytes, before compression; default 1,048,576"),
     honoured("bootstrap.servers", "host:port,..; also the argument of Kafka::at"),
@@ -33,6 +34,9 @@ const NAMES: &[SettingName] = &[
     honoured("fetch.max.wait.ms", "default 500"),
     honoured("fetch.min.bytes", "default 1"),
     honoured("group.protocol", "streams or classic; without it, what the broker has"),
+    honoured("headwater.endpoint", "where processes watch each other: auto (a free port towards the brokers), host:port, or off; default auto"),
+    honoured("headwater.endpoint.advertised", "host:port by which others reach the endpoint, where that is not where it listens"),
+    honoured("headwater.eviction", "when a process whose endpoint is gone is taken out of the group: exactly_once, always or never; default exactly_once"),
     honoured("isolation.level", "read_committed or read_uncommitted; without it, what the guarantee asks for"),
     honoured("max.partition.fetch.bytes", "default 1,048,576"),
     honoured("max.request.size", "bounds a batch, as batch.size; default 1,048,576; a request carries several, of 8 MiB together"),

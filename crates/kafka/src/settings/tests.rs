@@ -146,6 +146,7 @@ fn every_name_does_as_its_verdict_says() {
     for known in setting_names() {
         let value = match known.name {
             "acks" => "all",
+            "application.server" | "headwater.endpoint" | "headwater.endpoint.advertised" => "h:1",
             "auto.offset.reset" => "earliest",
             "bootstrap.servers" => "h:1",
             "check.crcs" | "enable.idempotence" => "true",
@@ -153,6 +154,7 @@ fn every_name_does_as_its_verdict_says() {
             "compression.type" => "zstd",
             "enable.auto.commit" => "false",
             "group.protocol" => "streams",
+            "headwater.eviction" => "always",
             "isolation.level" => "read_uncommitted",
             "metadata.recovery.strategy" => "none",
             "sasl.jaas.config" => PLAIN,

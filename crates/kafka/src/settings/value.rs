@@ -2,7 +2,7 @@
 //! repeats a value that may be secret.
 
 use super::{
-    Backoff, GroupProtocol, IsolationLevel, Settings,
+    Backoff, EndpointChoice, EvictionChoice, GroupProtocol, IsolationLevel, Settings,
     address::Address,
     jaas::Jaas,
     secret::Secret,
@@ -71,6 +71,30 @@ impl Settings {
                     "classic" => GroupProtocol::Classic,
                     _ => return Err(expected(value, "streams or classic")),
                 });
+            }
+            "application.server" => {
+                self.application_server = match value {
+                    "" => None,
+                    value => Some(Address::parse(value)?),
+                };
+            }
+            "headwater.endpoint" => {
+                self.endpoint = match value {
+                    "auto" => EndpointChoice::Auto,
+                    "off" => EndpointChoice::Off,
+                    value => EndpointChoice::At(Address::parse_listener(value)?),
+                };
+            }
+            "headwater.endpoint.advertised" => {
+                self.endpoint_advertised = Some(Address::parse(value)?);
+            }
+            "headwater.eviction" => {
+                self.eviction = match value {
+                    "exactly_once" => EvictionChoice::ExactlyOnce,
+                    "always" => EvictionChoice::Always,
+                    "never" => EvictionChoice::Never,
+                    _ => return Err(expected(value, "exactly_once, always or never")),
+                };
             }
             "metadata.recovery.strategy" => match value {
                 "rebootstrap" => self.rebootstraps = true,

@@ -1,8 +1,8 @@
 //! Exactly once under fire: processes that count and move money, on three brokers, while one after the other is killed, frozen or cut
 //! off. Not a test of speed. Invariant: kcat, not we, reads the result, and it is the one computed here from the input alone.
 
-mod process;
-mod script;
+pub(crate) mod process;
+pub(crate) mod script;
 
 use headwater_broker::{Cluster, Listener, Options, Proxy, Record, is_usable, read_committed};
 use process::Process;
@@ -125,7 +125,7 @@ fn strike(
 }
 
 /// What a topic holds once it holds so many records, or when patience ends.
-fn drained(cluster: &Cluster, topic: &str, records: usize) -> Vec<Record> {
+pub(crate) fn drained(cluster: &Cluster, topic: &str, records: usize) -> Vec<Record> {
     let begin = Instant::now();
     loop {
         let found = read_committed(cluster, topic).expect("kcat reads");
@@ -137,7 +137,7 @@ fn drained(cluster: &Cluster, topic: &str, records: usize) -> Vec<Record> {
 }
 
 /// Without a cache each event shows: of every key 1, 2, 3 and so on, each once, in this order.
-fn check_counts(found: &[Record], expected: &BTreeMap<String, usize>) {
+pub(crate) fn check_counts(found: &[Record], expected: &BTreeMap<String, usize>) {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for record in found {
         let count = counts.entry(record.key.clone()).or_default();
@@ -148,7 +148,7 @@ fn check_counts(found: &[Record], expected: &BTreeMap<String, usize>) {
     assert_eq!(counts, *expected);
 }
 
-fn check_balances(found: &[Record], expected: &BTreeMap<String, i64>) {
+pub(crate) fn check_balances(found: &[Record], expected: &BTreeMap<String, i64>) {
     let last = found.iter().map(|record| {
         let value = record.value.as_deref().expect("a balance");
         let value: i64 = value.parse().expect("a balance is a number");

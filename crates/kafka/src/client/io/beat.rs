@@ -1,22 +1,26 @@
 //! The heartbeats of one client's membership: what the member says is sent, what came is told to it. Not the membership's rules:
 //! see [`crate::membership`]. Invariant: one heartbeat is in flight at a time, and leaving is tried before the thread ends.
 
+use super::lookout::Lookout;
 use crate::{
     admin,
-    client::shared::Shared,
+    client::{shared::Shared, writer::Incarnation},
     cluster::{Cluster, CoordinatorKind, Purpose, RequestError},
     membership::{
         classic::{Answer, Ask},
-        seat::{Answered, Due, Seat},
+        seat::{Answered, Badged, Due, Seat},
         standby,
     },
-    protocol::{Request, streams_group_heartbeat::StreamsGroupHeartbeatRequest},
+    protocol::{
+        Request,
+        streams_group_heartbeat::{KeyValue, StreamsGroupHeartbeatRequest},
+    },
     settings::{GroupProtocol, Settings},
+    watch::Bell,
 };
 use headwater_log::{CommitRequest, Error, GroupEvent, Membership, NewTopic, TaskId};
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
-    sync::Notify,
     task::spawn_local,
     time::{Instant, sleep, timeout, timeout_at},
 };
@@ -43,9 +47,12 @@ pub(super) struct Beat {
     cluster: Rc<Cluster>,
     shared: Arc<Shared>,
     settings: Rc<Settings>,
+    lookout: Lookout,
+    /// How often the member has started over; what is written goes by it.
+    incarnation: Incarnation,
     begun: Instant,
     state: RefCell<State>,
-    rung: Notify,
+    bell: Arc<Bell>,
 }
 
 impl Beat {
@@ -53,18 +60,22 @@ impl Beat {
         cluster: &Rc<Cluster>,
         shared: &Arc<Shared>,
         settings: &Rc<Settings>,
+        lookout: Lookout,
+        incarnation: &Incarnation,
     ) -> Rc<Self> {
         Rc::new(Self {
             cluster: Rc::clone(cluster),
             shared: Arc::clone(shared),
             settings: Rc::clone(settings),
+            bell: Arc::clone(lookout.bell()),
+            lookout,
+            incarnation: Rc::clone(incarnation),
             begun: Instant::now(),
             state: RefCell::new(State {
                 member: None,
                 silence_max: Duration::MAX,
                 heard: Instant::now(),
             }),
-            rung: Notify::new(),
         })
     }
 
@@ -76,8 +87,9 @@ impl Beat {
         let now_ms = self.now_ms();
         if let Some(member) = &mut self.state.borrow_mut().member {
             change(member, now_ms);
+            self.incarnation.set(member.incarnation());
         }
-        self.rung.notify_one();
+        self.bell.rung.notify_one();
     }
 
     pub(super) fn join(&self, membership: Membership) {
@@ -87,7 +99,7 @@ impl Beat {
         state.heard = Instant::now();
         state.member = Some(Seat::new(membership, self.settings.replication_factor));
         drop(state);
-        self.rung.notify_one();
+        self.bell.rung.notify_one();
     }
 
     pub(super) fn own(&self, active: &[TaskId], standby: &[TaskId]) {
@@ -98,14 +110,15 @@ impl Beat {
         self.with(Seat::leave);
     }
 
-    /// A commit was refused: because of the member, or because the client itself was replaced.
-    pub(super) fn fenced(&self, replaced: bool) {
+    /// A commit of an incarnation was refused: because of the member, or because the transactional id was taken.
+    pub(super) fn fenced(&self, replaced: bool, incarnation: u32) {
         self.with(|member, now_ms| match replaced {
+            // The member has started over meanwhile.
+            _ if incarnation < member.incarnation() => {}
             true => {
-                member.leave(now_ms);
-                self.shared.event(GroupEvent::Refused(
-                    "a later client took the transactional id".into(),
-                ));
+                if let Some(event) = member.taken_over(now_ms) {
+                    self.shared.event(event);
+                }
             }
             false => member.fenced_at_commit(now_ms),
         });
@@ -114,7 +127,10 @@ impl Beat {
     /// Never returns; the thread's end drops it.
     pub(super) async fn run(self: Rc<Self>) {
         loop {
-            let rung = self.rung.notified();
+            let rung = self.bell.rung.notified();
+            if self.bell.take() {
+                self.with(Seat::wake);
+            }
             self.watch();
             let due = match self.step().await {
                 true => continue,
@@ -128,10 +144,16 @@ impl Beat {
     pub(super) async fn end(&self) {
         let leaving = async {
             while self.step().await || self.is_leaving() {
-                drop(timeout_at(self.due(), self.rung.notified()).await);
+                drop(timeout_at(self.due(), self.bell.rung.notified()).await);
             }
         };
         drop(timeout(Duration::from_millis(LEAVE_MS_MAX), leaving).await);
+        self.lookout.end(self.is_out()).await;
+    }
+
+    fn is_out(&self) -> bool {
+        let state = self.state.borrow();
+        state.member.as_ref().is_none_or(Seat::is_out)
     }
 
     fn is_leaving(&self) -> bool {
@@ -170,16 +192,21 @@ impl Beat {
     /// Hands the member's events to the worker.
     fn tell(&self) {
         let mut state = self.state.borrow_mut();
-        while let Some(event) = state.member.as_mut().and_then(Seat::event) {
+        let Some(member) = &mut state.member else {
+            return;
+        };
+        // Before the event that says so: what the worker then writes is the new member's.
+        self.incarnation.set(member.incarnation());
+        while let Some(event) = member.event() {
+            if let GroupEvent::Assigned(_) = event {
+                self.lookout.group_changed();
+            }
             self.shared.event(event);
         }
     }
 
     /// As a commit has to name the member: see [`Seat::translate`].
-    pub(super) fn translate(
-        &self,
-        commit: &CommitRequest,
-    ) -> Result<Option<CommitRequest>, String> {
+    pub(super) fn translate(&self, commit: &CommitRequest) -> Result<Option<Badged>, String> {
         let state = self.state.borrow();
         state
             .member
@@ -250,12 +277,31 @@ impl Beat {
                 is_known != Some(true) || self.cluster.feature(STREAMS_FEATURE) < Some(1)
             }
         };
+        let opened = match classic {
+            true => None,
+            false => Some(self.introduction().await),
+        };
         if let Some(member) = &mut self.state.borrow_mut().member {
             member.decide(classic);
+            if let Some(tags) = opened {
+                member.introduce(tags, self.lookout.user_endpoint());
+            }
             if let Some(replicas) = member.standby_replicas() {
                 spawn_local(standby::set(Rc::clone(&self.cluster), group, replicas));
             }
         }
+    }
+
+    /// The tags of a member that is about to join a streams group.
+    async fn introduction(&self) -> Vec<KeyValue> {
+        let post = {
+            let state = self.state.borrow();
+            match &state.member {
+                Some(member) => (Arc::clone(member.group()), Arc::clone(member.process())),
+                None => return Vec::new(),
+            }
+        };
+        self.lookout.open(post.0, post.1).await
     }
 
     async fn beat(&self, group: &str, request: &StreamsGroupHeartbeatRequest) -> Answered {

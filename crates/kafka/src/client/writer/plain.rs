@@ -100,8 +100,8 @@ impl Writer {
     ) -> Result<(), (Refusal, bool)> {
         let badged = (self.badge)(commit);
         let badged = badged.map_err(|_| (Refusal::Code(ErrorCode::FENCED_MEMBER_EPOCH), false))?;
-        let is_badged = badged.is_some();
-        let commit = badged.as_ref().unwrap_or(commit);
+        let is_classic = badged.as_ref().is_some_and(|badged| badged.is_classic);
+        let commit = badged.as_ref().map_or(commit, |badged| &badged.commit);
         let group = commit.group.as_deref().unwrap_or_default();
         let (member, epoch) = match &commit.member {
             Some((member, epoch)) => (member.to_string(), epoch.0),
@@ -148,7 +148,7 @@ impl Writer {
             Ok(_) => Ok(()),
             // A round of a classic group is under way: the worker still holds what it commits.
             Err(Refusal::Code(ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID))
-                if is_badged =>
+                if is_classic =>
             {
                 let passing = Refusal::Code(ErrorCode::REBALANCE_IN_PROGRESS);
                 Err((passing, asking.lost.get()))

@@ -8,35 +8,49 @@ use std::time::{Duration, Instant};
 /// A process that was asked to end may take so long to commit and close.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
-pub(super) struct Process {
+pub(crate) struct Process {
     folder: PathBuf,
     servers: String,
     case: String,
+    settings: Vec<String>,
     child: Child,
 }
 
 impl Process {
-    pub(super) fn start(folder: &Path, servers: &str, case: &str, number: usize) -> Self {
+    pub(crate) fn start(folder: &Path, servers: &str, case: &str, number: usize) -> Self {
+        Self::start_with(folder, servers, case, number, &[])
+    }
+
+    /// With settings, `NAME=VALUE`.
+    pub(crate) fn start_with(
+        folder: &Path,
+        servers: &str,
+        case: &str,
+        number: usize,
+        settings: &[&str],
+    ) -> Self {
+        let settings: Vec<_> = settings.iter().map(|it| (*it).to_owned()).collect();
         let folder = folder.join(format!("process-{number}"));
         std::fs::create_dir_all(&folder).expect("a folder for state");
         Self {
-            child: spawn(&folder, servers, case),
+            child: spawn(&folder, servers, case, &settings),
+            settings,
             folder,
             servers: servers.to_owned(),
             case: case.to_owned(),
         }
     }
 
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("a process of ours");
         self.child.wait().expect("a process of ours");
     }
 
-    pub(super) fn restart(&mut self) {
-        self.child = spawn(&self.folder, &self.servers, &self.case);
+    pub(crate) fn restart(&mut self) {
+        self.child = spawn(&self.folder, &self.servers, &self.case, &self.settings);
     }
 
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("sh")
             .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &pid])
@@ -45,14 +59,19 @@ impl Process {
     }
 
     /// A fault that is not its own death must not end it.
-    pub(super) fn must_live(&mut self) {
+    pub(crate) fn must_live(&mut self) {
         let status = self.child.try_wait().expect("a process of ours");
         assert_eq!(status, None, "{}", self.output());
     }
 
     /// Asks it to end, and holds it to ending well.
-    pub(super) fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.signal("TERM");
+        self.must_end_well();
+    }
+
+    /// Waits until it has ended, as asked.
+    pub(crate) fn must_end_well(&mut self) {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a process of ours") {
@@ -64,7 +83,7 @@ impl Process {
         }
     }
 
-    fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         let text = std::fs::read_to_string(self.folder.join("output")).unwrap_or_default();
         format!("{}: {text}", self.folder.display())
     }
@@ -78,7 +97,7 @@ impl Drop for Process {
     }
 }
 
-fn spawn(folder: &Path, servers: &str, case: &str) -> Child {
+fn spawn(folder: &Path, servers: &str, case: &str, settings: &[String]) -> Child {
     let output = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -90,6 +109,9 @@ fn spawn(folder: &Path, servers: &str, case: &str) -> Child {
     command.args(["--application-id", "fire", "--threads", "2"]);
     command.args(["--guarantee", "exactly_once_v2", "--state-dir"]);
     command.arg(folder.join("state"));
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
     command.stdin(Stdio::null()).stdout(output).stderr(errors);
     command.spawn().expect("our own program starts")
 }

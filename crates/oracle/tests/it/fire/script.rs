@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// What happens in a round.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     KillProcess(usize),
     FreezeProcess(usize, Duration),
     KillBroker(usize),
@@ -33,7 +33,7 @@ const TXN_OFFSET_COMMIT: i16 = 28;
 const STREAMS_GROUP_HEARTBEAT: i16 = 88;
 
 /// The fault of a round.
-pub(super) fn fault(seed: u64, round: u64, processes: usize, brokers: usize) -> Fault {
+pub(crate) fn fault(seed: u64, round: u64, processes: usize, brokers: usize) -> Fault {
     let random = SeededRandom::new(seed ^ (round << 32) ^ 0x5eed);
     let one_of = |count: usize| random.below(count as u64) as usize;
     // The first rounds show each kind, so that a short campaign does.
@@ -62,14 +62,14 @@ pub(super) fn fault(seed: u64, round: u64, processes: usize, brokers: usize) -> 
 
 /// What the result must be.
 #[derive(Default)]
-pub(super) struct Expected {
-    pub(super) events: usize,
-    pub(super) counts: BTreeMap<String, usize>,
-    pub(super) balances: BTreeMap<String, i64>,
+pub(crate) struct Expected {
+    pub(crate) events: usize,
+    pub(crate) counts: BTreeMap<String, usize>,
+    pub(crate) balances: BTreeMap<String, i64>,
 }
 
 /// The writer of events.
-pub(super) struct Script {
+pub(crate) struct Script {
     producer: Child,
     input: BufWriter<ChildStdin>,
     random: SeededRandom,
@@ -77,7 +77,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn start(servers: &str, topic: &str, seed: u64) -> Self {
+    pub(crate) fn start(servers: &str, topic: &str, seed: u64) -> Self {
         let mut kcat = Command::new("kcat");
         kcat.args(["-b", servers, "-P", "-t", topic, "-K", "\t"]);
         for setting in [
@@ -99,7 +99,7 @@ impl Script {
         }
     }
 
-    pub(super) fn write_for(&mut self, time: Duration) {
+    pub(crate) fn write_for(&mut self, time: Duration) {
         let begin = Instant::now();
         while begin.elapsed() < time {
             for _ in 0..BURST {
@@ -123,7 +123,7 @@ impl Script {
     }
 
     /// Everything is written when this returns.
-    pub(super) fn end(self) -> Expected {
+    pub(crate) fn end(self) -> Expected {
         drop(self.input);
         let mut producer = self.producer;
         let status = producer.wait().expect("a process of ours");
