@@ -252,7 +252,7 @@ impl<K: Key, K2: Key> Processor for Fixed<K, K2> {
             let store = self.plan.store()?;
             for (key, row) in store.all(ctx)? {
                 ctx.forward(Record::new(K2::of(key.clone()), Some(row), time))?;
-                store.put(ctx, &key, &Val::Null, time)?;
+                store.delete(ctx, &key)?;
             }
             return Ok(());
         }

@@ -507,7 +507,8 @@ fn record_cache_ns(operations: u64) -> f64 {
     let mut cache = RecordCache::new(64 << 20);
     let (store, mut value) = (cache.add_store(), Vec::new());
     let context = Entry {
-        topic_len: 5,
+        context_len: 5,
+        value_overhead: 0,
         ..Entry::default()
     };
     let (_, cpu) = measured(|| {

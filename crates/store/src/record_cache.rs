@@ -7,6 +7,7 @@ mod named;
 
 use crate::{Direction, KeyRange};
 use named::NamedCache;
+use std::cell::RefCell;
 
 /// What is cached for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,12 +16,14 @@ pub struct Entry {
     pub value: Option<Vec<u8>>,
     /// The record's timestamp.
     pub timestamp: i64,
-    /// The record's headers, encoded by the caller; usually empty. Their encoded length counts as their size.
+    /// The record's headers, encoded by the caller; usually empty.
     pub headers: Vec<u8>,
     /// The caller's number of the source topic.
     pub topic: u32,
-    /// The length of the source topic's name, which counts.
-    pub topic_len: usize,
+    /// What the source topic's name and the headers count for; not their bytes here.
+    pub context_len: usize,
+    /// What the value counts for beyond its bytes.
+    pub value_overhead: usize,
     /// The source partition.
     pub partition: i32,
     /// The source offset.
@@ -35,12 +38,11 @@ impl Entry {
         key_len
             + 3 * 8
             + 1
-            + self.value.as_ref().map_or(0, Vec::len)
+            + (self.value.as_ref()).map_or(0, |value| value.len() + self.value_overhead)
             + 8
             + 8
-            + self.topic_len
+            + self.context_len
             + 4
-            + self.headers.len()
     }
 }
 
@@ -48,8 +50,11 @@ impl Entry {
 pub struct RecordCache {
     bytes_max: usize,
     bytes: usize,
+    /// What Kafka Streams' count is beyond the true one, see [`Self::count_wrongly`].
+    drift: isize,
     stores: Vec<NamedCache>,
-    last_put: usize,
+    /// Entries that ranges have shown, see [`Self::note_use`].
+    shown: RefCell<Vec<(usize, Vec<u8>)>>,
 }
 
 impl RecordCache {
@@ -58,8 +63,9 @@ impl RecordCache {
         Self {
             bytes_max,
             bytes: 0,
+            drift: 0,
             stores: Vec::new(),
-            last_put: 0,
+            shown: RefCell::default(),
         }
     }
 
@@ -69,14 +75,30 @@ impl RecordCache {
         self.stores.len() - 1
     }
 
-    /// Changes the budget; call [`Self::over_budget`] and [`Self::evict`] until it fits.
+    /// Changes the budget; call [`Self::evict`] while [`Self::over_budget`].
     pub fn resize(&mut self, bytes_max: usize) {
         self.bytes_max = bytes_max;
     }
 
     /// The cached entry, which becomes the most recently used.
     pub fn get(&mut self, store: usize, key: &[u8]) -> Option<&Entry> {
+        self.renew_shown();
         self.stores[store].get(key)
+    }
+
+    /// Makes an entry the most recently used before anything else happens to the cache: ranges do so in Kafka Streams
+    /// (`ThreadCache.MemoryLRUCacheBytesIterator`), entry by entry. At most as many as there are entries.
+    pub fn note_use(&self, store: usize, key: &[u8]) {
+        self.shown.borrow_mut().push((store, key.to_vec()));
+    }
+
+    #[inline]
+    fn renew_shown(&mut self) {
+        if !self.shown.get_mut().is_empty() {
+            for (store, key) in std::mem::take(self.shown.get_mut()) {
+                self.stores[store].get(&key);
+            }
+        }
     }
 
     /// The cached entry; its age stays.
@@ -92,11 +114,11 @@ impl RecordCache {
 
     /// As [`Self::put`], with the value copied into memory the entry already has.
     pub fn put_slice(&mut self, store: usize, key: &[u8], value: Option<&[u8]>, context: &Entry) {
+        self.renew_shown();
         let cache = &mut self.stores[store];
         let before = cache.bytes();
         cache.put_slice(key, value, context);
         self.bytes = self.bytes + cache.bytes() - before;
-        self.last_put = store;
     }
 
     /// Caches what was read from the store below. An entry that is cached already stays as it is.
@@ -107,28 +129,35 @@ impl RecordCache {
         }
     }
 
-    /// As [`Self::put_clean`], with the value copied into memory an evicted entry has left.
-    pub fn put_clean_slice(&mut self, store: usize, key: &[u8], value: &[u8]) {
+    /// As [`Self::put_clean`], with the value copied into memory an evicted entry has left; it counts for `value_overhead` bytes more.
+    pub fn put_clean_slice(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        value: &[u8],
+        value_overhead: usize,
+    ) {
+        self.renew_shown();
         let cache = &mut self.stores[store];
         if cache.peek(key).is_none() {
             let before = cache.bytes();
-            cache.put_clean_slice(key, value);
+            cache.put_clean_slice(key, value, value_overhead);
             self.bytes = self.bytes + cache.bytes() - before;
-            self.last_put = store;
         }
     }
 
     fn insert(&mut self, store: usize, key: &[u8], entry: Entry) {
+        self.renew_shown();
         let cache = &mut self.stores[store];
         let before = cache.bytes();
         cache.put(key, entry);
         self.bytes = self.bytes + cache.bytes() - before;
-        self.last_put = store;
     }
 
     /// Shows every dirty entry to `take`, in dirty order. They stay cached as clean, deletions too until
     /// [`Self::drop_deleted`]: while entries are flushed, reads must not find below the cache what is deleted.
     pub fn take_dirty(&mut self, store: usize, take: &mut impl FnMut(&[u8], &Entry)) {
+        self.renew_shown();
         let cache = &mut self.stores[store];
         let before = cache.bytes();
         cache.take_dirty(take);
@@ -137,25 +166,33 @@ impl RecordCache {
 
     /// Drops the entry of a deletion that was handed out, unless there is a newer one.
     pub fn drop_deleted(&mut self, store: usize, key: &[u8]) {
+        self.renew_shown();
         let cache = &mut self.stores[store];
         let before = cache.bytes();
         cache.drop_deleted(key);
         self.bytes = self.bytes + cache.bytes() - before;
     }
 
-    /// The store whose eldest entry must go: the one last written to, while the caches together are over budget.
-    pub fn over_budget(&self) -> Option<usize> {
-        let over = self.bytes > self.bytes_max;
-        (over
-            && self
-                .stores
-                .get(self.last_put)
-                .is_some_and(|cache| cache.len() > 0))
-        .then_some(self.last_put)
+    /// True while a store has an entry to drop because the caches together are over budget.
+    pub fn over_budget(&self, store: usize) -> bool {
+        let counted = self.bytes.saturating_add_signed(self.drift);
+        counted > self.bytes_max && !self.is_empty(store)
+    }
+
+    /// Counts `bytes` more, or less, than there are. `ThreadCache` takes a store's size before an eviction or flush and adds the
+    /// difference after it, although puts that happened meanwhile have counted themselves: for whoever must evict when it does.
+    pub fn count_wrongly(&mut self, bytes: isize) {
+        self.drift += bytes;
+    }
+
+    /// The accounted bytes of a store.
+    pub fn bytes_of(&self, store: usize) -> usize {
+        self.stores[store].bytes()
     }
 
     /// Drops the eldest entry of a store. If it is dirty, `take` sees it first and the store's whole dirty set after it.
     pub fn evict(&mut self, store: usize, take: &mut impl FnMut(&[u8], &Entry)) {
+        self.renew_shown();
         let cache = &mut self.stores[store];
         let before = cache.bytes();
         cache.evict(take);

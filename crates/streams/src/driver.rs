@@ -46,6 +46,8 @@ pub struct TestDriver {
     cache: RecordCache,
     output: Recorder,
     offsets: BTreeMap<String, i64>,
+    /// The topics that the records of an input come from which a pattern stands for, in their order.
+    real_topics: BTreeMap<usize, VecDeque<Arc<str>>>,
     now_ms: i64,
 }
 
@@ -73,11 +75,16 @@ impl TestDriver {
         let global_stores: Vec<usize> = parts.flat_map(|part| part.stores.clone()).collect();
         let stores = open_stores(&topology, topology.whole().stores.clone(), &budget, &world)?;
         let global_stores = open_stores(&topology, global_stores, &budget, &world)?;
-        let mut globals = GlobalUpdate::new(&topology, global_stores);
-        let mut task = Task::whole(&topology, stores, &mut cache);
+        let mut globals =
+            GlobalUpdate::with_cache(&topology, global_stores, RecordCache::new(cache_bytes_max));
         if let Some(globals) = &mut globals {
             globals.open(0)?;
             globals.commit()?;
+            // One cache for both: the slots of the global stores come first.
+            globals.swap_cache(&mut cache);
+        }
+        let mut task = Task::whole(&topology, stores, &mut cache);
+        if let Some(globals) = &globals {
             task = task.with_globals(&globals.globals());
         }
         task.set_executor(simulation.executor.clone(), Waker::noop().clone());
@@ -91,6 +98,7 @@ impl TestDriver {
             cache,
             output,
             offsets: BTreeMap::new(),
+            real_topics: BTreeMap::new(),
             now_ms: 0,
         })
     }
@@ -124,14 +132,11 @@ impl TestDriver {
 
     /// Pipes a record in bytes, and everything that follows from it.
     pub fn pipe_raw(&mut self, topic: &str, record: TestRecord) -> Result<()> {
-        let topology = self.topology.clone();
-        let mut known = topology.source_topics().iter().map(|known| &**known);
-        let known = known.find(|known| *known == topic);
-        let Some(topic) = known.or_else(|| topology.pattern_of(topic)) else {
+        if self.source_of(topic).is_none() {
             return Err(Error::Topology(format!(
                 "the topology does not read topic '{topic}'"
             )));
-        };
+        }
         let offset = self.feed(topic, &record)?;
         self.settle()?;
         // After the task, where it reads the topic too.
@@ -286,12 +291,26 @@ impl TestDriver {
         let Some(number) = topics.iter().position(|known| **known == *topic) else {
             return Ok(());
         };
-        globals.apply(number as u32, 0, &record, self.now_ms)?;
-        globals.commit()
+        globals.swap_cache(&mut self.cache);
+        let applied = globals.apply(number as u32, 0, &record, self.now_ms);
+        let applied = applied.and_then(|()| globals.commit());
+        globals.swap_cache(&mut self.cache);
+        applied
     }
 
-    /// Queues a record for the task, if that reads its topic; answers its offset.
-    fn feed(&mut self, topic: &str, record: &TestRecord) -> Result<i64> {
+    /// The topic under which the task knows `topic`: itself, or the text of the pattern that stands for it.
+    fn source_of(&self, topic: &str) -> Option<Arc<str>> {
+        let known = self.topology.source_topics().iter();
+        let known = known.clone().find(|known| ***known == *topic);
+        let known = known.cloned();
+        known.or_else(|| self.topology.pattern_of(topic).map(Arc::from))
+    }
+
+    /// Queues a record for the task, if that reads its topic; answers its offset. Topics behind one pattern share queue and
+    /// offsets.
+    fn feed(&mut self, real_topic: &str, record: &TestRecord) -> Result<i64> {
+        let topic = self.source_of(real_topic);
+        let topic = &*topic.unwrap_or_else(|| real_topic.into());
         let partition = TopicPartition::new(topic, 0);
         let offset = self.offsets.entry(topic.into()).or_default();
         let mut batch = BatchBuilder::default();
@@ -312,6 +331,10 @@ impl TestDriver {
         else {
             return Ok(at);
         };
+        if topic != real_topic {
+            let topics = self.real_topics.entry(input).or_default();
+            topics.push_back(real_topic.into());
+        }
         let waited = self.task.next_timestamp(input)?.is_some();
         let chunk = Chunk {
             partition,
@@ -356,6 +379,10 @@ impl TestDriver {
             let Some(input) = self.turns.poll() else {
                 return Ok(());
             };
+            let real_topics = self.real_topics.get_mut(&input);
+            if let Some(topic) = real_topics.and_then(VecDeque::pop_front) {
+                self.task.read_from(input, &topic);
+            }
             let (cache, output) = (&mut self.cache, &mut self.output);
             self.task.process_input(input, cache, output, self.now_ms)?;
             self.offer(input)?;
@@ -423,6 +450,7 @@ fn encode<T: Data>(topic: &str, headers: &mut Headers, value: &T) -> Result<Opti
 
 /// Keeps what tasks write, and queues what goes back to a source of the same topology.
 struct Recorder {
+    topology: Arc<Topology>,
     topics: Vec<String>,
     changelogs: Vec<Option<String>>,
     sources: Vec<Arc<str>>,
@@ -433,8 +461,9 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new(topology: &Topology) -> Self {
+    fn new(topology: &Arc<Topology>) -> Self {
         Self {
+            topology: topology.clone(),
             topics: topology.output_topics().to_vec(),
             changelogs: topology.stores().map(|store| store.changelog).collect(),
             sources: topology.source_topics().to_vec(),
@@ -451,7 +480,8 @@ impl Recorder {
             timestamp: record.timestamp,
             headers: Headers::copied(record.headers),
         };
-        if self.sources.iter().any(|source| &**source == topic) {
+        let read = self.sources.iter().any(|source| &**source == topic);
+        if read || self.topology.pattern_of(topic).is_some() {
             self.internal.push_back((topic.into(), kept.clone()));
         }
         self.written.push((topic.into(), kept));

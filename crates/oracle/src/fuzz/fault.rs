@@ -13,6 +13,10 @@ const FAULTS: &[(&str, &str)] = &[
         "Found a null keyChangingChild node",
         "merging repartition topics does not find the node that changes the key",
     ),
+    (
+        "because \"next.value\" is null",
+        "a reversed range over a store in the record cache shows a deletion",
+    ),
 ];
 
 /// The fault of Kafka Streams that a result shows, if any.

@@ -10,7 +10,7 @@ use crate::function::Function;
 use crate::store::{Family, StoreRef, entries_max, logging, materialized};
 use crate::value::{Key, Ty, Val, present};
 use headwater::streams::{Error, GlobalKTable};
-use headwater::{KStream, Processor, ProcessorContext, Record, Store, StoreHandle, Topic};
+use headwater::{KStream, Processor, ProcessorContext, Record, Store, Topic};
 use std::marker::PhantomData;
 
 pub(super) fn add(graph: &mut Graph<'_>, node: &Spec) -> Result<bool, Refusal> {
@@ -52,14 +52,20 @@ fn store(graph: &mut Graph<'_>, node: &Spec) -> Result<(), Refusal> {
     let types = (Ty::field(node, "key")?, Ty::field(node, "value")?);
     let spec = node.required_object("store")?;
     let kind = spec.text("kind").unwrap_or("persistent");
-    let store = match (spec.required("type")?, kind) {
-        ("kv", "persistent") => Store::named(spec.required("name")?),
-        ("kv", "in_memory") => Store::named(spec.required("name")?).in_memory(),
-        ("kv", "lru") => Store::named(spec.required("name")?).lru(entries_max(&spec)?),
-        (ty, kind) => {
-            let what = format!("with a store {ty} {kind}");
-            return Err(unsupported(node, &what));
-        }
+    let store = Store::named(spec.required("name")?);
+    let store = match kind {
+        "persistent" => store.on_disk(),
+        "in_memory" => store.in_memory(),
+        "lru" => store.lru(entries_max(&spec)?),
+        kind => return Err(unsupported(node, &format!("with a store of kind {kind}"))),
+    };
+    let ty = spec.required("type")?;
+    if !matches!(ty, "kv" | "timestamped_kv") {
+        return Err(unsupported(node, &format!("with a store of type {ty}")));
+    }
+    let store = match spec.bool("caching") {
+        Some(true) => store.with_cache(),
+        _ => store,
     };
     let (key, value) = (Ty::field(&spec, "key")?, Ty::field(&spec, "value")?);
     let store = logging(store, &spec);
@@ -67,8 +73,15 @@ fn store(graph: &mut Graph<'_>, node: &Spec) -> Result<(), Refusal> {
     by_type!(types.0, K => {
         let topic = Topic::named(node.required("topic")?);
         let topic = consumed::<K>(topic, node, types.0, types.1)?;
-        let handle = graph.app.global_store(topic, store, Fill::<K>::new);
-        graph.stores.insert(spec.required("name")?.into(), StoreRef::KeyValue(handle));
+        let made = match ty {
+            "kv" => StoreRef::KeyValue(graph.app.global_store(topic, store, |store| {
+                Fill::<K>::new(StoreRef::KeyValue(store))
+            })),
+            _ => StoreRef::Timestamped(graph.app.timestamped_global_store(topic, store, |store| {
+                Fill::<K>::new(StoreRef::Timestamped(store))
+            })),
+        };
+        graph.stores.insert(spec.required("name")?.into(), made);
     });
     Ok(())
 }
@@ -98,12 +111,12 @@ fn join<'a, K: Key>(
 
 /// Puts each value under the text of its key; null deletes, and null keys are ignored.
 struct Fill<K> {
-    store: StoreHandle<Val, Val>,
+    store: StoreRef,
     types: PhantomData<fn(K)>,
 }
 
 impl<K> Fill<K> {
-    fn new(store: StoreHandle<Val, Val>) -> Self {
+    fn new(store: StoreRef) -> Self {
         Self {
             store,
             types: PhantomData,
@@ -126,11 +139,8 @@ impl<K: Key> Processor for Fill<K> {
         if key == Val::Null {
             return Ok(());
         }
-        let store = self.store;
         let key = Val::Str(key.text());
-        match &record.value {
-            None => ctx.store(store)?.delete(&key),
-            Some(value) => ctx.store(store)?.put(&key, value),
-        }
+        let value = record.value.unwrap_or(Val::Null);
+        self.store.put(ctx, &key, &value, record.timestamp)
     }
 }

@@ -40,7 +40,7 @@ macro_rules! reach {
     };
 }
 
-reach!(ProcessorContext<'_, '_, K, Val>, K: Clone);
+reach!(ProcessorContext<'_, '_, K, V>, K: Clone, V: Clone);
 reach!(FixedKeyContext<'_, '_, '_, K, Val>, K: Clone);
 
 /// `ValueAndTimestamp`'s value, or null.
@@ -78,11 +78,18 @@ impl StoreRef {
         value: &Val,
         timestamp: i64,
     ) -> Result<()> {
-        match (self, value) {
-            (Self::KeyValue(store), Val::Null) => ctx.open(store)?.delete(key),
-            (Self::KeyValue(store), value) => ctx.open(store)?.put(key, value),
-            (Self::Timestamped(store), Val::Null) => ctx.open(store)?.delete(key),
-            (Self::Timestamped(store), value) => ctx.open(store)?.put(key, value, timestamp),
+        match self {
+            Self::KeyValue(store) => ctx.open(store)?.put(key, value),
+            Self::Timestamped(store) => ctx.open(store)?.put(key, value, timestamp),
+            _ => Err(wrong(self, "store of values by key")),
+        }
+    }
+
+    /// Deletes what is under a text.
+    pub(crate) fn delete(self, ctx: &mut impl Reach, key: &Val) -> Result<()> {
+        match self {
+            Self::KeyValue(store) => ctx.open(store)?.delete(key),
+            Self::Timestamped(store) => ctx.open(store)?.delete(key),
             _ => Err(wrong(self, "store of values by key")),
         }
     }

@@ -79,18 +79,20 @@ impl NamedCache {
             }
             entry.timestamp = context.timestamp;
             entry.headers.clone_from(&context.headers);
-            (entry.topic, entry.topic_len) = (context.topic, context.topic_len);
+            (entry.topic, entry.context_len) = (context.topic, context.context_len);
+            entry.value_overhead = context.value_overhead;
             (entry.partition, entry.offset) = (context.partition, context.offset);
         });
     }
 
-    pub(super) fn put_clean_slice(&mut self, key: &[u8], value: &[u8]) {
+    pub(super) fn put_clean_slice(&mut self, key: &[u8], value: &[u8], value_overhead: usize) {
         self.change(key, false, |entry| {
             let mut bytes = entry.value.take().unwrap_or_default();
             bytes.clear();
             bytes.extend_from_slice(value);
             *entry = Entry {
                 value: Some(bytes),
+                value_overhead,
                 ..Entry::default()
             };
         });

@@ -189,7 +189,9 @@ where
     let mut store = store.unwrap_or_else(Store::unnamed);
     let named = store.name.is_some();
     if !named {
-        store.name = Some(graph.number("KTABLE-FK-JOIN-OUTPUT-STATE-STORE-"));
+        let generated = graph.number("KTABLE-FK-JOIN-OUTPUT-STATE-STORE-");
+        graph.generated.push(generated.clone());
+        store.name = Some(generated);
     }
     let (Some(key), Some(value), Some(foreign_key), Some(row)) = (
         left_formats.key,

@@ -5,7 +5,8 @@ use super::app::{App, processor, store_spec};
 use super::join::{JoinTable, Joiner};
 use super::stream::CHANGES_KEY;
 use super::table::table_source_node;
-use super::{KStream, Store, StoreHandle, Topic};
+use super::{KStream, Store, StoreHandle, TimestampedKeyValues, Topic};
+use crate::Semantics;
 use crate::format::Formats;
 use crate::operator::{GlobalJoin, Processor, ProcessorNode};
 use crate::task::{Wire, boxed};
@@ -119,16 +120,42 @@ impl App {
     where
         P: Processor<KeyOut = (), ValueOut = ()>,
     {
-        let mut topic = topic.into();
+        self.add_global_store(topic.into(), store.into(), false, factory)
+    }
+
+    /// As [`App::global_store`], of values with timestamps (`Stores.timestampedKeyValueStoreBuilder`).
+    pub fn timestamped_global_store<P, SK: 'static, SV: 'static>(
+        &self,
+        topic: impl Into<Topic<P::KeyIn, P::ValueIn>>,
+        store: impl Into<Store<SK, SV>>,
+        factory: impl Fn(StoreHandle<SK, SV, TimestampedKeyValues>) -> P + Send + Sync + 'static,
+    ) -> StoreHandle<SK, SV, TimestampedKeyValues>
+    where
+        P: Processor<KeyOut = (), ValueOut = ()>,
+    {
+        self.add_global_store(topic.into(), store.into(), true, factory)
+    }
+
+    fn add_global_store<P, SK: 'static, SV: 'static, S: 'static>(
+        &self,
+        mut topic: Topic<P::KeyIn, P::ValueIn>,
+        store: Store<SK, SV>,
+        timestamped: bool,
+        factory: impl Fn(StoreHandle<SK, SV, S>) -> P + Send + Sync + 'static,
+    ) -> StoreHandle<SK, SV, S>
+    where
+        P: Processor<KeyOut = (), ValueOut = ()>,
+    {
         let (source_name, name) = self.global_names(&mut topic);
-        let store = store.into();
+        let asks_cache = store.asks_for_cache;
         if store.is_versioned() {
             self.graph.borrow_mut().problem(format!(
                 "{name}: a global store cannot keep versions; leave out Store::versioned"
             ));
         }
         let mut spec = global_spec(self, &name, store, &topic);
-        (spec.timestamped, spec.kept) = (false, Kept::Whole);
+        (spec.timestamped, spec.kept) = (timestamped, Kept::Whole);
+        spec.cached &= asks_cache;
         let group = self.graph.borrow_mut().add_group(GLOBAL, &[]);
         let source = self.add_source(group, source_name, topic, false);
         let mut graph = self.graph.borrow_mut();
@@ -190,7 +217,8 @@ fn global_spec<K: 'static, V: 'static, TK, TV>(
     topic: &Topic<TK, TV>,
 ) -> StoreSpec {
     let mut spec = store_spec(app, operator, store, Layout::KeyValue);
-    spec.cached = false;
+    // Kafka Streams caches the rows of a global table, although nobody waits for them.
+    spec.cached &= app.settings.borrow().semantics == Semantics::Java;
     spec.logged = false;
     spec.changelog_topic = topic.names.first().cloned();
     spec

@@ -167,6 +167,7 @@ where
         let mut visited = found.len();
         for window in found.iter().rev() {
             visited -= 1;
+            self.note_shown(ctx, step, window.start);
             let end = self.end(window.start);
             if window.start == timestamp + 1 {
                 near.right_exists = true;
@@ -236,6 +237,7 @@ where
         let mut right = None;
         let mut right_exists = false;
         for window in found {
+            self.note_shown(ctx, step, window.start);
             if window.start == 0 {
                 combined = Some(window);
             } else if window.start <= timestamp {
@@ -265,6 +267,14 @@ where
             Some(window) => self.update_found(ctx, step, window),
             None => self.update_fresh(ctx, step, 0, self.fold.initial()),
         }
+    }
+
+    /// A window is looked at in its turn, between the updates of others.
+    fn note_shown(&self, ctx: &mut Context<'_>, step: &mut Step<'_, K, V>, start: i64) {
+        step.key_bytes.truncate(step.plain);
+        step.key_bytes.extend_from_slice(&start.to_be_bytes());
+        step.key_bytes.extend_from_slice(&[0; 4]);
+        ctx.note_shown(self.rows.store(), &step.key_bytes);
     }
 
     /// Adds the record to a window that is there.

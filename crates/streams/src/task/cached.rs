@@ -11,6 +11,8 @@ pub(crate) struct CachedStore<'a> {
     pub(crate) cache: &'a RecordCache,
     /// Passes over rows of the store, not of the cache, that Kafka Streams' store would not show.
     pub(crate) hides: bool,
+    /// What a range shows of the record cache counts as used, as in Kafka Streams.
+    pub(crate) uses: bool,
 }
 
 /// A cached update: key, and value unless it is a deletion.
@@ -26,6 +28,17 @@ impl CachedStore<'_> {
             .range(slot, range, direction)
             .map(|(key, entry)| (key.to_vec(), entry.value.clone()))
             .collect()
+    }
+}
+
+impl CachedStore<'_> {
+    /// Kafka Streams looks at the cached update that comes next before it shows anything.
+    fn look_at(&self, next: Option<&Cached>) {
+        if self.uses
+            && let (Some((key, _)), Some(slot)) = (next, self.store.cache)
+        {
+            self.cache.note_use(slot, key);
+        }
     }
 }
 
@@ -60,6 +73,7 @@ impl ReadBytes for CachedStore<'_> {
         let (name, kept) = (&*self.store.name, self.store.kept);
         let mut buffer = Vec::new();
         let mut outcome = Ok(ControlFlow::Continue(()));
+        self.look_at(cached.peek());
         self.store
             .bytes
             .scan_times(range, times, direction, &mut |key, value| {
@@ -72,9 +86,12 @@ impl ReadBytes for CachedStore<'_> {
                         outcome = Ok(ControlFlow::Break(()));
                         return ControlFlow::Break(());
                     }
+                    self.look_at(cached.peek());
                 }
                 let hidden = self.hides && self.store.hides(key);
-                let step = match cached.next_if(|(head, _)| head == key) {
+                let replaced = cached.next_if(|(head, _)| head == key);
+                let of_cache = replaced.is_some();
+                let step = match replaced {
                     None if hidden => Ok(ControlFlow::Continue(())),
                     Some((_, Some(value))) => Ok(visit(key, &value)),
                     Some((_, None)) => Ok(ControlFlow::Continue(())),
@@ -83,6 +100,9 @@ impl ReadBytes for CachedStore<'_> {
                     }
                 };
                 outcome = step;
+                if of_cache && matches!(outcome, Ok(ControlFlow::Continue(()))) {
+                    self.look_at(cached.peek());
+                }
                 match outcome {
                     Ok(step) => step,
                     Err(_) => ControlFlow::Break(()),
@@ -91,12 +111,13 @@ impl ReadBytes for CachedStore<'_> {
         if outcome?.is_break() {
             return Ok(());
         }
-        for (key, value) in cached {
+        while let Some((key, value)) = cached.next() {
             if let Some(value) = value
                 && visit(&key, &value).is_break()
             {
                 break;
             }
+            self.look_at(cached.peek());
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use super::{CachedStore, Dirty, Output, TaskState};
 use crate::topology::Kept;
-use crate::{Headers, Position, Result};
+use crate::{Headers, Position, Result, Semantics};
 use headwater_log::{AppendRecord, HeadersRef};
 use headwater_store::{Direction, Entry, KeyRange, ReadBytes, RecordCache, Visit, versioned};
 
@@ -23,7 +23,10 @@ impl Context<'_> {
         } = &mut *self.state;
         let Some(state) = &mut stores[store] else {
             // Not of this task: global, which its process keeps.
-            return globals.get(store, key, value);
+            return match globals.cache_slot(store) {
+                None => globals.get(store, key, value),
+                Some(slot) => self.get_global_cached(store, slot, key, value),
+            };
         };
         let Some(slot) = state.cache else {
             return Ok(state.get(key, value)?);
@@ -42,10 +45,42 @@ impl Context<'_> {
             return Ok(false);
         }
         if state.caches_reads {
-            self.cache.put_clean_slice(slot, key, value);
+            let overhead = state.read_overhead(key, value)?;
+            self.cache.put_clean_slice(slot, key, value, overhead);
             self.evict(store, slot)?;
         }
         Ok(true)
+    }
+
+    /// A row of a global store that shares the tasks' record cache, as in `TopologyTestDriver`.
+    #[cold]
+    fn get_global_cached(
+        &mut self,
+        store: usize,
+        slot: usize,
+        key: &[u8],
+        value: &mut Vec<u8>,
+    ) -> Result<bool> {
+        if let Some(entry) = self.cache.get(slot, key) {
+            value.clear();
+            value.extend_from_slice(entry.value.as_deref().unwrap_or_default());
+            return Ok(entry.value.is_some());
+        }
+        if !self.state.globals.get(store, key, value)? {
+            return Ok(false);
+        }
+        self.cache.put_clean_slice(slot, key, value, 0);
+        self.evict(store, slot)?;
+        Ok(true)
+    }
+
+    /// A range has shown `key`, which Kafka Streams takes for use of what the record cache holds there.
+    pub(crate) fn note_shown(&mut self, store: usize, key: &[u8]) {
+        if self.state.semantics == Semantics::Java
+            && let Some(slot) = self.state.store(store).cache
+        {
+            self.cache.note_use(slot, key);
+        }
     }
 
     /// True when a store without a record cache has `key`.
@@ -78,6 +113,7 @@ impl Context<'_> {
                 .expect("operators name only stores of their sub-topology"),
             cache: self.cache,
             hides: false,
+            uses: self.state.semantics == Semantics::Java,
         }
     }
 
@@ -217,14 +253,30 @@ impl Context<'_> {
     }
 
     /// Drops the eldest entries, and flushes with them, while the record cache is over its budget.
+    #[inline]
     fn evict(&mut self, store: usize, slot: usize) -> Result<()> {
-        while self.cache.over_budget().is_some() && !self.cache.is_empty(slot) {
-            let mut dirty = std::mem::take(&mut self.state.dirty);
-            self.cache
-                .evict(slot, &mut |key, entry| dirty.push(key, entry));
-            self.flush_entries(store, slot, dirty)?;
+        while self.cache.over_budget(slot) {
+            self.evict_eldest(store, slot)?;
         }
         Ok(())
+    }
+
+    fn evict_eldest(&mut self, store: usize, slot: usize) -> Result<()> {
+        let java = self.state.semantics == Semantics::Java;
+        let mut dirty = std::mem::take(&mut self.state.dirty);
+        let before = self.cache.bytes_of(slot);
+        self.cache
+            .evict(slot, &mut |key, entry| dirty.push(key, entry));
+        // Kafka Streams counts what is dropped only when it has been sent on.
+        let dropped = (before - self.cache.bytes_of(slot)).cast_signed();
+        if java {
+            self.cache.count_wrongly(dropped);
+        }
+        let flushed = self.flush_entries(store, slot, dirty);
+        if java {
+            self.cache.count_wrongly(-dropped);
+        }
+        flushed
     }
 
     /// Sends a store's cached updates downstream; answers whether there were any.
@@ -239,6 +291,7 @@ impl Context<'_> {
 
     fn flush_entries(&mut self, store: usize, slot: usize, mut dirty: Dirty) -> Result<()> {
         if !dirty.is_empty() {
+            let before = self.cache.bytes_of(slot);
             match self.state.flushers[store].clone() {
                 Some(flusher) => {
                     for update in dirty.updates() {
@@ -258,6 +311,10 @@ impl Context<'_> {
                         )?;
                     }
                 }
+            }
+            if self.state.semantics == Semantics::Java {
+                let after = self.cache.bytes_of(slot).cast_signed();
+                self.cache.count_wrongly(after - before.cast_signed());
             }
         }
         for update in dirty.updates().filter(|update| update.value.is_none()) {
@@ -284,13 +341,14 @@ impl Context<'_> {
             .as_ref()
             .map_or(0, |state| if state.caches_reads { 0 } else { 8 });
         let counted = topic.map_or(0, |topic| topic.len()) + segment_len + headers.counted_len();
-        let topic_len = counted.saturating_sub(packed.len());
+        let kept = (self.state.stores[store].as_ref()).map_or(Kept::Whole, |state| state.kept);
         Entry {
             value: None,
+            value_overhead: kept.overhead(headers),
             timestamp,
             headers: packed,
             topic: position.topic,
-            topic_len,
+            context_len: counted,
             partition: position.partition as i32,
             offset: position.offset,
             dirty: true,

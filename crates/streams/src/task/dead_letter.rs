@@ -2,7 +2,6 @@
 //! Not retried. Invariant: a letter holds the raw bytes of the source record and says where it was read and why it failed.
 
 use super::{Context, Route};
-use crate::topology::Topology;
 use crate::{Headers, Result};
 use headwater_log::{AppendRecord, HeadersRef, RecordRef};
 
@@ -32,16 +31,15 @@ pub(crate) fn headers(
 #[cold]
 pub(crate) fn send(
     ctx: &mut Context<'_>,
-    topology: &Topology,
     source: Option<(&RecordRef<'_>, u32, u32)>,
 ) -> Result<()> {
     let failures = std::mem::take(&mut ctx.state.failures);
+    let names = ctx.state.topics.clone();
     for failure in failures {
         let reason = format!("{} failed: {}", failure.node, failure.reason);
         let (key, value, original, place) = match source {
             Some((record, source_topic, partition)) => {
-                let name = &*topology.source_topics[source_topic as usize];
-                let place = (name, partition, record.offset);
+                let place = (&*names[source_topic as usize], partition, record.offset);
                 (record.key, record.value, record.headers, Some(place))
             }
             None => (None, None, HeadersRef::NONE, None),

@@ -31,8 +31,16 @@ impl GlobalUpdate {
     /// Wires the parts of `topology` that fill global stores; `None` when there are none. `stores` are those, by number in the
     /// topology.
     pub fn new(topology: &Arc<Topology>, stores: Vec<(usize, Store)>) -> Option<Self> {
+        Self::with_cache(topology, stores, RecordCache::new(0))
+    }
+
+    /// As [`GlobalUpdate::new`], with a record cache for the rows of the stores that are cached.
+    pub(crate) fn with_cache(
+        topology: &Arc<Topology>,
+        stores: Vec<(usize, Store)>,
+        mut cache: RecordCache,
+    ) -> Option<Self> {
         let first = topology.globals().first()?;
-        let mut cache = RecordCache::new(0);
         let mut wiring = Wiring::new(topology);
         let parts = topology.globals().iter();
         let feeds = parts.flat_map(|part| wiring.feeds(&part.nodes)).collect();
@@ -43,9 +51,10 @@ impl GlobalUpdate {
         let parts = topology.globals().iter();
         let nodes: Vec<usize> = parts.flat_map(|part| part.nodes.clone()).collect();
         let processors = wiring.take_processors(&nodes);
-        let numbered = stores.iter().map(|(number, store)| (*number, store));
-        let globals = Globals::of(topology, numbered);
         let stores = open_stores(topology, stores, &mut cache);
+        let numbered = stores.iter().enumerate();
+        let opened = numbered.filter_map(|(number, store)| Some((number, store.as_ref()?)));
+        let globals = Globals::of(topology, opened);
         let state = open_state(topology, wiring, id, stores, Vec::new());
         Some(Self {
             operators: Operators {
@@ -57,6 +66,11 @@ impl GlobalUpdate {
             cache,
             globals,
         })
+    }
+
+    /// Exchanges its record cache for another: the test driver's is that of its task too, while one of both is at work.
+    pub(crate) fn swap_cache(&mut self, cache: &mut RecordCache) {
+        std::mem::swap(&mut self.cache, cache);
     }
 
     /// What tasks read.
@@ -84,6 +98,7 @@ impl GlobalUpdate {
         record: &RecordRef<'_>,
         now_ms: i64,
     ) -> Result<()> {
+        self.count_uses()?;
         self.change(now_ms, |operators, ctx| {
             for (number, feed) in &operators.feeds {
                 if *number == topic {
@@ -103,6 +118,7 @@ impl GlobalUpdate {
 
     /// Makes visible to tasks what was taken in, and keeps it: it is not taken back.
     pub fn commit(&mut self) -> Result<()> {
+        self.flush()?;
         for store in self.state.stores.iter_mut().flatten() {
             store.bytes.seal();
             store.bytes.commit(None)?;
@@ -119,6 +135,35 @@ impl GlobalUpdate {
     /// What was taken in and passed over.
     pub fn counters(&self) -> super::Counters {
         self.state.counters
+    }
+
+    /// Writes what the record cache holds to the stores.
+    fn flush(&mut self) -> Result<()> {
+        let stores = self.state.stores.iter().enumerate();
+        let cached = stores.filter_map(|(number, store)| Some((number, store.as_ref()?.cache?)));
+        let cached: Vec<(usize, usize)> = cached.collect();
+        if cached.is_empty() {
+            return Ok(());
+        }
+        self.change(self.state.now_ms, |_, ctx| {
+            for (store, slot) in cached {
+                ctx.flush_store(store, slot)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What tasks have read of LRU stores counts as use.
+    fn count_uses(&mut self) -> Result<()> {
+        let mut value = Vec::new();
+        for (number, store) in self.state.stores.iter().enumerate() {
+            if let Some(store) = store {
+                for key in self.globals.take_used(number) {
+                    store.bytes.get(&key, &mut value)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn change(

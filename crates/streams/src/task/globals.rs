@@ -1,15 +1,17 @@
 //! Global stores as tasks read them: one copy for all tasks of a process, committed rows only, from any thread.
 //! Not what fills them: that is [`GlobalUpdate`](super::GlobalUpdate). Invariant: tasks read global stores and never write them.
 
+use super::StateStore;
 use crate::Result;
 use crate::topology::{Kept, Topology};
-use headwater_store::{Direction, KeyRange, Layout, ReadBytes, Store, StoreReader, Visit};
+use headwater_store::{Direction, KeyRange, Layout, ReadBytes, StoreReader, Visit};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The global stores of a process. A handle: the tasks of all workers share it. Rows are those of the last
-/// [`GlobalUpdate::commit`](super::GlobalUpdate::commit). Reading a key of an LRU store does not count as use of it.
+/// [`GlobalUpdate::commit`](super::GlobalUpdate::commit). Reading a key of an LRU store counts as use of it, from the next update on.
 #[derive(Clone, Default)]
 pub struct Globals(Arc<[Option<GlobalStore>]>);
 
@@ -23,13 +25,20 @@ pub(crate) struct GlobalStore {
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
     kept: Kept,
     rows: StoreReader,
+    /// Where the test driver's record cache holds its rows too, as Kafka Streams' does.
+    cache: Option<usize>,
+    /// Keys read from an LRU store since its last update.
+    used: Option<Mutex<VecDeque<Vec<u8>>>>,
 }
+
+/// Reads of an LRU store between two updates that still count as use of the key: the latest. Keys.
+const USED_KEYS_MAX: usize = 1024;
 
 impl Globals {
     /// Readers of `stores`, by number in the topology.
     pub(super) fn of<'s>(
         topology: &Topology,
-        stores: impl Iterator<Item = (usize, &'s Store)>,
+        stores: impl Iterator<Item = (usize, &'s StateStore)>,
     ) -> Self {
         let mut readers: Vec<Option<GlobalStore>> = topology.stores.iter().map(|_| None).collect();
         for (number, store) in stores {
@@ -41,7 +50,9 @@ impl Globals {
                 timestamped: spec.timestamped,
                 formats: spec.formats.clone(),
                 kept: spec.kept,
-                rows: store.reader(),
+                rows: store.bytes.reader(),
+                cache: store.cache,
+                used: matches!(spec.layout, Layout::Lru { .. }).then(Mutex::default),
             });
         }
         Self(readers.into())
@@ -72,7 +83,26 @@ impl Globals {
             return Ok(false);
         }
         store.kept.unpack(&store.name, value)?;
+        if let Some(used) = &store.used {
+            let mut used = used.lock().unwrap_or_else(PoisonError::into_inner);
+            if used.len() == USED_KEYS_MAX {
+                used.pop_front();
+            }
+            used.push_back(key.to_vec());
+        }
         Ok(true)
+    }
+
+    /// Where the record cache of the tasks holds rows of a global store.
+    pub(crate) fn cache_slot(&self, store: usize) -> Option<usize> {
+        self.store(store)?.cache
+    }
+
+    /// Takes the keys of a store that were read, in order, where reads decide which keys stay.
+    pub(super) fn take_used(&self, store: usize) -> VecDeque<Vec<u8>> {
+        let used = self.store(store).and_then(|store| store.used.as_ref());
+        used.map(|used| std::mem::take(&mut *used.lock().unwrap_or_else(PoisonError::into_inner)))
+            .unwrap_or_default()
     }
 
     /// Visits the entries of a global store, all as of one commit.

@@ -211,6 +211,17 @@ impl Task {
         self.inputs[input].add(chunk);
     }
 
+    /// The records of input number `input`, which stands for a pattern, come from `topic` from here on.
+    pub(crate) fn read_from(&mut self, input: usize, topic: &Arc<str>) {
+        let topics = &self.state.topics;
+        let known = topics.iter().position(|known| known == topic);
+        let number = known.unwrap_or(topics.len());
+        if known.is_none() {
+            self.state.topics = topics.iter().chain([topic]).cloned().collect();
+        }
+        self.inputs[input].topic = number as u32;
+    }
+
     /// Says how far the log is known to reach for input number `input`.
     pub fn set_end(&mut self, input: usize, end: Option<Offset>) {
         self.inputs[input].end = end;
@@ -408,7 +419,7 @@ impl Task {
         }
         let fed = feed.feed(&mut ctx, &record, timestamp, topic, partition);
         if !ctx.state.failures.is_empty() {
-            dead_letter::send(&mut ctx, &self.topology, Some((&record, topic, partition)))?;
+            dead_letter::send(&mut ctx, Some((&record, topic, partition)))?;
         }
         if fed? {
             let input = &mut self.inputs[index];
@@ -544,7 +555,7 @@ impl Task {
             cache,
             output,
         };
-        dead_letter::send(&mut ctx, &self.topology, None)
+        dead_letter::send(&mut ctx, None)
     }
 
     /// The positions to commit: the next record to process in each input, and its partition time.

@@ -76,6 +76,20 @@ impl StateStore {
         Ok(true)
     }
 
+    /// How much longer the kept bytes under `key` are than `value`, which was read there.
+    pub(crate) fn read_overhead(
+        &self,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<usize, headwater_store::Error> {
+        if self.kept != Kept::WithHeaders {
+            return Ok(0);
+        }
+        let mut kept = Vec::new();
+        self.bytes.get(key, &mut kept)?;
+        Ok(kept.len().saturating_sub(value.len()))
+    }
+
     /// It keeps values as operators write them, all of them.
     #[inline(always)]
     pub(crate) fn is_plain(&self) -> bool {
@@ -166,6 +180,7 @@ pub struct Counters {
 
 pub(crate) struct TaskState {
     pub(crate) id: TaskId,
+    pub(crate) semantics: Semantics,
     pub(crate) stores: Vec<Option<StateStore>>,
     /// The global stores, which all tasks of a process read.
     pub(crate) globals: Globals,

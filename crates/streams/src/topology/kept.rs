@@ -42,6 +42,19 @@ impl Kept {
         }
     }
 
+    /// How much longer than the value the record cache's is in Kafka Streams, where it caches what it keeps.
+    #[inline]
+    pub(crate) fn overhead(self, headers: &Headers) -> usize {
+        match self {
+            Self::Whole | Self::Untimed => 0,
+            Self::WithHeaders => {
+                let mut front = Vec::new();
+                put_headers(&mut front, headers.as_ref());
+                front.len()
+            }
+        }
+    }
+
     /// Turns kept bytes back into the value, in place. `store` is named in an error.
     #[inline]
     pub(crate) fn unpack(self, store: &str, bytes: &mut Vec<u8>) -> Result<()> {

@@ -205,12 +205,13 @@ fn move_child(graph: &mut Graph, child: usize, from: usize, to: usize) {
         graph.groups[child].parents.push(to);
     }
     for node in graph.groups[child].nodes.clone() {
-        for parent in graph.nodes[node]
-            .parents
-            .iter_mut()
-            .filter(|parent| **parent == old)
-        {
-            *parent = new;
+        let parents = &mut graph.nodes[node].parents;
+        if parents.contains(&old) {
+            // Behind the other parents of a merge.
+            parents.retain(|parent| *parent != old);
+            if !parents.contains(&new) {
+                parents.push(new);
+            }
         }
     }
 }

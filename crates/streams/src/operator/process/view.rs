@@ -16,7 +16,7 @@ use crate::dsl::{KeyValues, Sessions, TimestampedKeyValues, Versions, Windows};
 use crate::format::FormatOf;
 use crate::operator::encode_key;
 use crate::task::{CachedStore, Context};
-use crate::{Error, Headers, Result};
+use crate::{Error, Headers, Result, Semantics};
 use headwater_log::HeadersRef;
 use headwater_store::Layout;
 use std::any::TypeId;
@@ -123,6 +123,15 @@ impl<K, V, S> StoreView<'_, K, V, S> {
                 self.ctx.write_caused(store, key, value, timestamp, headers)
             }
         }
+    }
+
+    /// Deletes a row. Kafka Streams reads it to tell what it was, which may change what the record cache holds.
+    fn delete_bytes(&mut self, key: &[u8], buffer: &mut Vec<u8>) -> Result<()> {
+        self.check_writable()?;
+        if self.ctx.state.semantics == Semantics::Java {
+            self.ctx.get(self.store, key, buffer)?;
+        }
+        self.write(key, None)
     }
 
     /// Times at or before this have expired in a store with `retention_ms`.

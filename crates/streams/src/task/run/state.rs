@@ -29,6 +29,7 @@ pub(in crate::task) fn open_state(
     let closing = ClosingTime::new(timed, &wiring.marks);
     TaskState {
         id,
+        semantics: topology.settings.semantics,
         stores,
         globals: Globals::default(),
         flushers: wiring.flushers,

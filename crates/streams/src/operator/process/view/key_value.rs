@@ -49,7 +49,7 @@ impl<K, V> StoreView<'_, K, V, KeyValues> {
 
     /// Removes `key`; the changelog gets a deletion in any case, as in Kafka Streams.
     pub fn delete(&mut self, key: &K) -> Result<()> {
-        self.with_key(key, |view, key, _| view.write(key, None))
+        self.with_key(key, |view, key, value| view.delete_bytes(key, value))
     }
 
     /// Visits the entries from `from` to `to`, both included, in the order of their bytes; all where a bound is `None`.
@@ -136,7 +136,7 @@ impl<K, V> StoreView<'_, K, V, TimestampedKeyValues> {
 
     /// Removes `key`; the changelog gets a deletion in any case, as in Kafka Streams.
     pub fn delete(&mut self, key: &K) -> Result<()> {
-        self.with_key(key, |view, key, _| view.write(key, None))
+        self.with_key(key, |view, key, value| view.delete_bytes(key, value))
     }
 
     /// As [`StoreView::range`] of a plain store.
