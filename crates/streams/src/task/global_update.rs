@@ -31,14 +31,23 @@ impl GlobalUpdate {
     /// Wires the parts of `topology` that fill global stores; `None` when there are none. `stores` are those, by number in the
     /// topology.
     pub fn new(topology: &Arc<Topology>, stores: Vec<(usize, Store)>) -> Option<Self> {
-        Self::with_cache(topology, stores, RecordCache::new(0))
+        Self::wire(topology, stores, RecordCache::new(0), false)
     }
 
-    /// As [`GlobalUpdate::new`], with a record cache for the rows of the stores that are cached.
+    /// As [`GlobalUpdate::new`], with a record cache that its tasks read through.
     pub(crate) fn with_cache(
         topology: &Arc<Topology>,
         stores: Vec<(usize, Store)>,
+        cache: RecordCache,
+    ) -> Option<Self> {
+        Self::wire(topology, stores, cache, true)
+    }
+
+    fn wire(
+        topology: &Arc<Topology>,
+        stores: Vec<(usize, Store)>,
         mut cache: RecordCache,
+        shares_cache: bool,
     ) -> Option<Self> {
         let first = topology.globals().first()?;
         let mut wiring = Wiring::new(topology);
@@ -54,7 +63,7 @@ impl GlobalUpdate {
         let stores = open_stores(topology, stores, &mut cache);
         let numbered = stores.iter().enumerate();
         let opened = numbered.filter_map(|(number, store)| Some((number, store.as_ref()?)));
-        let globals = Globals::of(topology, opened);
+        let globals = Globals::of(topology, opened, shares_cache);
         let state = open_state(topology, wiring, id, stores, Vec::new());
         Some(Self {
             operators: Operators {

@@ -35,10 +35,11 @@ pub(crate) struct GlobalStore {
 const USED_KEYS_MAX: usize = 1024;
 
 impl Globals {
-    /// Readers of `stores`, by number in the topology.
+    /// Readers of `stores`, by number in the topology. Their record cache is that of the tasks if it `shares_cache`.
     pub(super) fn of<'s>(
         topology: &Topology,
         stores: impl Iterator<Item = (usize, &'s StateStore)>,
+        shares_cache: bool,
     ) -> Self {
         let mut readers: Vec<Option<GlobalStore>> = topology.stores.iter().map(|_| None).collect();
         for (number, store) in stores {
@@ -51,7 +52,7 @@ impl Globals {
                 formats: spec.formats.clone(),
                 kept: spec.kept,
                 rows: store.bytes.reader(),
-                cache: store.cache,
+                cache: store.cache.filter(|_| shares_cache),
                 used: matches!(spec.layout, Layout::Lru { .. }).then(Mutex::default),
             });
         }
