@@ -113,10 +113,27 @@ impl<'a> Graph<'a> {
     fn add(&mut self, node: &Spec) -> Result<(), Refusal> {
         for add in FAMILIES {
             if add(self, node)? {
-                return Ok(());
+                return self.note_store(node);
             }
         }
         Err(Refusal::Unsupported(node.op().into()))
+    }
+
+    /// Later processors may use the store of a table under its name.
+    fn note_store(&mut self, node: &Spec) -> Result<(), Refusal> {
+        let made = node.text("id").and_then(|id| self.nodes.get(id));
+        if let Some(made) = made
+            && matches!(made.handle, Handle::Table(_) | Handle::GlobalTable(_))
+            && let Some(store) = node.object("store")?
+            && let Some(name) = store.text("name")
+        {
+            let stored = match store.text("kind") {
+                Some("versioned") => StoreRef::VersionedTable(name.into()),
+                _ => StoreRef::Table(name.into()),
+            };
+            self.stores.entry(name.into()).or_insert(stored);
+        }
+        Ok(())
     }
 
     /// The result that field `field` of `node` refers to.

@@ -211,7 +211,7 @@ impl<K: Key, K2: Key> Processor for Fixed<K, K2> {
     type ValueOut = Val;
 
     fn open(&mut self, ctx: &mut Ctx<'_, '_, K2>) -> Result<()> {
-        if let Some(store) = self.plan.store {
+        if let Some(store) = &self.plan.store {
             store.check(ctx)?;
         }
         match self.plan.kind {
@@ -294,7 +294,7 @@ impl<K: Key> FixedKeyProcessor for FixedKeyed<K> {
     type ValueOut = Val;
 
     fn open(&mut self, ctx: &mut FixedKeyContext<'_, '_, '_, K, Val>) -> Result<()> {
-        self.plan.store.map_or(Ok(()), |store| store.check(ctx))
+        (self.plan.store.as_ref()).map_or(Ok(()), |store| store.check(ctx))
     }
 
     fn process(

@@ -12,11 +12,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const APPLICATION: &str = "oracle";
 
 /// Settings that are no topology's: read here, or without a meaning for one partition and a commit after each record.
-const ELSEWHERE: [&str; 3] = [
+const ELSEWHERE: [&str; 9] = [
     "application.id",
+    "buffered.records.per.partition",
+    "commit.interval.ms",
+    IDLE,
+    "num.standby.replicas",
+    "num.stream.threads",
     "processing.guarantee",
+    "replication.factor",
     "statestore.cache.max.bytes",
 ];
+
+/// How long records wait for inputs that have none.
+const IDLE: &str = "max.task.idle.ms";
 
 /// Runs a case to its result.
 pub fn run(case: &Case) -> Result<Value, Refusal> {
@@ -67,6 +76,10 @@ fn run_unguarded(case: &Case) -> Result<Value, Refusal> {
             return Ok(out);
         }
     };
+    if let Some(idle) = case.config.get(IDLE) {
+        let idle = idle.parse();
+        driver.set_idle_ms_max(idle.map_err(|_| Refusal::Case(format!("{IDLE} is no number")))?);
+    }
     out["internal_topics"] = internal_topics;
     out["subtopologies"] = subtopologies;
     feed(case, &mut driver, &mut out);

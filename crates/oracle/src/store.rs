@@ -5,6 +5,7 @@ use crate::case::Spec;
 use crate::value::{Key, Ty, Val};
 use headwater::streams::App;
 use headwater::{Sessions, Store, StoreHandle, TimestampedKeyValues, Versions, Windows};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a store keeps: rows by key, or by key and window.
@@ -77,8 +78,12 @@ fn duration(spec: &Spec, field: &str) -> std::result::Result<Duration, Refusal> 
 }
 
 /// A store that a processor uses.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum StoreRef {
+    /// A table's, by its name.
+    Table(Arc<str>),
+    /// A versioned table's, by its name.
+    VersionedTable(Arc<str>),
     KeyValue(StoreHandle<Val, Val>),
     Timestamped(StoreHandle<Val, Val, TimestampedKeyValues>),
     Window(StoreHandle<Val, Val, Windows>),
@@ -88,9 +93,9 @@ pub(crate) enum StoreRef {
 
 impl StoreRef {
     /// Its handle, for counters.
-    pub(crate) fn key_value(self) -> Option<StoreHandle<Val, Val>> {
+    pub(crate) fn key_value(&self) -> Option<StoreHandle<Val, Val>> {
         match self {
-            Self::KeyValue(store) => Some(store),
+            Self::KeyValue(store) => Some(*store),
             _ => None,
         }
     }
@@ -117,6 +122,10 @@ pub(crate) fn added(app: &App, spec: &Spec) -> std::result::Result<StoreRef, Ref
         "kv" => StoreRef::KeyValue(app.store(store)),
         "timestamped_kv" => StoreRef::Timestamped(app.timestamped_store(store)),
         "window" => {
+            if spec.required_long("window_ms")? > spec.required_long("retention_ms")? {
+                let reason = "a store of windows is not told how long they are";
+                return Err(Refusal::Inexpressible(reason.into()));
+            }
             let mut store = store.retention(duration(spec, "retention_ms")?);
             if spec.bool("duplicates") == Some(true) {
                 store = store.duplicates();

@@ -198,6 +198,9 @@ impl Typed {
             }
             _ => (long(key_len + 8), long(key_len)),
         };
+        if start < 0 || end < start {
+            return Err("no window: it starts before the epoch or after its end".into());
+        }
         let key = Val::Str(String::from_utf8_lossy(&bytes[..key_len]).into_owned());
         Ok(Windowed { key, start, end })
     }

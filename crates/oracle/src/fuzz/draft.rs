@@ -102,6 +102,8 @@ pub(crate) struct Draft {
     pub(crate) globals: Vec<Global>,
     /// Global stores and tables with a name, which every processor may read.
     pub(crate) global_stores: Vec<Shared>,
+    /// Stores of tables, which processors may look things up in.
+    pub(crate) table_stores: Vec<Shared>,
     pub(crate) grouped: Vec<Grouped>,
     pub(crate) stores: Vec<Shared>,
     pub(crate) topics: Vec<Topic>,
@@ -128,6 +130,7 @@ impl Draft {
             tables: Vec::new(),
             globals: Vec::new(),
             global_stores: Vec::new(),
+            table_stores: Vec::new(),
             grouped: Vec::new(),
             stores: Vec::new(),
             topics: Vec::new(),

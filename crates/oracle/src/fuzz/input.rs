@@ -55,7 +55,7 @@ impl Draft {
         let mut inputs: Vec<Value> = Vec::new();
         for _ in 0..count {
             if self.random.chance(advance) {
-                let by_ms = *self.random.pick(&[1, 10, 50, 100, 1000]);
+                let by_ms = *self.random.pick(&[0, 1, 10, 50, 100, 1000]);
                 inputs.push(json!({"advance_wall_clock_ms": by_ms}));
                 continue;
             }
@@ -79,12 +79,18 @@ impl Draft {
         clock: &mut Clock,
         unreadable: bool,
     ) -> Value {
-        let key = self.key(topic.key, keys);
+        let mut key = self.key(topic.key, keys);
+        if unreadable && topic.key != Kind::String && self.random.chance(8) {
+            key = json!("z");
+        }
         let mut value = self.value(topic.value);
         if unreadable && topic.value == Kind::Long && self.random.chance(20) {
             value = json!("xyz");
         }
-        let ts = self.time(clock);
+        let ts = match self.random.below(1500) {
+            0 => -1 - self.random.between(0, 5),
+            _ => self.time(clock),
+        };
         let mut record = json!({"topic": topic.name, "key": key, "value": value, "ts": ts});
         if self.random.chance(10) {
             let headers = match self.random.below(4) {
@@ -99,9 +105,16 @@ impl Draft {
     }
 
     fn time(&mut self, clock: &mut Clock) -> i64 {
-        let way =
-            self.random
-                .weighted(&[(60, 0), (15, 1), (14, 2), (4, 3), (5, 4), (1, 5), (1, 6)]);
+        let way = self.random.weighted(&[
+            (180, 0),
+            (45, 1),
+            (42, 2),
+            (12, 3),
+            (15, 4),
+            (3, 5),
+            (3, 6),
+            (1, 7),
+        ]);
         let ts = match way {
             0 => clock.now_ms + self.random.between(0, clock.step_ms),
             1 => clock.last_ms,
@@ -109,6 +122,7 @@ impl Draft {
             3 => self.random.between(0, clock.now_ms.max(1)),
             4 => clock.now_ms + self.random.between(20, 300),
             5 => clock.now_ms + self.random.between(60_000, 200_000),
+            7 => 1_700_000_000_000 + self.random.between(0, 1000),
             _ => clock.now_ms + self.random.between(1000, 30_000),
         };
         clock.now_ms = clock.now_ms.max(ts);

@@ -107,7 +107,7 @@ impl Draft {
                 fields.set("header_value", *self.random.pick(&["1", ""]));
             }
             "header_to_value" => fields.set("header", *self.random.pick(&["h", "x"])),
-            "set_ts" => fields.set("offset_ms", *self.random.pick(&[0, 1, 20, 100])),
+            "set_ts" => fields.set("offset_ms", *self.random.pick(&[0, 1, 20, 100, -10])),
             "fail_if" => {
                 let test = self.test(key, value);
                 fields.set("test", test);
@@ -132,6 +132,10 @@ impl Draft {
                 if !self.global_stores.is_empty() && self.random.chance(40) {
                     let stores = self.global_stores.clone();
                     return Some((self.random.pick(&stores).clone(), false));
+                }
+                if own.is_none() && !self.table_stores.is_empty() && self.random.chance(30) {
+                    let stores = self.table_stores.clone();
+                    return Some((self.random.pick(&stores).clone(), true));
                 }
                 self.random.weighted(&[
                     (4, ("kv", Kind::String)),

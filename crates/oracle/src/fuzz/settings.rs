@@ -23,9 +23,9 @@ impl Draft {
             set("topology.optimization", optimization);
         }
         if self.random.chance(30) {
-            let bytes = *self
-                .random
-                .pick(&["0", "0", "1", "100", "300", "1000", "1000000"]);
+            let bytes = *self.random.pick(&[
+                "0", "0", "1", "80", "100", "150", "200", "300", "500", "1000", "1000000",
+            ]);
             set("statestore.cache.max.bytes", bytes);
         }
         if self.random.chance(5) {
@@ -52,17 +52,35 @@ impl Draft {
                 self.random.weighted(&[(2, "headers"), (1, "default")]),
             );
         }
+        self.handlers(&mut config, unreadable);
+        config
+    }
+
+    /// What is to happen to records that cannot be read or processed, and settings that few cases have.
+    fn handlers(&mut self, config: &mut Node, unreadable: bool) {
+        let mut set = |name: &str, value: &str| drop(config.insert(name.to_owned(), json!(value)));
         if unreadable && self.random.chance(70) {
             let class = "org.apache.kafka.streams.errors.LogAndContinueExceptionHandler";
             set("deserialization.exception.handler", class);
+        }
+        if self.random.chance(2) {
+            let class = "org.apache.kafka.streams.errors.LogAndFailExceptionHandler";
+            set("deserialization.exception.handler", class);
+        }
+        if self.random.chance(2) {
+            let class = "org.apache.kafka.streams.errors.LogAndFailProcessingExceptionHandler";
+            set("processing.exception.handler", class);
+        }
+        if self.random.chance(4) {
+            let ms = *self.random.pick(&["-1", "10", "50", "1000"]);
+            set("max.task.idle.ms", ms);
         }
         if self.fails && self.random.chance(60) {
             let class = "org.apache.kafka.streams.errors.LogAndContinueProcessingExceptionHandler";
             set("processing.exception.handler", class);
         }
-        if self.random.chance(1) {
+        if self.random.chance(4) {
             set("ensure.explicit.internal.resource.naming", "true");
         }
-        config
     }
 }

@@ -105,6 +105,15 @@ impl Draft {
         self.topics.push(Topic { name, key, value });
         self.consumed(&mut node, key, value);
         let materialized = self.kv_store();
+        if let (Some(name), true) = (&materialized.named, key == Kind::String) {
+            let shared = Shared {
+                name: name.clone(),
+                family: "kv",
+                value,
+                cached: true,
+            };
+            self.table_stores.push(shared);
+        }
         if let Some(store) = materialized.store {
             node.set("store", store);
         }

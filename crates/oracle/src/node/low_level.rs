@@ -47,7 +47,7 @@ fn processor(graph: &mut Graph<'_>, node: &Spec) -> Result<(), Refusal> {
     let store = match node.text("store") {
         None => None,
         Some(name) => match graph.stores.get(name) {
-            Some(store) => Some(*store),
+            Some(store) => Some(store.clone()),
             None => return Err(unsupported(node, &format!("with store {name}"))),
         },
     };

@@ -70,7 +70,7 @@ fn plan(graph: &Graph<'_>, node: &Spec, from: &Node<'_>) -> Result<(Plan, Vec<St
     let store = match node.text("store") {
         // A name that no store has is the DSL's to refuse, if the processor is to be connected to it.
         Some(name) if connected.iter().any(|known| known == name) => {
-            graph.stores.get(name).copied()
+            graph.stores.get(name).cloned()
         }
         Some(name) => Some(known(graph, node, name)?),
         None => None,
@@ -79,7 +79,7 @@ fn plan(graph: &Graph<'_>, node: &Spec, from: &Node<'_>) -> Result<(Plan, Vec<St
 }
 
 fn known(graph: &Graph<'_>, node: &Spec, name: &str) -> Result<StoreRef, Refusal> {
-    let store = graph.stores.get(name).copied();
+    let store = graph.stores.get(name).cloned();
     store.ok_or_else(|| {
         unsupported(
             node,

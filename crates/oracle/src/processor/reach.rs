@@ -15,6 +15,7 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 /// A context of either kind.
 pub(crate) trait Reach {
     fn open<S>(&mut self, store: StoreHandle<Val, Val, S>) -> Result<StoreView<'_, Val, Val, S>>;
+    fn named<S: 'static>(&mut self, store: &str) -> Result<StoreView<'_, Val, Val, S>>;
     fn source(&self, position: Position) -> Option<String>;
     fn times(&self) -> (i64, i64);
 }
@@ -27,6 +28,10 @@ macro_rules! reach {
                 store: StoreHandle<Val, Val, S>,
             ) -> Result<StoreView<'_, Val, Val, S>> {
                 self.store(store)
+            }
+
+            fn named<S: 'static>(&mut self, store: &str) -> Result<StoreView<'_, Val, Val, S>> {
+                self.store_named(store)
             }
 
             fn source(&self, position: Position) -> Option<String> {
@@ -44,50 +49,64 @@ reach!(ProcessorContext<'_, '_, K, V>, K: Clone, V: Clone);
 reach!(FixedKeyContext<'_, '_, '_, K, Val>, K: Clone);
 
 /// `ValueAndTimestamp`'s value, or null.
-fn wrong(store: StoreRef, wanted: &str) -> Error {
+fn wrong(store: &StoreRef, wanted: &str) -> Error {
     Error::failed(format!("{store:?} is no {wanted}"))
 }
 
 impl StoreRef {
     /// An error when the store is not connected to the processor.
-    pub(crate) fn check(self, ctx: &mut impl Reach) -> Result<()> {
-        match self {
+    pub(crate) fn check(&self, ctx: &mut impl Reach) -> Result<()> {
+        match self.clone() {
             Self::KeyValue(store) => ctx.open::<KeyValues>(store).map(drop),
             Self::Timestamped(store) => ctx.open::<TimestampedKeyValues>(store).map(drop),
             Self::Window(store) => ctx.open::<Windows>(store).map(drop),
             Self::Session(store) => ctx.open::<Sessions>(store).map(drop),
             Self::Versioned(store) => ctx.open::<Versions>(store).map(drop),
+            Self::Table(name) => ctx.named::<TimestampedKeyValues>(&name).map(drop),
+            Self::VersionedTable(name) => ctx.named::<Versions>(&name).map(drop),
         }
     }
 
     /// The value under a text.
-    pub(crate) fn get(self, ctx: &mut impl Reach, key: &Val) -> Result<Val> {
-        Ok(seen(match self {
+    pub(crate) fn get(&self, ctx: &mut impl Reach, key: &Val) -> Result<Val> {
+        Ok(seen(match self.clone() {
             Self::KeyValue(store) => ctx.open(store)?.get(key)?,
             Self::Timestamped(store) => ctx.open(store)?.get(key)?.map(|found| found.value),
             Self::Versioned(store) => ctx.open(store)?.get(key)?.map(|found| found.value),
+            Self::Table(name) => {
+                let mut store = ctx.named::<TimestampedKeyValues>(&name)?;
+                store.get(key)?.map(|found| found.value)
+            }
+            Self::VersionedTable(name) => {
+                let mut store = ctx.named::<Versions>(&name)?;
+                store.get(key)?.map(|found| found.value)
+            }
             _ => return Err(wrong(self, "store of values by key")),
         }))
     }
 
     /// Sets the value under a text; null deletes it.
     pub(crate) fn put(
-        self,
+        &self,
         ctx: &mut impl Reach,
         key: &Val,
         value: &Val,
         timestamp: i64,
     ) -> Result<()> {
-        match self {
+        match self.clone() {
             Self::KeyValue(store) => ctx.open(store)?.put(key, value),
             Self::Timestamped(store) => ctx.open(store)?.put(key, value, timestamp),
+            Self::Table(name) => {
+                let mut store = ctx.named::<TimestampedKeyValues>(&name)?;
+                store.put(key, value, timestamp)
+            }
             _ => Err(wrong(self, "store of values by key")),
         }
     }
 
     /// Deletes what is under a text.
-    pub(crate) fn delete(self, ctx: &mut impl Reach, key: &Val) -> Result<()> {
-        match self {
+    pub(crate) fn delete(&self, ctx: &mut impl Reach, key: &Val) -> Result<()> {
+        match self.clone() {
             Self::KeyValue(store) => ctx.open(store)?.delete(key),
             Self::Timestamped(store) => ctx.open(store)?.delete(key),
             _ => Err(wrong(self, "store of values by key")),
@@ -95,9 +114,9 @@ impl StoreRef {
     }
 
     /// All rows, in the order of the store.
-    pub(crate) fn all(self, ctx: &mut impl Reach) -> Result<Vec<(Val, Val)>> {
+    pub(crate) fn all(&self, ctx: &mut impl Reach) -> Result<Vec<(Val, Val)>> {
         let mut rows = Vec::new();
-        match self {
+        match self.clone() {
             Self::KeyValue(store) => ctx.open(store)?.all(|key, value| {
                 rows.push((key, value));
                 ControlFlow::Continue(())
@@ -109,13 +128,13 @@ impl StoreRef {
 
     /// True when there is a value of `key` in these times; otherwise `value` is put at `time`.
     pub(crate) fn seen_before(
-        self,
+        &self,
         ctx: &mut impl Reach,
         (key, value): (&Val, &Val),
         window_ms: i64,
         time: i64,
     ) -> Result<bool> {
-        let Self::Window(store) = self else {
+        let Self::Window(store) = self.clone() else {
             return Err(wrong(self, "window store"));
         };
         let mut store = ctx.open(store)?;
@@ -133,13 +152,13 @@ impl StoreRef {
 
     /// Merges a record into the sessions of `key` around `time`: count, start, end.
     pub(crate) fn merge_session(
-        self,
+        &self,
         ctx: &mut impl Reach,
         key: &Val,
         gap_ms: i64,
         time: i64,
     ) -> Result<(i64, i64, i64)> {
-        let Self::Session(store) = self else {
+        let Self::Session(store) = self.clone() else {
             return Err(wrong(self, "session store"));
         };
         let mut store = ctx.open(store)?;
@@ -162,13 +181,13 @@ impl StoreRef {
 
     /// Puts a version: Java's answer, the time until which it is valid.
     pub(crate) fn put_version(
-        self,
+        &self,
         ctx: &mut impl Reach,
         key: &Val,
         value: Option<&Val>,
         time: i64,
     ) -> Result<i64> {
-        let Self::Versioned(store) = self else {
+        let Self::Versioned(store) = self.clone() else {
             return Err(wrong(self, "versioned store"));
         };
         Ok(match ctx.open(store)?.put(key, value, time)? {
@@ -180,12 +199,12 @@ impl StoreRef {
 
     /// The version of `key` that held at `time`.
     pub(crate) fn version(
-        self,
+        &self,
         ctx: &mut impl Reach,
         key: &Val,
         time: i64,
     ) -> Result<Option<VersionedRecord<Val>>> {
-        match self {
+        match self.clone() {
             Self::Versioned(store) => ctx.open(store)?.get_as_of(key, time),
             _ => Err(wrong(self, "versioned store")),
         }

@@ -35,6 +35,7 @@ fn text_of(value: &Val) -> Val {
 impl Plan {
     pub(super) fn store(&self) -> Result<StoreRef> {
         self.store
+            .clone()
             .ok_or_else(|| Error::failed("the processor has no store"))
     }
 

@@ -13,6 +13,10 @@ struct Turn {
 pub(super) struct Turns(Vec<Turn>);
 
 impl Turns {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds an input at the end, and moves it up while it is strictly earlier than its parent.
     pub(super) fn offer(&mut self, timestamp: i64, input: usize) {
         let mut at = self.0.len();

@@ -95,6 +95,9 @@ impl<K> Format<Windowed<K>> for WindowedFormat<K> {
                 return Err("a window's end is not in its bytes; give the topic Topic::keys(windowed(format, size))".into());
             }
         };
+        if start < 0 {
+            return Err("a window that starts before the epoch".into());
+        }
         let key = self.keys.decode(topic, headers, key)?;
         Ok(Windowed { key, start, end })
     }
@@ -129,12 +132,12 @@ impl<K> Format<Windowed<K>> for SessionFormat<K> {
         bytes: &[u8],
     ) -> Result<Windowed<K>, FormatError> {
         let (key, rest) = split(bytes, 16)?;
+        let (start, end) = (time(&rest[8..]), time(rest));
+        if start < 0 || end < start {
+            return Err("a session that starts before the epoch or after its end".into());
+        }
         let key = self.keys.decode(topic, headers, key)?;
-        Ok(Windowed {
-            key,
-            start: time(&rest[8..]),
-            end: time(rest),
-        })
+        Ok(Windowed { key, start, end })
     }
 }
 

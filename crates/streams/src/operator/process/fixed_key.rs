@@ -128,6 +128,14 @@ impl<K: Clone, V: Clone> FixedKeyContext<'_, '_, '_, K, V> {
         self.0.store(store)
     }
 
+    /// As [`ProcessorContext::store_named`].
+    pub fn store_named<SK: 'static, SV: 'static, S: 'static>(
+        &mut self,
+        name: &str,
+    ) -> Result<StoreView<'_, SK, SV, S>> {
+        self.0.store_named(name)
+    }
+
     /// As [`ProcessorContext::schedule`].
     pub fn schedule(&mut self, interval: Duration, kind: PunctuationKind) -> Scheduled {
         self.0.schedule(interval, kind)
