@@ -79,7 +79,7 @@ fn update(cache: &mut RecordCache, operations: u64) {
     for number in 0..operations {
         let cause = Entry {
             timestamp: number as i64,
-            topic_len: 6,
+            context_len: 6,
             offset: number as i64,
             ..Entry::default()
         };
@@ -89,7 +89,7 @@ fn update(cache: &mut RecordCache, operations: u64) {
             Some(&[3; 16]),
             &cause,
         );
-        while cache.over_budget().is_some() {
+        while cache.over_budget(slot) {
             cache.evict(slot, &mut |key, entry| {
                 black_box((key, entry));
             });
