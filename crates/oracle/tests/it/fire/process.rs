@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// A process that was asked to end may take so long to commit and close.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
+/// What the runtime tells when it wipes a store.
+const WIPED: &str = "is restored from the beginning";
+
 pub(crate) struct Process {
     folder: PathBuf,
     servers: String,
@@ -76,11 +79,19 @@ impl Process {
         loop {
             if let Some(status) = self.child.try_wait().expect("a process of ours") {
                 assert!(status.success(), "{}", self.output());
+                self.must_have_kept_state();
                 return;
             }
             assert!(begin.elapsed() < STOP_DEADLINE, "{}", self.output());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// No store was thrown away and read again from the beginning of its changelog, whatever happened to the process.
+    fn must_have_kept_state(&self) {
+        let output = self.output();
+        let wiped = output.lines().find(|line| line.contains(WIPED));
+        assert_eq!(wiped, None, "{output}");
     }
 
     pub(crate) fn output(&self) -> String {
