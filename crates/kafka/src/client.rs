@@ -37,6 +37,8 @@ pub(crate) struct KafkaClient {
     shared: Arc<Shared>,
     append_bytes_max: usize,
     batch_bytes_max: usize,
+    /// What one answer may bring of one partition, a single larger batch apart.
+    partition_bytes_max: usize,
     slots: Vec<Place>,
     numbers: FxHashMap<TopicPartition, Slot>,
     /// Slots with records in their open batch.
@@ -74,6 +76,7 @@ impl KafkaClient {
             shared: Arc::clone(&shared),
             append_bytes_max: options.append_bytes_max,
             batch_bytes_max: settings.batch_bytes_max.min(settings.request_bytes_max),
+            partition_bytes_max: settings.fetch_partition_max_bytes.max(1) as usize,
             slots: Vec::new(),
             numbers: FxHashMap::default(),
             dirty: Vec::new(),
@@ -271,6 +274,19 @@ impl Client for KafkaClient {
         self.hear();
         if self.reading.stop(slot, &self.shared) {
             self.shared.send(Command::StopReading(slot));
+        }
+    }
+
+    fn hold(&mut self, slot: Slot) {
+        self.hear();
+        if !(self.reading).hold(slot, self.partition_bytes_max, &self.shared) {
+            self.stop_reading(slot);
+        }
+    }
+
+    fn release(&mut self, slot: Slot, position: Offset) {
+        if !self.reading.release(slot, &self.shared) {
+            self.read_from(slot, position);
         }
     }
 

@@ -165,7 +165,8 @@ impl Fetcher {
                 continue;
             }
             let (total, of_slot) = self.shared.ahead(*slot);
-            if total >= AHEAD_BYTES_MAX || of_slot >= self.partition_bytes() {
+            let is_wanted = of_slot.is_some_and(|bytes| bytes < self.partition_bytes());
+            if total >= AHEAD_BYTES_MAX || !is_wanted {
                 continue;
             }
             match self

@@ -141,14 +141,9 @@ impl Producer {
         }
     }
 
-    /// Takes a whole batch; without an identity or after a failure it is dropped, and the commit it belongs to fails.
-    pub(crate) fn push(
-        self: &Rc<Self>,
-        slot: Slot,
-        name: &TopicPartition,
-        batch: Vec<u8>,
-        counted: usize,
-    ) {
+    /// Takes a whole batch; without an identity or after a failure it is dropped, and the commit it belongs to fails. It leaves
+    /// with the next [`Producer::pump`]: batches that come together leave in one request.
+    pub(crate) fn push(&self, slot: Slot, name: &TopicPartition, batch: Vec<u8>, counted: usize) {
         let mut batch = match compression::pack(batch, self.compression) {
             Ok(packed) => packed,
             Err(error) => {
@@ -188,8 +183,6 @@ impl Producer {
         queue.sequence = next_sequence(queue.sequence, count);
         queue.push(batch.into(), count, counted);
         state.has_sent = true;
-        drop(state);
-        self.pump();
     }
 
     /// True once a batch of the transaction at hand was handed over.
@@ -246,7 +239,7 @@ impl Producer {
     }
 
     /// Sends what can be sent.
-    fn pump(self: &Rc<Self>) {
+    pub(crate) fn pump(self: &Rc<Self>) {
         let now = Instant::now();
         loop {
             let Some((node, batches)) = self.next_request(now) else {

@@ -208,6 +208,15 @@ pub trait Client: Send {
     fn read_from(&mut self, slot: Slot, position: Offset);
     /// Stops reading `slot`.
     fn stop_reading(&mut self, slot: Slot);
+    /// Hands out nothing of `slot` until [`Client::release`]: its reader has enough for now. A client that reads ahead may keep
+    /// what it has, within its limits, so that nothing is read twice.
+    fn hold(&mut self, slot: Slot) {
+        self.stop_reading(slot);
+    }
+    /// Ends [`Client::hold`]; `position` follows what was handed out last. A [`Client::read_from`] ends it too.
+    fn release(&mut self, slot: Slot, position: Offset) {
+        self.read_from(slot, position);
+    }
     /// The next chunk that is ready, taking turns between partitions. A position outside the log is an error that names it;
     /// reading of that partition stops until [`Client::read_from`] is called anew.
     fn fetch(&mut self) -> Result<Option<Chunk>>;

@@ -95,6 +95,7 @@ macro_rules! log_suite {
             records::a_seek_reads_again
             records::a_reader_takes_turns_between_partitions
             records::a_partition_that_is_not_read_any_more_yields_nothing
+            records::a_partition_on_hold_goes_on_where_it_stood
             records::a_position_beyond_the_end_is_an_error_that_names_it
             records::a_slot_may_be_taken_before_its_topic_exists
             records::a_batch_larger_than_the_fetch_limit_comes_whole

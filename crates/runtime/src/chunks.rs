@@ -93,7 +93,7 @@ impl Worker {
             .map_or(0, |input| input.queued_bytes);
         if waits >= self.settings.input_bytes_max && !slot.paused[index] {
             slot.paused[index] = true;
-            self.client.stop_reading(client_slot);
+            self.client.hold(client_slot);
         }
     }
 
@@ -134,7 +134,7 @@ pub(crate) fn resume_inputs(slot: &mut TaskSlot, client: &mut dyn Client, input_
     for (index, input) in task.inputs().enumerate() {
         if slot.paused[index] && input.queued_bytes < input_bytes_max / 2 {
             slot.paused[index] = false;
-            client.read_from(slot.input_slots[index], input.fetch_position);
+            client.release(slot.input_slots[index], input.fetch_position);
         }
     }
 }

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 struct Lane {
     generation: u64,
     is_read: bool,
+    /// Nothing is handed out for now; no turn is taken.
+    is_held: bool,
     ready: VecDeque<Arrival>,
     end: Option<Offset>,
 }
@@ -48,6 +50,9 @@ impl Reading {
     fn clear(&mut self, slot: Slot, shared: &Shared) {
         let lane = &mut self.lanes[slot.0 as usize];
         lane.generation += 1;
+        if std::mem::take(&mut lane.is_held) {
+            shared.release(slot);
+        }
         if lane.ready.is_empty() {
             return;
         }
@@ -55,6 +60,29 @@ impl Reading {
             drop_arrival(slot, arrival, shared);
         }
         self.turns.retain(|turn| *turn != slot);
+    }
+
+    /// Hands out nothing of a slot for now, and keeps what it has; false when that is too much.
+    pub(super) fn hold(&mut self, slot: Slot, coming: usize, shared: &Shared) -> bool {
+        let lane = &mut self.lanes[slot.0 as usize];
+        if !lane.is_read || !shared.hold(slot, coming) {
+            return false;
+        }
+        lane.is_held = true;
+        self.turns.retain(|turn| *turn != slot);
+        true
+    }
+
+    /// Ends [`Reading::hold`]; false when there was none.
+    pub(super) fn release(&mut self, slot: Slot, shared: &Shared) -> bool {
+        let lane = &mut self.lanes[slot.0 as usize];
+        if !std::mem::take(&mut lane.is_held) {
+            return false;
+        }
+        if !lane.ready.is_empty() {
+            self.turns.push_back(slot);
+        }
+        shared.release(slot)
     }
 
     pub(super) fn hear(
@@ -69,7 +97,7 @@ impl Reading {
                 drop_arrival(slot, arrival, shared);
                 continue;
             }
-            if lane.ready.is_empty() {
+            if lane.ready.is_empty() && !lane.is_held {
                 self.turns.push_back(slot);
             }
             lane.ready.push_back(arrival);

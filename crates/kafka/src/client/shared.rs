@@ -21,6 +21,9 @@ use tokio::sync::Notify;
 pub(crate) const REQUESTS_UNDER_WAY_MAX: usize = 1_024;
 /// Buffers kept for the next batch or chunk, each way.
 const SPARE_BUFFERS_MAX: usize = 16;
+/// Bytes that slots on hold may keep, what is on its way for them included. They count apart from what is read ahead for the
+/// others: else slots on hold could use all of that up, and those that a task waits for would not be read.
+const HELD_BYTES_MAX: usize = 16 << 20;
 
 /// One thing for the I/O thread to do, in the order given.
 pub(crate) enum Command {
@@ -83,11 +86,30 @@ struct Inbox {
     closed: bool,
 }
 
-/// Bytes read ahead, in all and by slot.
+/// Bytes read ahead, in all without those on hold, and by slot.
 #[derive(Default)]
 struct Ahead {
     total: usize,
-    by_slot: Vec<usize>,
+    /// Bytes set aside for slots on hold.
+    held: usize,
+    by_slot: Vec<OfSlot>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct OfSlot {
+    bytes: usize,
+    /// Set aside, while it is on hold.
+    held: Option<usize>,
+}
+
+impl Ahead {
+    fn of_slot(&mut self, slot: Slot) -> &mut OfSlot {
+        let number = slot.0 as usize;
+        if self.by_slot.len() <= number {
+            self.by_slot.resize(number + 1, OfSlot::default());
+        }
+        &mut self.by_slot[number]
+    }
 }
 
 /// Both sides hold it.
@@ -157,12 +179,43 @@ impl Shared {
     /// Bytes read ahead were handed out or dropped.
     pub(crate) fn taken(&self, slot: Slot, bytes: usize) {
         let mut ahead = lock(&self.ahead);
-        ahead.total = ahead.total.saturating_sub(bytes);
-        if let Some(of_slot) = ahead.by_slot.get_mut(slot.0 as usize) {
-            *of_slot = of_slot.saturating_sub(bytes);
+        let of_slot = ahead.of_slot(slot);
+        of_slot.bytes = of_slot.bytes.saturating_sub(bytes);
+        if of_slot.held.is_none() {
+            ahead.total = ahead.total.saturating_sub(bytes);
         }
         drop(ahead);
         self.space.notify_one();
+    }
+
+    /// Puts a slot on hold, for which up to `coming` more bytes may be on their way; false when that is too much to keep.
+    pub(crate) fn hold(&self, slot: Slot, coming: usize) -> bool {
+        let mut ahead = lock(&self.ahead);
+        let of_slot = ahead.of_slot(slot);
+        let (bytes, is_held) = (of_slot.bytes, of_slot.held.is_some());
+        let aside = bytes + coming;
+        if is_held || ahead.held + aside > HELD_BYTES_MAX {
+            return is_held;
+        }
+        ahead.of_slot(slot).held = Some(aside);
+        ahead.held += aside;
+        ahead.total = ahead.total.saturating_sub(bytes);
+        true
+    }
+
+    /// Ends [`Shared::hold`]; false when there was none.
+    pub(crate) fn release(&self, slot: Slot) -> bool {
+        let mut ahead = lock(&self.ahead);
+        let of_slot = ahead.of_slot(slot);
+        let bytes = of_slot.bytes;
+        let Some(aside) = of_slot.held.take() else {
+            return false;
+        };
+        ahead.held -= aside;
+        ahead.total += bytes;
+        drop(ahead);
+        self.space.notify_one();
+        true
     }
 
     /// The worker is still there.
@@ -237,16 +290,16 @@ impl Shared {
     }
 
     pub(crate) fn arrived(&self, slot: Slot, generation: u64, arrivals: Vec<Arrival>) {
+        let bytes_of = |arrival: &Arrival| match arrival {
+            Arrival::Chunk(chunk) => chunk.bytes.len(),
+            Arrival::Failed(_) => 0,
+        };
+        let bytes: usize = arrivals.iter().map(bytes_of).sum();
         let mut ahead = lock(&self.ahead);
-        let number = slot.0 as usize;
-        if ahead.by_slot.len() <= number {
-            ahead.by_slot.resize(number + 1, 0);
-        }
-        for arrival in &arrivals {
-            if let Arrival::Chunk(chunk) = arrival {
-                ahead.total += chunk.bytes.len();
-                ahead.by_slot[number] += chunk.bytes.len();
-            }
+        let of_slot = ahead.of_slot(slot);
+        of_slot.bytes += bytes;
+        if of_slot.held.is_none() {
+            ahead.total += bytes;
         }
         drop(ahead);
         self.tell(|news| {
@@ -262,11 +315,12 @@ impl Shared {
         });
     }
 
-    /// Bytes read ahead: in all, and of this slot.
-    pub(crate) fn ahead(&self, slot: Slot) -> (usize, usize) {
+    /// Bytes read ahead: in all, and of this slot; `None` for one on hold, which is not to be read further.
+    pub(crate) fn ahead(&self, slot: Slot) -> (usize, Option<usize>) {
         let ahead = lock(&self.ahead);
         let of_slot = ahead.by_slot.get(slot.0 as usize).copied();
-        (ahead.total, of_slot.unwrap_or(0))
+        let of_slot = of_slot.unwrap_or_default();
+        (ahead.total, of_slot.held.is_none().then_some(of_slot.bytes))
     }
 
     pub(crate) fn acknowledged(&self, bytes: usize) {

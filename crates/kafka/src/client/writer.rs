@@ -183,7 +183,13 @@ impl Writer {
             let rung = self.rung.notified();
             let next = self.queue.borrow_mut().pop_front();
             match next {
-                Some((generation, write)) => self.write(generation, write).await,
+                Some((generation, write)) => {
+                    self.write(generation, write).await;
+                    // The batches of a commit are handed over together: they leave when the last of them is there.
+                    if !matches!(self.queue.borrow().front(), Some((_, Write::Batch(..)))) {
+                        self.producer.pump();
+                    }
+                }
                 None => rung.await,
             }
         }

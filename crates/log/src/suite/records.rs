@@ -240,6 +240,46 @@ pub fn a_partition_that_is_not_read_any_more_yields_nothing(harness: &dyn Harnes
     }
 }
 
+/// On hold after each of its chunks, whether or not more was read ahead; the other partition goes on meanwhile.
+pub fn a_partition_on_hold_goes_on_where_it_stood(harness: &dyn Harness) {
+    let kit = Kit::new(harness);
+    let mut writer = kit.client_and_topic("t", 2);
+    let (paused, other) = (kit.at("t", 0), kit.at("t", 1));
+    let wanted: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+    for value in &wanted {
+        writer.write(&paused, &[value]);
+        writer.write(&other, &[value]);
+    }
+    let mut reader = kit.client_with("reader", |options| options.fetch_bytes_max = 1);
+    let (first, second) = (reader.at(&paused), reader.at(&other));
+    reader.read_from(first, 0);
+    reader.read_from(second, 0);
+    let mut seen = [Vec::new(), Vec::new()];
+    let mut held_at = None;
+    while seen.iter().any(|seen| seen.len() < wanted.len()) {
+        let chunk = reader.until("records", |reader| {
+            reader.pump();
+            reader.fetch().unwrap()
+        });
+        let is_paused = chunk.slot == first;
+        assert!(!is_paused || held_at.is_none(), "it is on hold");
+        let next = chunk.next_offset;
+        seen[usize::from(!is_paused)].extend(walk(chunk).iter().map(Row::text));
+        if is_paused {
+            reader.hold(first);
+            held_at = Some(next);
+        }
+        // The last of the other partition may have come: nothing else would end the wait.
+        if !is_paused || seen[1].len() >= wanted.len() {
+            held_at
+                .take()
+                .into_iter()
+                .for_each(|at| reader.release(first, at));
+        }
+    }
+    assert_eq!(seen, [wanted.clone(), wanted]);
+}
+
 /// Reading stops until the reader says where to go on.
 pub fn a_position_beyond_the_end_is_an_error_that_names_it(harness: &dyn Harness) {
     let kit = Kit::new(harness);
