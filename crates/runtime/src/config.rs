@@ -106,7 +106,7 @@ const NAMES: &[SettingName] = &[
     ),
     refused(
         "application.server",
-        "instances do not route queries to each other",
+        "of Kafka's client: Kafka::with; on an embedded log there is one instance",
     ),
     refused(
         "bootstrap.servers",

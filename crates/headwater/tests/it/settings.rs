@@ -88,7 +88,7 @@ fn a_name_that_would_change_results_is_refused_and_an_unknown_one_suggests_the_n
     check_error(
         "bootstrap.servers",
         "localhost:9092",
-        "setting 'bootstrap.servers' cannot be honoured: the log is given to start(..) or run(..)",
+        "setting 'bootstrap.servers' cannot be honoured: the log is given to start(..) or run(..): Kafka::at",
     );
     check_error(
         "comit.interval.ms",
