@@ -47,6 +47,8 @@ pub(crate) struct Demand {
     pub(crate) tasks: usize,
     /// One past the last record of each partition it reads that is not empty.
     pub(crate) ends: BTreeMap<TopicPartition, Offset>,
+    /// No transaction is open in them: a broker answers a commit before readers see what was committed.
+    pub(crate) settled: bool,
 }
 
 /// A topic that the application reads, others write, and the log does not have.
@@ -102,7 +104,7 @@ pub(crate) fn demand(
         .iter()
         .flat_map(|topic| (0..topic.partitions).map(|p| TopicPartition::new(topic.name.clone(), p)))
         .collect();
-    let specs = [OffsetSpec::Start, OffsetSpec::Stable]
+    let specs = [OffsetSpec::Start, OffsetSpec::Stable, OffsetSpec::End]
         .into_iter()
         .flat_map(|spec| partitions.iter().map(move |at| (at.clone(), spec)))
         .collect();
@@ -113,10 +115,16 @@ pub(crate) fn demand(
         ));
     };
     let (starts, ends) = offsets.split_at(partitions.len());
+    let (ends, appended) = ends.split_at(partitions.len());
+    let settled = ends == appended;
     let nonempty = ends
         .iter()
         .zip(starts)
         .filter(|((_, end), (_, start))| end > start);
     let ends = nonempty.map(|(end, _)| end.clone()).collect();
-    Ok(Some(Demand { tasks, ends }))
+    Ok(Some(Demand {
+        tasks,
+        ends,
+        settled,
+    }))
 }

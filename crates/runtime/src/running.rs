@@ -230,7 +230,8 @@ impl Running {
             };
             let reached = demand.as_ref().is_some_and(|demand| {
                 let mut ends = demand.ends.iter().filter(|(_, end)| **end > 0);
-                self.running_tasks() >= demand.tasks
+                demand.settled
+                    && self.running_tasks() >= demand.tasks
                     && ends.all(|(partition, end)| has_read(partition, end))
             });
             // Twice with the same ends: what the last commits wrote to repartition topics is in the second look.
