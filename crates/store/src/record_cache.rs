@@ -21,9 +21,9 @@ pub struct Entry {
     /// The caller's number of the source topic.
     pub topic: u32,
     /// What the source topic's name and the headers count for; not their bytes here.
-    pub context_len: usize,
+    pub context_len: u32,
     /// What the value counts for beyond its bytes.
-    pub value_overhead: usize,
+    pub value_overhead: u32,
     /// The source partition.
     pub partition: i32,
     /// The source offset.
@@ -38,10 +38,10 @@ impl Entry {
         key_len
             + 3 * 8
             + 1
-            + (self.value.as_ref()).map_or(0, |value| value.len() + self.value_overhead)
+            + (self.value.as_ref()).map_or(0, |value| value.len() + self.value_overhead as usize)
             + 8
             + 8
-            + self.context_len
+            + self.context_len as usize
             + 4
     }
 }
@@ -130,13 +130,7 @@ impl RecordCache {
     }
 
     /// As [`Self::put_clean`], with the value copied into memory an evicted entry has left; it counts for `value_overhead` bytes more.
-    pub fn put_clean_slice(
-        &mut self,
-        store: usize,
-        key: &[u8],
-        value: &[u8],
-        value_overhead: usize,
-    ) {
+    pub fn put_clean_slice(&mut self, store: usize, key: &[u8], value: &[u8], value_overhead: u32) {
         self.renew_shown();
         let cache = &mut self.stores[store];
         if cache.peek(key).is_none() {

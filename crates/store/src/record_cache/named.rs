@@ -85,7 +85,7 @@ impl NamedCache {
         });
     }
 
-    pub(super) fn put_clean_slice(&mut self, key: &[u8], value: &[u8], value_overhead: usize) {
+    pub(super) fn put_clean_slice(&mut self, key: &[u8], value: &[u8], value_overhead: u32) {
         self.change(key, false, |entry| {
             let mut bytes = entry.value.take().unwrap_or_default();
             bytes.clear();

@@ -45,7 +45,7 @@ impl Context<'_> {
             return Ok(false);
         }
         if state.caches_reads {
-            let overhead = state.read_overhead(key, value)?;
+            let overhead = state.read_overhead(key, value)? as u32;
             self.cache.put_clean_slice(slot, key, value, overhead);
             self.evict(store, slot)?;
         }
@@ -344,11 +344,11 @@ impl Context<'_> {
         let kept = (self.state.stores[store].as_ref()).map_or(Kept::Whole, |state| state.kept);
         Entry {
             value: None,
-            value_overhead: kept.overhead(headers),
+            value_overhead: kept.overhead(headers) as u32,
             timestamp,
             headers: packed,
             topic: position.topic,
-            context_len: counted,
+            context_len: counted as u32,
             partition: position.partition as i32,
             offset: position.offset,
             dirty: true,
