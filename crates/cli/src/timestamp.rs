@@ -134,7 +134,8 @@ pub(crate) fn parse_duration_ms(text: &str) -> Option<i64> {
             return None;
         }
         let whole_ms = whole.parse::<i64>().ok()?.checked_mul(unit_ms)?;
-        let fraction_ms = digits(&format!("{fraction:0<3}")[..3], 3)?;
+        let thousandths: String = fraction.chars().chain("000".chars()).take(3).collect();
+        let fraction_ms = digits(&thousandths, 3)?;
         let fraction_ms = if whole.starts_with('-') {
             -fraction_ms
         } else {
@@ -213,6 +214,7 @@ mod tests {
             ("PT1D", None),
             ("PT1M1H", None),
             ("PT1.5H", None),
+            ("PT1.é€S", None),
             ("1H", None),
         ] {
             assert_eq!(parse_duration_ms(text), expected, "{text}");

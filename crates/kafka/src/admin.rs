@@ -12,6 +12,7 @@ mod positions;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod told;
 mod topics;
 
 use crate::{

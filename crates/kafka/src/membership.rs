@@ -32,8 +32,8 @@ mod topology;
 use crate::protocol::{
     ErrorCode,
     streams_group_heartbeat::{
-        Endpoint, KeyValue, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse, TaskIds,
-        Topology,
+        Endpoint, KeyValue, LEAVE_EPOCH, StreamsGroupHeartbeatRequest,
+        StreamsGroupHeartbeatResponse, TaskIds, Topology,
     },
 };
 use headwater_log::{Assignment, GroupEvent, MemberEpoch, Membership, TaskId};
@@ -41,7 +41,6 @@ use status::Verdict;
 use std::collections::{BTreeMap, VecDeque};
 
 const JOIN_EPOCH: i32 = 0;
-const LEAVE_EPOCH: i32 = -1;
 /// ms between two heartbeats when something has just changed; doubled with every answer that brings nothing.
 const QUICK_BEAT_MS: u64 = 10;
 /// ms between heartbeats while the group has a status, such as topics that are missing.

@@ -95,9 +95,14 @@ impl RecordCache {
     #[inline]
     fn renew_shown(&mut self) {
         if !self.shown.get_mut().is_empty() {
-            for (store, key) in std::mem::take(self.shown.get_mut()) {
-                self.stores[store].get(&key);
-            }
+            self.renew();
+        }
+    }
+
+    #[cold]
+    fn renew(&mut self) {
+        for (store, key) in std::mem::take(self.shown.get_mut()) {
+            self.stores[store].get(&key);
         }
     }
 

@@ -1,16 +1,15 @@
 //! Groups of all kinds as operators see them: kind, state, topology, members with their tasks by role.
 //! Not what `ListGroups` of the log's traits answers: see `groups`. Invariant: what a broker leaves out stays out.
 
-use super::{groups::listed, java_assignment, patience::Patience, refusal::of_group};
-use crate::cluster::RequestError;
+use super::{
+    groups::listed,
+    java_assignment,
+    patience::Patience,
+    told::{Told, kind, told},
+};
 use crate::description::{GroupDescription, MemberDescription, SubtopologyDescription, Tasks};
 use crate::membership::classic;
-use crate::protocol::{
-    ErrorCode,
-    consumer_group_describe::{self, ConsumerGroupDescribeRequest},
-    describe_groups::{self, DescribeGroupsRequest},
-    streams_group_describe::{self, StreamsGroupDescribeRequest},
-};
+use crate::protocol::{consumer_group_describe, describe_groups, streams_group_describe};
 use headwater_log::{Result, TaskId, TopicPartition};
 
 /// The assignor of Kafka Streams in classic groups.
@@ -26,13 +25,9 @@ pub(super) async fn describe(
     }
     let mut groups = Vec::with_capacity(listed.len());
     for (name, group) in listed {
-        let kind = match group.group_type.to_ascii_lowercase() {
-            kind if kind.is_empty() => "classic".to_owned(),
-            kind => kind,
-        };
         let mut description = GroupDescription {
+            kind: kind(&group),
             state: group.group_state,
-            kind,
             group: name,
             ..GroupDescription::default()
         };
@@ -44,49 +39,30 @@ pub(super) async fn describe(
 }
 
 async fn fill_in(patience: &mut Patience<'_>, group: &mut GroupDescription) -> Result<()> {
-    let name = group.group.clone();
-    let tried = format!("describing group '{name}'");
-    loop {
-        let described = match group.kind.as_str() {
-            "streams" => of_streams(patience, group).await,
-            "consumer" => of_consumers(patience, group).await,
-            "classic" => of_classic(patience, group).await,
-            // Share groups have no tasks, and of a kind to come nothing is known.
-            _ => return Ok(()),
-        };
-        match described {
-            Ok(ErrorCode::NONE | ErrorCode::GROUP_ID_NOT_FOUND) => return Ok(()),
-            Ok(code) => {
-                if !patience.is_passing(&name, code).await? {
-                    return Err(of_group(code, None, "Describe", &name));
-                }
-            }
-            Err(error) => patience.survive(&tried, error).await?,
+    match told(patience, &group.group, &group.kind).await? {
+        Told::Streams(told) => {
+            group.state = told.group_state;
+            group.epoch = Some(told.group_epoch);
+            let topology = told.topology.and_then(|it| it.subtopologies);
+            group.topology = topology.map(|all| all.into_iter().map(subtopology).collect());
+            group.members = told.members.into_iter().map(streams_member).collect();
         }
+        Told::Consumer(told) => {
+            group.state = told.group_state;
+            group.epoch = Some(told.group_epoch);
+            group.assignor = Some(told.assignor_name);
+            group.members = told.members.into_iter().map(consumer).collect();
+        }
+        Told::Classic(told) => {
+            group.state = told.group_state;
+            let members = told.members.into_iter();
+            let members = members.map(|it| classic_member(it, &told.protocol_data));
+            group.members = members.collect();
+            group.assignor = Some(told.protocol_data).filter(|it| !it.is_empty());
+        }
+        Told::Nothing => {}
     }
-}
-
-type Described = Result<ErrorCode, RequestError>;
-
-async fn of_streams(patience: &mut Patience<'_>, group: &mut GroupDescription) -> Described {
-    let request = StreamsGroupDescribeRequest {
-        group_ids: vec![group.group.clone()],
-        include_authorized_operations: false,
-    };
-    let mut response = patience
-        .coordinator(&group.group, &request, i16::MAX)
-        .await?;
-    let Some(told) = response.groups.pop() else {
-        return Ok(ErrorCode::UNKNOWN_SERVER_ERROR);
-    };
-    if told.error_code.is_ok() {
-        group.state = told.group_state;
-        group.epoch = Some(told.group_epoch);
-        let topology = told.topology.and_then(|it| it.subtopologies);
-        group.topology = topology.map(|all| all.into_iter().map(subtopology).collect());
-        group.members = told.members.into_iter().map(streams_member).collect();
-    }
-    Ok(told.error_code)
+    Ok(())
 }
 
 fn subtopology(told: streams_group_describe::Subtopology) -> SubtopologyDescription {
@@ -152,26 +128,6 @@ pub(super) fn task_ids(told: &[streams_group_describe::TaskIds]) -> Vec<TaskId> 
     tasks
 }
 
-async fn of_consumers(patience: &mut Patience<'_>, group: &mut GroupDescription) -> Described {
-    let request = ConsumerGroupDescribeRequest {
-        group_ids: vec![group.group.clone()],
-        include_authorized_operations: false,
-    };
-    let mut response = patience
-        .coordinator(&group.group, &request, i16::MAX)
-        .await?;
-    let Some(told) = response.groups.pop() else {
-        return Ok(ErrorCode::UNKNOWN_SERVER_ERROR);
-    };
-    if told.error_code.is_ok() {
-        group.state = told.group_state;
-        group.epoch = Some(told.group_epoch);
-        group.assignor = Some(told.assignor_name);
-        group.members = told.members.into_iter().map(consumer).collect();
-    }
-    Ok(told.error_code)
-}
-
 fn consumer(told: consumer_group_describe::Member) -> MemberDescription {
     let topics = told.assignment.topic_partitions.iter();
     let partitions = topics.flat_map(|topic| {
@@ -187,28 +143,6 @@ fn consumer(told: consumer_group_describe::Member) -> MemberDescription {
         epoch: Some(told.member_epoch),
         ..MemberDescription::default()
     }
-}
-
-async fn of_classic(patience: &mut Patience<'_>, group: &mut GroupDescription) -> Described {
-    let request = DescribeGroupsRequest {
-        groups: vec![group.group.clone()],
-        include_authorized_operations: false,
-    };
-    let mut response = patience
-        .coordinator(&group.group, &request, i16::MAX)
-        .await?;
-    let Some(told) = response.groups.pop() else {
-        return Ok(ErrorCode::UNKNOWN_SERVER_ERROR);
-    };
-    if told.error_code.is_ok() {
-        group.state = told.group_state;
-        let members = told.members.into_iter();
-        group.members = members
-            .map(|it| classic_member(it, &told.protocol_data))
-            .collect();
-        group.assignor = Some(told.protocol_data).filter(|it| !it.is_empty());
-    }
-    Ok(told.error_code)
 }
 
 /// An assignment is told only while the group is stable; one that cannot be read is left out.

@@ -11,9 +11,6 @@ use crate::protocol::{
 };
 use headwater_log::{Error, Result};
 
-/// `StreamsGroupHeartbeatRequest.LEAVE_GROUP_MEMBER_EPOCH`.
-const LEAVING: i32 = -1;
-
 pub(super) async fn remove_members(patience: &mut Patience<'_>, name: &str) -> Result<usize> {
     let Some(group) = describe(patience, Some(name)).await?.pop() else {
         return Ok(0);
@@ -57,12 +54,7 @@ async fn out_of_streams(
     group: &str,
     member: &str,
 ) -> Result<ErrorCode, RequestError> {
-    let request = StreamsGroupHeartbeatRequest {
-        group_id: group.into(),
-        member_id: member.into(),
-        member_epoch: LEAVING,
-        ..StreamsGroupHeartbeatRequest::default()
-    };
+    let request = StreamsGroupHeartbeatRequest::leave(group, member);
     let response = patience.coordinator(group, &request, i16::MAX).await?;
     Ok(response.error_code)
 }

@@ -2,16 +2,19 @@
 //! Invariant: a group that one broker lists appears once, with its members where its kind can tell them.
 
 use super::{
-    descriptions::task_ids, patience::Patience, positions::is_worth_waiting, refusal::of_group,
+    descriptions::task_ids,
+    patience::Patience,
+    positions::is_worth_waiting,
+    refusal::of_group,
+    told::{Told, kind, told},
 };
 use crate::membership::classic::described;
 use crate::protocol::{
     ErrorCode,
-    consumer_group_describe::ConsumerGroupDescribeRequest,
     delete_groups::DeleteGroupsRequest,
-    describe_groups::DescribeGroupsRequest,
+    describe_groups,
     list_groups::{ListGroupsRequest, ListedGroup},
-    streams_group_describe::{Member, StreamsGroupDescribeRequest},
+    streams_group_describe,
 };
 use headwater_log::{GroupInfo, MemberEpoch, MemberInfo, Result};
 use std::collections::BTreeMap;
@@ -89,51 +92,30 @@ async fn members(
     name: &str,
     group: &ListedGroup,
 ) -> Result<Vec<MemberInfo>> {
-    let tried = format!("describing group '{name}'");
-    loop {
-        let described = match group.group_type.to_ascii_lowercase().as_str() {
-            "streams" => describe_streams(patience, name).await,
-            "consumer" => describe_consumers(patience, name).await,
-            // Share groups have no tasks; classic ones are also those of brokers that tell no type.
-            "share" => return Ok(Vec::new()),
-            _ => describe_classic(patience, name).await,
-        };
-        match described {
-            Ok((ErrorCode::NONE, members)) => return Ok(members),
-            Ok((ErrorCode::GROUP_ID_NOT_FOUND, _)) => return Ok(Vec::new()),
-            Ok((code, _)) => {
-                if !patience.is_passing(name, code).await? {
-                    return Err(of_group(code, None, "Describe", name));
-                }
-            }
-            Err(error) => patience.survive(&tried, error).await?,
+    Ok(match told(patience, name, &kind(group)).await? {
+        Told::Streams(group) => group.members.iter().map(streams_member).collect(),
+        Told::Consumer(group) => {
+            let members = group.members.iter();
+            let members = members.map(|it| without_tasks(&it.member_id, it.member_epoch));
+            members.collect()
         }
-    }
+        Told::Classic(group) => group.members.iter().map(classic_member).collect(),
+        Told::Nothing => Vec::new(),
+    })
 }
 
-type Described = Result<(ErrorCode, Vec<MemberInfo>), crate::cluster::RequestError>;
-
-async fn describe_streams(patience: &mut Patience<'_>, name: &str) -> Described {
-    let request = StreamsGroupDescribeRequest {
-        group_ids: vec![name.into()],
-        include_authorized_operations: false,
-    };
-    let mut response = patience.coordinator(name, &request, i16::MAX).await?;
-    Ok(response
-        .groups
-        .pop()
-        .map_or_else(Default::default, |group| {
-            let members = group.members.iter().map(streams_member).collect();
-            (group.error_code, members)
-        }))
-}
-
-fn streams_member(member: &Member) -> MemberInfo {
+fn streams_member(member: &streams_group_describe::Member) -> MemberInfo {
     MemberInfo {
         member: member.member_id.as_str().into(),
         epoch: MemberEpoch(member.member_epoch),
         tasks: task_ids(&member.assignment.active_tasks),
     }
+}
+
+/// One of a group of ours; others have no tasks that one could name.
+fn classic_member(member: &describe_groups::DescribedGroupMember) -> MemberInfo {
+    described(&member.member_metadata, &member.member_assignment)
+        .unwrap_or_else(|| without_tasks(&member.member_id, 0))
 }
 
 /// A member of a group that shares no tasks.
@@ -143,41 +125,4 @@ fn without_tasks(id: &str, epoch: i32) -> MemberInfo {
         epoch: MemberEpoch(epoch),
         tasks: Vec::new(),
     }
-}
-
-async fn describe_consumers(patience: &mut Patience<'_>, name: &str) -> Described {
-    let request = ConsumerGroupDescribeRequest {
-        group_ids: vec![name.into()],
-        include_authorized_operations: false,
-    };
-    let mut response = patience.coordinator(name, &request, i16::MAX).await?;
-    Ok(response
-        .groups
-        .pop()
-        .map_or_else(Default::default, |group| {
-            let members = group
-                .members
-                .iter()
-                .map(|member| without_tasks(&member.member_id, member.member_epoch));
-            (group.error_code, members.collect())
-        }))
-}
-
-async fn describe_classic(patience: &mut Patience<'_>, name: &str) -> Described {
-    let request = DescribeGroupsRequest {
-        groups: vec![name.into()],
-        include_authorized_operations: false,
-    };
-    let mut response = patience.coordinator(name, &request, i16::MAX).await?;
-    Ok(response
-        .groups
-        .pop()
-        .map_or_else(Default::default, |group| {
-            let members = group.members.iter().map(|member| {
-                // A group of ours; others have no tasks that one could name.
-                described(&member.member_metadata, &member.member_assignment)
-                    .unwrap_or_else(|| without_tasks(&member.member_id, 0))
-            });
-            (group.error_code, members.collect())
-        }))
 }

@@ -6,6 +6,21 @@ use super::{ErrorCode, message, request};
 
 request!(88, "StreamsGroupHeartbeat", StreamsGroupHeartbeatRequest => StreamsGroupHeartbeatResponse, 0..=0, 0);
 
+/// `StreamsGroupHeartbeatRequest.LEAVE_GROUP_MEMBER_EPOCH`.
+pub(crate) const LEAVE_EPOCH: i32 = -1;
+
+impl StreamsGroupHeartbeatRequest {
+    /// Takes a member out of its group, whoever sends it.
+    pub(crate) fn leave(group: &str, member: &str) -> Self {
+        Self {
+            group_id: group.into(),
+            member_id: member.into(),
+            member_epoch: LEAVE_EPOCH,
+            ..Self::default()
+        }
+    }
+}
+
 message! {
     struct StreamsGroupHeartbeatRequest {
         group_id: String,

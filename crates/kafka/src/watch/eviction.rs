@@ -22,7 +22,6 @@ use tokio::{task::spawn_local, time::Instant};
 
 /// How long one step is tried.
 const STEP_MS_MAX: u64 = 10_000;
-const LEAVE_EPOCH: i32 = -1;
 /// As of Kafka Streams, where settings name none; nothing is written under it.
 const TRANSACTION_TIMEOUT_MS: u128 = 10_000;
 
@@ -85,12 +84,7 @@ fn deadline() -> Instant {
 /// Leaves for a member; its id when the coordinator no longer counts it.
 async fn leave(roster: Rc<Roster>, member: String) -> Option<String> {
     let group = roster.post().group.to_string();
-    let request = StreamsGroupHeartbeatRequest {
-        group_id: group.clone(),
-        member_id: member.clone(),
-        member_epoch: LEAVE_EPOCH,
-        ..StreamsGroupHeartbeatRequest::default()
-    };
+    let request = StreamsGroupHeartbeatRequest::leave(&group, &member);
     let asking = roster.asking(CoordinatorKind::Group, &group, deadline());
     let code = |answer: &StreamsGroupHeartbeatResponse| answer.error_code;
     match asking.ask(&request, code).await {

@@ -143,7 +143,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     /// False for a row of time `timestamp` that has outlived its time: it counts as deleted, and is, once somebody comes by.
     #[inline]
     pub(crate) fn is_live(&self, ctx: &Context<'_>, timestamp: i64) -> bool {
-        (self.time_to_live_ms).is_none_or(|limit| is_live(ctx, timestamp, limit))
+        is_live(ctx, timestamp, self.time_to_live_ms)
     }
 
     /// Deletes a row that has outlived its time, as of the ms in which it did; `row` is what it was.
@@ -331,10 +331,10 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     }
 }
 
-/// True while stream time has not passed `timestamp` by `limit_ms`.
+/// True while stream time has not passed `timestamp` by the time to live, where there is one.
 #[inline]
-fn is_live(ctx: &Context<'_>, timestamp: i64, limit_ms: i64) -> bool {
-    ctx.state.stream_time.saturating_sub(limit_ms) <= timestamp
+fn is_live(ctx: &Context<'_>, timestamp: i64, time_to_live_ms: Option<i64>) -> bool {
+    time_to_live_ms.is_none_or(|limit| ctx.state.stream_time.saturating_sub(limit) <= timestamp)
 }
 
 /// `timestamp (8) | value` in `local`; false, and a bare timestamp, when the row is deleted.
@@ -487,8 +487,7 @@ impl<K, V> Rows<K, V> for StoredRows<K, V> {
             let mut local = self.local.take();
             if ctx.get(self.store, &key_bytes, &mut local)? {
                 let (value, timestamp) = decode_row(&self.value, &self.topic, &local)?;
-                let limit = self.time_to_live_ms;
-                if limit.is_none_or(|limit| is_live(ctx, timestamp, limit)) {
+                if is_live(ctx, timestamp, self.time_to_live_ms) {
                     row = Some(Row { value, timestamp });
                 }
             }

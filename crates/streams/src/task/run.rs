@@ -6,10 +6,10 @@ mod idle;
 mod inputs;
 mod state;
 
-use super::FireTimers;
 use super::{
-    Advance, Announcer, Awaits, BeforeCommit, Context, Counters, Feed, Globals, InputState,
-    JavaExpiry, Output, Punctuate, PunctuationKind, Quarantine, TaskState, Wiring, caught,
+    Advance, Announcer, Awaits, BeforeCommit, Context, Counters, Feed, FireTimers, Globals,
+    InputState, JavaExpiry, Output, Punctuate, PunctuationKind, Quarantine, TaskState, Wiring,
+    caught,
     closing_time::{self, Announcement},
     dead_letter,
     input::Input,
@@ -40,6 +40,7 @@ pub struct Task {
     processors: Vec<Rc<dyn Punctuate>>,
     announcers: Vec<Rc<Announcer>>,
     closers: Vec<Rc<dyn Advance>>,
+    /// Processors with timers.
     timed: Vec<Rc<dyn FireTimers>>,
     /// Tables whose rows have a time to live.
     sweeps: Vec<Rc<dyn BeforeCommit>>,
