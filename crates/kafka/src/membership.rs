@@ -25,6 +25,7 @@ pub(crate) mod classic;
 pub(crate) mod seat;
 pub(crate) mod standby;
 mod status;
+mod takings;
 #[cfg(test)]
 mod tests;
 mod topology;
@@ -39,6 +40,7 @@ use crate::protocol::{
 use headwater_log::{Assignment, GroupEvent, MemberEpoch, Membership, TaskId};
 use status::Verdict;
 use std::collections::{BTreeMap, VecDeque};
+use takings::Takings;
 
 const JOIN_EPOCH: i32 = 0;
 /// ms between two heartbeats when something has just changed; doubled with every answer that brings nothing.
@@ -108,6 +110,7 @@ pub(crate) struct Member {
     tags: Vec<KeyValue>,
     user_endpoint: Option<Endpoint>,
     taken: Taken,
+    takings: Takings,
     /// The coordinator's number for the member's assignment; what commits are checked against.
     epoch: i32,
     endpoint_epoch: i32,
@@ -145,6 +148,7 @@ impl Member {
             tags: Vec::new(),
             user_endpoint: None,
             taken: Taken::No,
+            takings: Takings::default(),
             epoch: JOIN_EPOCH,
             endpoint_epoch: -1,
             owned: Tasks::default(),
@@ -239,8 +243,8 @@ impl Member {
         self.depart(now_ms, true);
     }
 
-    /// Another client has taken the transactional id. An evictor does so after the coordinator has dropped the member: if it still
-    /// counts as one, the client has a successor and is to stay out.
+    /// Another client has taken the transactional id. An evictor does so after the coordinator has dropped the member; one that still
+    /// counts leaves first. Either way it starts over under other names.
     pub(crate) fn taken_over(&mut self, now_ms: u64) {
         if matches!(
             self.state,
@@ -414,13 +418,24 @@ impl Member {
         false
     }
 
-    /// The coordinator still counts the member although its transactional id was taken.
+    /// The coordinator still counts the member although its transactional id was taken: by a time-out of the transaction, a broker that
+    /// forgot the former epoch, or whoever runs with the same process id. All its own names are new after this.
     fn on_suspicion(&mut self, now_ms: u64, epoch: i32) -> bool {
         self.epoch = epoch;
         if self.taken == Taken::Asked {
-            let reason = "a later client took the transactional id";
-            self.events.push_back(GroupEvent::Refused(reason.into()));
-            self.state = State::Leaving { then_join: false };
+            let process = self.membership.process.clone();
+            match self.takings.count(now_ms, &process) {
+                Ok(()) => {
+                    let reason =
+                        "the transactional id was taken from a member that the group still has";
+                    self.events.push_back(GroupEvent::Fenced(reason.into()));
+                    self.depart(now_ms, true);
+                }
+                Err(reason) => {
+                    self.events.push_back(GroupEvent::Refused(reason));
+                    self.state = State::Leaving { then_join: false };
+                }
+            }
         }
         self.hurry(now_ms);
         false

@@ -130,10 +130,16 @@ impl Transaction {
         held: Option<Identity>,
         deadline: Instant,
     ) -> Result<Identity, Failure> {
-        if let Some(held) = held.filter(|_| !self.is_v2()) {
-            // On v1 a broker that finds the transaction open fences the epoch that asks, and then refuses it for ever. Where nothing is
-            // open, or somebody else is the owner, it says so, and the answer below decides.
-            drop(self.end(held, false, deadline).await);
+        if let Some(held) = held {
+            // On v1 a broker that finds the transaction open fences the epoch that asks, and then refuses it for ever; on v2 so does
+            // one that became coordinator meanwhile, since the log of transactions keeps no former epoch. An end it repeats. Where
+            // somebody else is the owner it says so, and the answer below decides.
+            let ended = self.end(held, false, deadline).await;
+            if let End::Done { next, .. } = ended
+                && self.is_v2()
+            {
+                return Ok(next);
+            }
         }
         let id = self.id();
         let asking = self.asking_own(&id, deadline);

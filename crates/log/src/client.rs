@@ -119,7 +119,8 @@ pub enum Request {
     /// Any error but `UnknownOutcome`, `TimedOut` and `Fenced` means no effect. When a failed or unknown commit is handed out,
     /// everything appended until then is dropped, the next commit's records too; after an unknown one only `Settle` and
     /// reading are accepted. A member whose commit is `Fenced` has dropped its tasks: the client leaves and joins anew by itself,
-    /// without a [`GroupEvent::Fenced`]; where it was the transactional id that a later client took, it is [`GroupEvent::Refused`].
+    /// without a [`GroupEvent::Fenced`]; one that loses its transactional id to later clients time and again is
+    /// [`GroupEvent::Refused`].
     Commit(CommitRequest),
     /// Drops what was appended since the last commit was submitted.
     Abort,

@@ -4,6 +4,7 @@
 use super::{
     Member,
     classic::{Answer, Ask, ClassicMember},
+    takings::Takings,
 };
 use crate::protocol::streams_group_heartbeat::{
     Endpoint, KeyValue, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
@@ -38,6 +39,8 @@ pub(crate) struct Seat {
     membership: Membership,
     kind: Kind,
     is_decided: bool,
+    /// Of a classic member; a streams member counts its own.
+    takings: Takings,
 }
 
 /// Calls the same method of either kind.
@@ -57,6 +60,7 @@ impl Seat {
             kind: Kind::Streams(Member::new(membership.clone(), replication_factor)),
             membership,
             is_decided: false,
+            takings: Takings::default(),
         }
     }
 
@@ -116,19 +120,19 @@ impl Seat {
         either!(&mut self.kind, member => member.fenced_at_commit(now_ms));
     }
 
-    /// Another client has taken the transactional id.
+    /// Another client has taken the transactional id, or the broker has after a time-out: a new start under another one.
     pub(crate) fn taken_over(&mut self, now_ms: u64) -> Option<GroupEvent> {
         match &mut self.kind {
-            Kind::Streams(member) => {
-                member.taken_over(now_ms);
-                None
-            }
-            Kind::Classic(member) => {
-                member.leave(now_ms);
-                let reason = "a later client took the transactional id";
-                Some(GroupEvent::Refused(reason.into()))
-            }
+            Kind::Streams(member) => member.taken_over(now_ms),
+            Kind::Classic(member) => match self.takings.count(now_ms, &self.membership.process) {
+                Ok(()) => member.fenced_at_commit(now_ms),
+                Err(reason) => {
+                    member.leave(now_ms);
+                    return Some(GroupEvent::Refused(reason));
+                }
+            },
         }
+        None
     }
 
     /// Something may have changed in the group.
@@ -142,7 +146,7 @@ impl Seat {
     pub(crate) fn incarnation(&self) -> u32 {
         match &self.kind {
             Kind::Streams(member) => member.incarnation(),
-            Kind::Classic(_) => 0,
+            Kind::Classic(_) => self.takings.total(),
         }
     }
 

@@ -41,7 +41,7 @@ fn a_member_whose_transactional_id_was_taken_by_an_evictor_starts_over() {
 }
 
 #[test]
-fn a_member_whose_transactional_id_was_taken_by_a_successor_stays_out() {
+fn a_member_that_the_group_still_has_leaves_and_starts_over_when_its_transactional_id_was_taken() {
     let mut script = Script::stable(3, &[0]);
     // The answer to what was sent before says nothing about what came after.
     script.request();
@@ -50,8 +50,32 @@ fn a_member_whose_transactional_id_was_taken_by_a_successor_stays_out() {
     assert_eq!(script.events(), []);
     script.beat(unchanged(3));
     assert!(
-        matches!(&script.events()[..], [GroupEvent::Refused(why)] if why.contains("a later client"))
+        matches!(&script.events()[..], [GroupEvent::Fenced(why)] if why.contains("transactional id"))
     );
+    assert_eq!(script.member.incarnation(), 1);
+    let leave = script.beat(unchanged(-1));
+    assert_eq!((&*leave.member_id, leave.member_epoch), ("m", -1));
+    assert_eq!(script.beat(listed(7, &[0])).member_id, "m.1");
+}
+
+#[test]
+fn of_two_members_that_take_each_others_transactional_id_one_stays_out() {
+    let mut script = Script::stable(3, &[0]);
+    for round in 1..=4 {
+        script.member.taken_over(script.now_ms);
+        script.beat(unchanged(3));
+        let events = script.events();
+        if round == 4 {
+            assert!(
+                matches!(&events[..], [GroupEvent::Refused(why)] if why.contains("process id"))
+            );
+            break;
+        }
+        assert!(matches!(&events[..], [GroupEvent::Fenced(_)]));
+        script.beat(unchanged(-1));
+        script.beat(listed(3, &[0]));
+        script.events();
+    }
     assert_eq!(script.beat(unchanged(-1)).member_epoch, -1);
     assert!(script.member.is_out());
 }
