@@ -1,0 +1,12 @@
+//! The Orders shop: a REST service and the services that check its orders, each a program of its own that knows the others by
+//! topics only. Not a library for others: everything here reaches Headwater by its facade.
+//! Invariant: every order comes to one verdict.
+#![forbid(unsafe_code)]
+
+pub mod details;
+pub mod email;
+pub mod fraud;
+pub mod inventory;
+pub mod model;
+pub mod topics;
+pub mod validations;
