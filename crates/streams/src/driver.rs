@@ -10,6 +10,7 @@ pub use contents::{StoreContents, StoreRow};
 use crate::format::{Data, Formats};
 use crate::operator::UnmatchedRows;
 use crate::task::{GlobalUpdate, Output, Route, Task};
+use crate::topology::java_order::in_partition_order;
 use crate::{Error, Headers, Result, Semantics, Topology};
 use headwater_log::batch::BatchBuilder;
 use headwater_log::{AppendRecord, Chunk, HeadersRef, RecordRef, Slot, TopicPartition};
@@ -50,6 +51,8 @@ pub struct TestDriver {
     real_topics: BTreeMap<usize, VecDeque<Arc<str>>>,
     now_ms: i64,
     idle_ms_max: i64,
+    /// The inputs in the order in which Kafka Streams looks whether they have records.
+    idle_order: Vec<usize>,
     /// Until when, by the wall clock, others wait for an input without records.
     idle_until: BTreeMap<usize, i64>,
 }
@@ -92,8 +95,11 @@ impl TestDriver {
         }
         task.set_executor(simulation.executor.clone(), Waker::noop().clone());
         task.open(&mut cache, &mut output, 0)?;
+        let inputs: Vec<_> = task.inputs().map(|input| input.partition).collect();
+        let topics: Vec<&str> = inputs.iter().map(|input| &*input.topic).collect();
         Ok(Self {
             topology,
+            idle_order: in_partition_order(&topics),
             executor: simulation.executor,
             task,
             globals,
@@ -420,7 +426,7 @@ impl TestDriver {
         if self.idle_ms_max <= 0 || self.turns.is_empty() {
             return Ok(true);
         }
-        for input in 0..self.task.inputs().count() {
+        for input in self.idle_order.iter().copied() {
             if self.task.next_timestamp(input)?.is_some() {
                 self.idle_until.remove(&input);
                 continue;

@@ -4,7 +4,7 @@
 mod closing;
 mod describe;
 mod graph;
-mod java_order;
+pub(crate) mod java_order;
 mod kept;
 mod order;
 mod outline;

@@ -3,7 +3,7 @@
 
 use super::KStream;
 use super::nulls::WithNulls;
-use super::repartition::{burn, through_repartition};
+use super::repartition::{burn, is_generated, through_repartition};
 use crate::format::Formats;
 use crate::topology::NameId;
 use std::sync::Arc;
@@ -59,6 +59,24 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     }
 }
 
+/// A stream as a join reads it.
+pub(crate) struct Partitioned<'a, K, V> {
+    pub(crate) stream: KStream<'a, K, V>,
+    /// Kafka Streams takes a name that it spends for nothing for the stream's source, and so copartitions what it joins without
+    /// that source's topic.
+    pub(crate) forgotten: bool,
+}
+
+impl<'a, K, V> Partitioned<'a, K, V> {
+    /// The stream itself, whose key has not changed.
+    pub(crate) fn already(stream: KStream<'a, K, V>) -> Self {
+        Self {
+            stream,
+            forgotten: false,
+        }
+    }
+}
+
 /// The stream behind a repartition topic that its joins share; named after the join where that is named, with `suffix`, and
 /// else after the operator that changed the key (`KStreamImpl.repartitionForJoin`).
 pub(crate) fn repartition_for_join<'a, K: Clone + 'static, V: Clone + 'static>(
@@ -66,7 +84,7 @@ pub(crate) fn repartition_for_join<'a, K: Clone + 'static, V: Clone + 'static>(
     join: Option<NameId>,
     suffix: &str,
     formats: Formats<K, V>,
-) -> KStream<'a, K, V> {
+) -> Partitioned<'a, K, V> {
     let app = stream.app;
     let (own, base, shared) = {
         let graph = app.graph.borrow();
@@ -83,13 +101,16 @@ pub(crate) fn repartition_for_join<'a, K: Clone + 'static, V: Clone + 'static>(
     };
     if let Some(node) = shared.filter(|_| own == base) {
         burn(app);
-        return KStream::at(app, node, false);
+        return Partitioned {
+            stream: KStream::at(app, node, false),
+            forgotten: is_generated(&base),
+        };
     }
     let behind = through_repartition(stream, &base, formats, 0, join.is_some());
     let mut graph = app.graph.borrow_mut();
     graph.join_repartitions.insert(stream.node, behind.node);
     drop(graph);
-    behind
+    Partitioned::already(behind)
 }
 
 impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {

@@ -208,7 +208,7 @@ fn unknown_format<K, V>(filter: &str, topic: &str, formats: &Formats<K, V>) -> S
 }
 
 /// True for names that the counter made: `KSTREAM.*-[0-9]{10}`.
-fn is_generated(name: &str) -> bool {
+pub(super) fn is_generated(name: &str) -> bool {
     let digits = name.rsplit('-').next().unwrap_or_default();
     name.starts_with("KSTREAM")
         && digits.len() == 10

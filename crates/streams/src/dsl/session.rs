@@ -228,7 +228,10 @@ pub(crate) fn session_store<K: 'static, A: 'static>(
     }
     // Kafka Streams' store for this is one without headers, whatever was asked for (`RocksDbTimeOrderedSessionHeadersBytesStoreSupplier`).
     if emit == EmitStrategy::OnWindowClose {
-        spec.kept = Kept::Whole;
+        spec.kept = match spec.kept {
+            Kept::WithHeaders => Kept::HeadersOfDeletions,
+            _ => Kept::Whole,
+        };
     }
     spec.java_expiry = Some(StoreOrder::of(emit, plain));
     // As in Kafka Streams, whose changelog of such a store holds every update.

@@ -346,10 +346,8 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
     ) -> usize {
         let mut graph = self.app.graph.borrow_mut();
         // A given name burns no number here.
-        let name = match self.name {
-            Some(given) => graph.given(given).to_owned(),
-            None => graph.number(prefix),
-        };
+        let chosen = graph.chosen(self.name);
+        let name = chosen.unwrap_or_else(|| graph.number(prefix));
         let mut node = processor(name, vec![self.node], processor_wire(factory), formats);
         node.stores = stores.indices();
         node.timer_keys = Some(TypeId::of::<K>());

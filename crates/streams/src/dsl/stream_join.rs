@@ -3,7 +3,7 @@
 //! in its order.
 
 use super::app::processor;
-use super::join::{JoinTable, Joiner, repartition_for_join};
+use super::join::{JoinTable, Joiner, Partitioned, repartition_for_join};
 use super::nulls::WithNulls;
 use super::{JoinWindows, KStream};
 use crate::format::{FormatOf, Formats};
@@ -244,7 +244,7 @@ struct Parts<K, L, R, O> {
 }
 
 fn connect<'a, K, L, R, O>(
-    mut left: KStream<'a, K, L>,
+    left: KStream<'a, K, L>,
     right: StreamWithin<'a, K, R>,
     kind: Kind,
     joiner: JoinOf<K, L, R, O>,
@@ -257,28 +257,15 @@ where
 {
     let (app, given) = (left.app, left.name);
     let StreamWithin {
-        stream: mut right,
+        stream: right,
         windows,
         stores,
     } = right;
     let (left_formats, right_formats) = (left.formats(), right.formats());
     let key = left_formats.key.or(right_formats.key);
-    if left.rekeyed {
-        let formats = Formats {
-            key: key.clone(),
-            value: left_formats.value.clone(),
-        };
-        left = repartition_for_join(left, given, "-left", formats);
-    }
-    if right.rekeyed {
-        let formats = Formats {
-            key: key.clone(),
-            value: right_formats.value.clone(),
-        };
-        right = repartition_for_join(right, given, "-right", formats);
-    }
+    let left = partitioned(left, given, "-left", &key, &left_formats.value);
+    let right = partitioned(right, given, "-right", &key, &right_formats.value);
     let mut graph = app.graph.borrow_mut();
-    graph.copartition(&[left.node, right.node]);
     let names = Names::new(&mut graph, kind, given, stores.name.as_deref());
     if let Some(problem) = windows.problem() {
         graph.problem(format!("{}: {problem}", names.merge));
@@ -292,7 +279,7 @@ where
             names.merge
         ));
         drop(graph);
-        return KStream::at(app, left.node, false);
+        return KStream::at(app, left.stream.node, false);
     };
     let parts = Arc::new(Parts {
         key,
@@ -302,19 +289,47 @@ where
         kind,
         joiner,
     });
-    let merge = add(&mut graph, (left.node, right.node), &parts, names, &stores);
+    let sides = (left.stream.node, right.stream.node);
+    let nodes = add(&mut graph, sides, &parts, names, &stores);
+    for (forgotten, keep) in [
+        (left.forgotten, nodes.keep_left),
+        (right.forgotten, nodes.keep_right),
+    ] {
+        if forgotten {
+            graph.forget_sources(keep);
+        }
+    }
+    graph.copartition(&[nodes.merge]);
     drop(graph);
-    KStream::at(app, merge, false)
+    KStream::at(app, nodes.merge, false)
 }
 
-/// Adds the operators: two that keep records, two that match them, one that merges; answers the last.
+/// One side as the join reads it: behind a repartition topic where its key has changed.
+fn partitioned<'a, K: Clone + 'static, V: Clone + 'static>(
+    stream: KStream<'a, K, V>,
+    join: Option<NameId>,
+    suffix: &str,
+    key: &Option<FormatOf<K>>,
+    value: &Option<FormatOf<V>>,
+) -> Partitioned<'a, K, V> {
+    if !stream.rekeyed {
+        return Partitioned::already(stream);
+    }
+    let formats = Formats {
+        key: key.clone(),
+        value: value.clone(),
+    };
+    repartition_for_join(stream, join, suffix, formats)
+}
+
+/// Adds the operators: two that keep records, two that match them, one that merges.
 fn add<K, L, R, O>(
     graph: &mut Graph,
     (left, right): (usize, usize),
     parts: &Arc<Parts<K, L, R, O>>,
     names: Names,
     stores: &Stores,
-) -> usize
+) -> StreamJoinNodes
 where
     K: Clone + 'static,
     L: Clone + 'static,
@@ -353,20 +368,21 @@ where
     let merge_node = processor::<K, O>(merge, vec![match_left, match_right], wire, formats(None));
     let merge = graph.add_to(group, merge_node);
     let zero = 0 <= parts.windows.before_ms && 0 <= parts.windows.after_ms;
+    let nodes = StreamJoinNodes {
+        keep_left,
+        keep_right,
+        match_left,
+        match_right,
+        merge,
+    };
     graph.stream_joins.push(StreamJoin {
         group,
-        nodes: StreamJoinNodes {
-            keep_left,
-            keep_right,
-            match_left,
-            match_right,
-            merge,
-        },
+        nodes,
         stores: specs,
         self_join: self_wire(parts.clone()),
         meets_itself: zero && !parts.kind.left,
     });
-    merge
+    nodes
 }
 
 fn formats_of<K, V>(key: &FormatOf<K>, value: &FormatOf<V>) -> Formats<K, V> {

@@ -4,7 +4,7 @@
 //! `KStreamImpl.doStreamTableJoin`.
 
 use super::app::processor;
-use super::join::{JoinTable, Joiner, repartition_for_join};
+use super::join::{JoinTable, Joiner, Partitioned, repartition_for_join};
 use super::{KStream, KTable};
 use crate::format::{FormatOf, Formats};
 use crate::operator::suppress::HeldRow;
@@ -105,7 +105,7 @@ where
     }
     let rows = table.formats_in(&app.graph.borrow());
     let given = stream.name;
-    let stream = partitioned(stream, &rows);
+    let Partitioned { stream, forgotten } = partitioned(stream, &rows);
     let mut graph = app.graph.borrow_mut();
     let prefix = if left {
         "KSTREAM-LEFTJOIN-"
@@ -144,24 +144,33 @@ where
     let mut node = processor(name, vec![stream.node], wire, formats);
     node.stores = own_stores;
     node.stores.extend(stores);
-    graph.copartition(&[stream.node, table.node]);
     let role = Role {
         relaxed_null_keys: left,
         keeps_by_time: grace_ms.is_some(),
         ..Role::default()
     };
     let node = graph.add_as(role, node);
+    copartition(&mut graph, node, table.node, forgotten);
     drop(graph);
     KStream::at(app, node, false)
+}
+
+/// The join at `node` reads the rows of `table` beside its stream's records, so their topics must be partitioned alike.
+fn copartition(graph: &mut Graph, node: usize, table: usize, forgotten: bool) {
+    graph.beside.insert(node, table);
+    if forgotten {
+        graph.forget_sources(node);
+    }
+    graph.copartition(&[node]);
 }
 
 /// The stream as the join reads it: behind a repartition topic where its key has changed.
 fn partitioned<'a, K: Clone + 'static, V: Clone + 'static, R>(
     stream: KStream<'a, K, V>,
     rows: &Formats<K, R>,
-) -> KStream<'a, K, V> {
+) -> Partitioned<'a, K, V> {
     if !stream.rekeyed {
-        return stream;
+        return Partitioned::already(stream);
     }
     let known = stream.formats();
     let formats = Formats {

@@ -158,8 +158,8 @@ impl Context<'_> {
         timestamp: i64,
         cause: &Headers,
     ) -> Result<()> {
-        let headers = match self.state.store(store).kept {
-            Kept::WithHeaders if value.is_none() => cause.as_ref(),
+        let headers = match self.state.store(store).kept.tells_deletions() {
+            true if value.is_none() => cause.as_ref(),
             _ => HeadersRef::NONE,
         };
         let none = Headers::default();

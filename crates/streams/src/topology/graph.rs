@@ -246,7 +246,8 @@ pub(crate) struct Graph {
     pub(crate) java_copartitions: Vec<Vec<usize>>,
     /// Nodes above which Kafka Streams forgets the sources (`KTableImpl.suppress`, `CogroupedStreamAggregateBuilder`).
     pub(super) forgetful: Vec<usize>,
-    /// By the result of a join by foreign key its left table, which no edge leads from: its rows are read beside the answers.
+    /// By the result of a join with a table that table, from which no edge leads: by foreign key the left one, and that of a
+    /// stream.
     pub(crate) beside: FxHashMap<usize, usize>,
     /// Generated names of stores and internal topics, for the explicit-name check.
     pub(crate) generated: Vec<String>,
@@ -279,13 +280,7 @@ impl Graph {
 
     /// Keeps a name for the next operator; a bad one is a problem (`Named.validate`).
     pub(crate) fn give_name(&mut self, name: String) -> NameId {
-        let legal = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-        if name.is_empty()
-            || name == "."
-            || name == ".."
-            || name.len() > 249
-            || !name.chars().all(legal)
-        {
+        if !is_legal_name(&name) {
             let problem = format!(
                 "'{name}' is no name for an operator; use 1 to 249 of the letters a-z, A-Z, 0-9, '.', '_' and '-'"
             );
@@ -317,7 +312,7 @@ impl Graph {
     }
 
     /// A given name that an operator gets.
-    fn chosen(&mut self, given: Option<NameId>) -> Option<String> {
+    pub(crate) fn chosen(&mut self, given: Option<NameId>) -> Option<String> {
         let name = self.given(given?).to_owned();
         self.check_name(&name);
         Some(name)
@@ -404,6 +399,12 @@ impl Graph {
         if self.stores.iter().any(|other| other.name == spec.name) {
             self.problems.push(format!(
                 "two stores are named '{}'; give each its own name",
+                spec.name
+            ));
+        }
+        if !is_legal_name(&spec.name) {
+            self.problem(format!(
+                "'{}' is no name for a store; use 1 to 249 of the letters a-z, A-Z, 0-9, '.', '_' and '-'",
                 spec.name
             ));
         }
@@ -582,15 +583,15 @@ impl Graph {
         self.groups[self.nodes[node].group].role.global
     }
 
-    /// The source nodes that feed `node` within its sub-topology, but not those above `ends`.
+    /// The source nodes that feed `node` within its sub-topology, but not those that only edges out of `ends` lead to.
     fn sources_below(&self, node: usize, ends: &[usize]) -> Vec<usize> {
         let mut sources = Vec::new();
         let mut open = vec![node];
         while let Some(index) = open.pop() {
+            open.extend(self.beside.get(&index));
             if ends.contains(&index) {
                 continue;
             }
-            open.extend(self.beside.get(&index));
             let node = &self.nodes[index];
             if matches!(node.kind, NodeKind::Source { .. }) && !sources.contains(&index) {
                 sources.push(index);
@@ -623,4 +624,11 @@ impl Graph {
     pub(crate) fn problem(&mut self, message: String) {
         self.problems.push(message);
     }
+}
+
+/// True for what may be part of a topic's name (`Named.validate`).
+fn is_legal_name(name: &str) -> bool {
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    let reserved = matches!(name, "" | "." | "..");
+    !reserved && name.len() <= 249 && name.chars().all(legal)
 }

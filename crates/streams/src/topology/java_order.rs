@@ -4,20 +4,35 @@
 //! later comparison takes the path that this shape gives.
 
 /// The order in which a Java `HashSet<String>` lists `names`, given in the order they were added.
-pub(super) fn in_hash_order<'n, T>(mut names: Vec<T>, name: impl Fn(&T) -> &'n str) -> Vec<T> {
+pub(super) fn in_hash_order<'n, T>(names: Vec<T>, name: impl Fn(&T) -> &'n str) -> Vec<T> {
+    in_bucket_order(names, |item| string_hash(name(item)))
+}
+
+/// The order in which a Java `HashMap` lists the partitions 0 of these topics.
+pub(crate) fn in_partition_order(topics: &[&str]) -> Vec<usize> {
+    // `TopicPartition.hashCode`: 31 x (31 + partition) + the topic's.
+    let hash = |at: &usize| string_hash(topics[*at]).wrapping_add(31 * 31);
+    in_bucket_order((0..topics.len()).collect(), hash)
+}
+
+fn string_hash(text: &str) -> u32 {
+    text.encode_utf16().fold(0, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(u32::from(unit))
+    })
+}
+
+fn in_bucket_order<T>(mut items: Vec<T>, hash: impl Fn(&T) -> u32) -> Vec<T> {
     let mut capacity = 16;
     // Java doubles a table once more than 3/4 of it is taken.
-    while names.len() > capacity * 3 / 4 {
+    while items.len() > capacity * 3 / 4 {
         capacity *= 2;
     }
-    // The sort is stable: names of one bucket stay in the order they were added.
-    names.sort_by_key(|item| {
-        let hash = name(item).encode_utf16().fold(0_u32, |hash, unit| {
-            hash.wrapping_mul(31).wrapping_add(u32::from(unit))
-        });
+    // The sort is stable: what shares a bucket stays in the order it was added.
+    items.sort_by_key(|item| {
+        let hash = hash(item);
         (hash ^ (hash >> 16)) as usize & (capacity - 1)
     });
-    names
+    items
 }
 
 const NIL: usize = usize::MAX;

@@ -16,6 +16,15 @@ pub(crate) enum Kept {
     Untimed,
     /// Record headers in front: `length (varint) | headers | value` (KIP-1271, `ValueTimestampHeadersSerializer`).
     WithHeaders,
+    /// The value as it is, where headers were asked for: the changelog tells those of a deletion.
+    HeadersOfDeletions,
+}
+
+impl Kept {
+    /// The changelog's record of a deletion has the headers of the record that caused it.
+    pub(crate) fn tells_deletions(self) -> bool {
+        matches!(self, Self::WithHeaders | Self::HeadersOfDeletions)
+    }
 }
 
 /// What a timestamp reads as that a store does not keep (`ConsumerRecord.NO_TIMESTAMP`).
@@ -31,7 +40,7 @@ impl Kept {
         packed: &'b mut Vec<u8>,
     ) -> &'b [u8] {
         match self {
-            Self::Whole => value,
+            Self::Whole | Self::HeadersOfDeletions => value,
             Self::Untimed => value.get(8..).unwrap_or_default(),
             Self::WithHeaders => {
                 packed.clear();
@@ -46,7 +55,7 @@ impl Kept {
     #[inline]
     pub(crate) fn overhead(self, headers: &Headers) -> usize {
         match self {
-            Self::Whole | Self::Untimed => 0,
+            Self::Whole | Self::Untimed | Self::HeadersOfDeletions => 0,
             Self::WithHeaders => {
                 let mut front = Vec::new();
                 put_headers(&mut front, headers.as_ref());
@@ -59,7 +68,7 @@ impl Kept {
     #[inline]
     pub(crate) fn unpack(self, store: &str, bytes: &mut Vec<u8>) -> Result<()> {
         match self {
-            Self::Whole => {}
+            Self::Whole | Self::HeadersOfDeletions => {}
             Self::Untimed => {
                 bytes.splice(..0, NO_TIMESTAMP.to_be_bytes());
             }
@@ -79,7 +88,7 @@ impl Kept {
         buffer: &'b mut Vec<u8>,
     ) -> Result<&'b [u8]> {
         match self {
-            Self::Whole => Ok(bytes),
+            Self::Whole | Self::HeadersOfDeletions => Ok(bytes),
             Self::Untimed => {
                 buffer.clear();
                 buffer.extend_from_slice(&NO_TIMESTAMP.to_be_bytes());

@@ -17,6 +17,7 @@ pub(crate) struct StreamJoin {
 }
 
 /// Its operators.
+#[derive(Clone, Copy)]
 pub(crate) struct StreamJoinNodes {
     pub(crate) keep_left: usize,
     pub(crate) keep_right: usize,
