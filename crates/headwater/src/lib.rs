@@ -36,6 +36,8 @@ pub use headwater_kafka::{
 pub use headwater_log as log;
 pub use headwater_log::setting::{SettingName, SettingVerdict, parse_properties};
 pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
+#[cfg(feature = "query")]
+pub use headwater_query as query;
 pub use headwater_runtime::{
     Committed, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Role, Running,
     Settings, SourceWriter, TaskStatus, View, Worker, config_names, reset,

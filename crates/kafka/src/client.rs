@@ -8,8 +8,8 @@ pub(crate) mod writer;
 
 use crate::{settings::Settings, watch::Watches};
 use headwater_log::{
-    AppendRecord, Chunk, Client, ClientOptions, Completion, Error, GroupEvent, Membership, Offset,
-    Request, Result, Slot, TaskId, Ticket, TopicPartition,
+    AppendRecord, Chunk, Client, ClientOptions, Completion, Error, GroupEvent, Host, Membership,
+    Offset, Request, Result, Slot, TaskId, Ticket, TopicPartition,
     batch::{BatchBuilder, HEADER_LEN},
 };
 use reading::Reading;
@@ -57,6 +57,7 @@ pub(crate) struct KafkaClient {
     reading: Reading,
     counts: FxHashMap<Arc<str>, Option<u32>>,
     events: VecDeque<GroupEvent>,
+    hosts: Option<Vec<Host>>,
     has_left: bool,
     over: Option<String>,
 }
@@ -90,6 +91,7 @@ impl KafkaClient {
             reading: Reading::default(),
             counts: FxHashMap::default(),
             events: VecDeque::new(),
+            hosts: None,
             has_left: false,
             over: None,
         };
@@ -140,6 +142,7 @@ impl KafkaClient {
             ends,
             counts,
             events,
+            hosts,
             over,
         } = news;
         self.done.extend(done);
@@ -148,6 +151,7 @@ impl KafkaClient {
             self.counts.insert(topic, Some(count));
         }
         self.events.extend(events);
+        self.hosts = hosts.or(self.hosts.take());
         if let Some(reason) = over {
             self.end(reason);
         }
@@ -355,6 +359,11 @@ impl Client for KafkaClient {
     fn group_event(&mut self) -> Option<GroupEvent> {
         self.hear();
         self.events.pop_front()
+    }
+
+    fn hosts(&mut self) -> Option<Vec<Host>> {
+        self.hear();
+        self.hosts.take()
     }
 }
 

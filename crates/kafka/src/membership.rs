@@ -22,6 +22,7 @@
 //! its own. Whoever evicts a member then cannot hit its successor, however late the requests come.
 
 pub(crate) mod classic;
+mod hosts;
 pub(crate) mod seat;
 pub(crate) mod standby;
 mod status;
@@ -37,7 +38,7 @@ use crate::protocol::{
         StreamsGroupHeartbeatResponse, TaskIds, Topology,
     },
 };
-use headwater_log::{Assignment, GroupEvent, MemberEpoch, Membership, TaskId};
+use headwater_log::{Assignment, GroupEvent, Host, MemberEpoch, Membership, TaskId};
 use status::Verdict;
 use std::collections::{BTreeMap, VecDeque};
 use takings::Takings;
@@ -132,6 +133,8 @@ pub(crate) struct Member {
     not_ready: Option<String>,
     waiting_since_ms: Option<u64>,
     events: VecDeque<GroupEvent>,
+    /// The newest that was told of the group's hosts, unless it was handed on.
+    hosts: Option<Vec<Host>>,
 }
 
 impl Member {
@@ -164,6 +167,7 @@ impl Member {
             not_ready: None,
             waiting_since_ms: None,
             events: VecDeque::new(),
+            hosts: None,
         }
     }
 
@@ -199,6 +203,11 @@ impl Member {
     /// What to tell the worker, in order.
     pub(crate) fn event(&mut self) -> Option<GroupEvent> {
         self.events.pop_front()
+    }
+
+    /// What the group's hosts hold, if that is news.
+    pub(crate) fn hosts(&mut self) -> Option<Vec<Host>> {
+        self.hosts.take()
     }
 
     /// Nothing will be sent any more.
@@ -406,6 +415,9 @@ impl Member {
         let interval_ms = u64::try_from(response.heartbeat_interval_ms).unwrap_or(0);
         self.interval_ms = interval_ms.clamp(QUICK_BEAT_MS, RESTING_BEAT_MS_MAX);
         self.endpoint_epoch = response.endpoint_information_epoch;
+        if let Some(told) = &response.partitions_by_user_endpoint {
+            self.hosts = Some(hosts::hosts(&self.membership.subtopologies, told));
+        }
         if let Some(reported) = self.reporting.take() {
             self.reported = reported;
         }
@@ -568,6 +580,7 @@ impl Member {
             self.spoken = self.incarnation;
         }
         self.epoch = JOIN_EPOCH;
+        self.endpoint_epoch = -1;
         self.failures = 0;
         self.hurry(now_ms);
     }

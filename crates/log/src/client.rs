@@ -3,8 +3,8 @@
 //! Invariant: a client's completions come once per ticket; an append belongs to the commit submitted next.
 
 use crate::{
-    AppendRecord, Chunk, CommittedOffset, GroupEvent, MemberEpoch, Membership, NewTopic, Offset,
-    OffsetSpec, Result, TaskId, TopicInfo, TopicPartition,
+    AppendRecord, Chunk, CommittedOffset, GroupEvent, Host, MemberEpoch, Membership, NewTopic,
+    Offset, OffsetSpec, Result, TaskId, TopicInfo, TopicPartition,
 };
 use std::{collections::BTreeMap, sync::Arc, task::Waker};
 
@@ -241,4 +241,9 @@ pub trait Client: Send {
     fn leave(&mut self);
     /// The next event of the membership.
     fn group_event(&mut self) -> Option<GroupEvent>;
+    /// The instances of the group that have an endpoint and what they hold, by endpoint, if that changed since the last call of a
+    /// member. As fresh as the last heartbeat: whoever is asked may have given a task up since.
+    fn hosts(&mut self) -> Option<Vec<Host>> {
+        None
+    }
 }

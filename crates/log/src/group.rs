@@ -5,6 +5,7 @@
 mod assign;
 mod coordinator;
 mod counts;
+mod host;
 mod member;
 mod plan;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 
 pub use coordinator::Coordinator;
 pub use counts::Topics;
+pub use host::{Endpoint, Host};
 pub use plan::{Claim, Lists, plan};
 
 use crate::{Error, Result, TopicConfig};
@@ -83,6 +85,8 @@ pub struct Membership {
     /// A member that does not give up a revoked task within this many ms is fenced, and so is one that does not poll for so long
     /// (`max.poll.interval.ms`).
     pub rebalance_timeout_ms: i64,
+    /// Where the process answers queries (`application.server`); the others of the group hear it. The same for all its members.
+    pub endpoint: Option<Endpoint>,
 }
 
 impl Membership {

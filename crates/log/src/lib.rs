@@ -26,8 +26,8 @@ pub use client::{
 };
 pub use error::{Error, Fate, Result};
 pub use group::{
-    Assignment, Claim, Coordinator, GroupEvent, InternalTopic, Lists, MemberEpoch, Membership,
-    Subtopology, TaskId, Topics, plan,
+    Assignment, Claim, Coordinator, Endpoint, GroupEvent, Host, InternalTopic, Lists, MemberEpoch,
+    Membership, Subtopology, TaskId, Topics, plan,
 };
 pub use memory::{Faults, MemoryLog};
 pub use record::{AppendRecord, Header, HeadersRef, RecordRef};

@@ -154,6 +154,7 @@ macro_rules! log_suite {
             groups::another_topology_is_refused_while_the_group_has_members
             groups::groups_and_members_are_listed
             groups::standbys_live_on_another_process
+            groups::members_hear_which_host_holds_what
             groups::no_task_ever_has_two_members
             reopening::committed_records_and_positions_survive
             reopening::topics_keep_identity_and_settings

@@ -58,9 +58,12 @@ impl Worker {
                 return Ok(());
             };
             let inputs = slot.inputs.len();
+            let mut written = Vec::new();
             for (index, (partition, offset)) in offsets.into_iter().enumerate() {
                 if index < inputs {
                     slot.starts.insert(partition, offset);
+                } else if slot.inner.contains(&*partition.topic) {
+                    written.push((partition, offset));
                 } else {
                     // Start, then end, of each changelog.
                     ends.entry(partition)
@@ -68,6 +71,7 @@ impl Worker {
                         .or_insert((offset, offset));
                 }
             }
+            self.written.raise(written.iter());
             return self.begin_restore(id, &ends);
         }
         if let Response::Topics(topics) = &response {
@@ -211,6 +215,7 @@ impl Worker {
             .collect();
         for id in &ids {
             self.stop_inputs(*id);
+            self.views.closed(*id);
             if let Some(slot) = self.tasks.remove(id) {
                 self.close(slot)?;
             }
@@ -277,6 +282,7 @@ impl Worker {
         let ids: Vec<TaskId> = active.map(|slot| slot.id).collect();
         for id in ids {
             self.stop_inputs(id);
+            self.views.closed(id);
             let Some(slot) = self.tasks.remove(&id) else {
                 continue;
             };

@@ -14,6 +14,7 @@
 
 use crate::output::ClientOutput;
 use crate::task_slot::{Stage, TaskSlot};
+use crate::watches::Changed;
 use crate::worker::Worker;
 use crate::{Committed, Result};
 use headwater_log::{
@@ -233,7 +234,7 @@ impl Worker {
             .iter()
             .map(|(partition, end)| (partition, *end))
             .collect();
-        let mut positions = Moved::new();
+        let (mut positions, mut changed) = (Moved::new(), Vec::new());
         for (id, moved) in tasks {
             positions.extend(moved.iter().cloned());
             let Some(slot) = self.tasks.get_mut(&id) else {
@@ -249,23 +250,48 @@ impl Worker {
                 continue;
             };
             for (number, store) in task.stores() {
+                let mut keys = self.views.watches().collect(store.name(), id.partition);
+                if let Changed::Keys(_) = keys {
+                    store.pending_keys(&mut |key| keys.push(key));
+                }
                 let changelog = changelogs
                     .iter()
                     .find(|(known, _)| *known == number)
                     .map(|(_, partition)| partition);
                 store.commit(changelog.and_then(|partition| ends.get(partition)).copied())?;
+                changed.push((number, id.partition, keys));
             }
             committed.retain(|(known, _)| moved.iter().all(|(partition, _)| partition != known));
             committed.extend(moved);
         }
         self.commits += 1;
+        // Before the positions: whoever sees one asks what was written until then.
+        let sources = self.topology.source_topics();
+        let is_inner = |at: &TopicPartition| sources.contains(&at.topic);
+        let written = receipt.ends.iter();
+        self.written.raise(written.filter(|(at, _)| is_inner(at)));
         self.positions.advance(&positions);
+        self.tell_waiters(&positions, &changed);
         self.purge(&positions);
         self.settings.listener.committed(&Committed {
             positions,
             receipt: receipt.clone(),
         });
         self.close_revoked()
+    }
+
+    /// Rings those who wait for what became visible: after the stores show it, and after the positions say so.
+    fn tell_waiters(&self, positions: &Moved, changed: &[(usize, u32, Changed)]) {
+        let watches = self.views.watches();
+        if watches.waiters() == 0 {
+            return;
+        }
+        for (number, partition, keys) in changed {
+            if let Some(info) = self.topology.store(*number) {
+                watches.changed(&info.name, *partition, keys);
+            }
+        }
+        watches.reached(positions.iter().map(|(at, offset)| (at, offset.offset)));
     }
 
     /// Deletes what was consumed of repartition topics, now and then.
@@ -328,7 +354,13 @@ impl Worker {
                 continue;
             }
             if let Stage::Running(task) = std::mem::replace(&mut slot.stage, Stage::Waiting) {
+                self.views.closed(id);
                 slot.kept = task.close(&mut self.cache, None)?;
+                for (number, _) in &slot.kept {
+                    if let Some(info) = self.topology.store(*number) {
+                        self.views.remove(&info.name, id.partition);
+                    }
+                }
             }
             self.stop_inputs(id);
         }

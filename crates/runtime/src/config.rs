@@ -12,6 +12,7 @@ const CLIENT: &str =
     "of Kafka's client: Kafka::with_properties; an embedded log has no connections";
 
 const NAMES: &[SettingName] = &[
+    honoured("application.server"),
     honoured("cache.max.bytes.buffering"),
     honoured("commit.interval.ms"),
     honoured("consumer.max.poll.interval.ms"),
@@ -103,10 +104,6 @@ const NAMES: &[SettingName] = &[
     refused(
         "application.id",
         "the topology's name is the application id: App::new(..)",
-    ),
-    refused(
-        "application.server",
-        "of Kafka's client: Kafka::with; on an embedded log there is one instance",
     ),
     refused(
         "bootstrap.servers",

@@ -11,7 +11,8 @@ use crate::global_note::{self, Noted};
 use crate::globals::SharedGlobals;
 use crate::process::Process;
 use crate::state_dir::StateDir;
-use crate::view::Views;
+use crate::views::Views;
+use crate::watches::Changed;
 use crate::{Error, RestoreProgress, Result, Settings};
 use headwater_log::{
     Chunk, ChunkCursor, Client, CommittedOffset, Completion, Error as LogError, Fate, Offset,
@@ -428,9 +429,9 @@ impl GlobalTask {
         self.client.recycle(cursor.into_chunk());
         followed.position = next;
         let position = CommittedOffset::at(next);
-        self.shared
-            .positions
-            .advance(&[(followed.partition.clone(), position)]);
+        let moved = [(followed.partition.clone(), position)];
+        self.shared.positions.advance(&moved);
+        self.tell_waiters(&moved[0].0, next);
         if !self.shared.is_ready() {
             let followed = &self.followed[index];
             self.tell(followed, |listener, progress| listener.restored(progress));
@@ -442,6 +443,20 @@ impl GlobalTask {
             self.become_ready();
         }
         Ok(())
+    }
+
+    /// Rings those who wait for the stores to change or for this position.
+    fn tell_waiters(&self, at: &TopicPartition, position: Offset) {
+        let watches = self.views.watches();
+        if !self.shared.is_ready() || watches.waiters() == 0 {
+            return;
+        }
+        if let Some(globals) = self.update.as_ref().map(GlobalUpdate::globals) {
+            for (name, _) in globals.readers() {
+                watches.changed(name, 0, &Changed::All);
+            }
+        }
+        watches.reached(std::iter::once((at, position)));
     }
 
     /// Lets tasks run once every partition has reached the end it had.

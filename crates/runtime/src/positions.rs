@@ -32,6 +32,25 @@ impl Positions {
         }
     }
 
+    /// As [`Positions::advance`], where no position goes back.
+    pub(crate) fn raise<'a>(&self, positions: impl Iterator<Item = &'a (TopicPartition, Offset)>) {
+        let mut known = self
+            .0
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (partition, offset) in positions {
+            let at = known.entry(partition.clone()).or_default();
+            *at = (*at).max(*offset);
+        }
+    }
+
+    /// The position of one partition.
+    pub(crate) fn of(&self, partition: &TopicPartition) -> Option<Offset> {
+        let known = self.0.read();
+        let known = known.unwrap_or_else(|poisoned| poisoned.into_inner());
+        known.get(partition).copied()
+    }
+
     pub(crate) fn get(&self) -> BTreeMap<TopicPartition, Offset> {
         self.0
             .read()

@@ -1,11 +1,13 @@
 //! What the workers of one process share: its identity, budget, directory, views, positions and global stores.
 //! Not the group: members of other processes share nothing but the log. Invariant: a process has one of each.
 
+use crate::counts::Counts;
 use crate::global_task::GlobalTask;
 use crate::globals::SharedGlobals;
+use crate::hosts::Hosts;
 use crate::positions::Positions;
 use crate::state_dir::StateDir;
-use crate::view::Views;
+use crate::views::Views;
 use crate::{Result, Settings};
 use headwater_log::{ClientOptions, Log};
 use headwater_store::Budget;
@@ -19,6 +21,10 @@ pub(crate) struct Process {
     pub(crate) state_dir: Arc<StateDir>,
     pub(crate) views: Views,
     pub(crate) positions: Positions,
+    /// One past what its tasks wrote into repartition topics.
+    pub(crate) written: Positions,
+    pub(crate) hosts: Hosts,
+    pub(crate) counts: Counts,
     pub(crate) globals: Arc<SharedGlobals>,
 }
 
@@ -40,6 +46,9 @@ impl Process {
             )?,
             views: Views::default(),
             positions: Positions::default(),
+            written: Positions::default(),
+            hosts: Hosts::default(),
+            counts: Counts::default(),
             globals: Arc::new(SharedGlobals::new(topology)),
         })
     }

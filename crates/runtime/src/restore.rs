@@ -285,6 +285,10 @@ impl Worker {
         if follows {
             restore.end = chunk.end_offset;
             restore.forget(self.settings.world.clock.now_ms())?;
+            let lag = (restore.end - restore.position).max(0);
+            let reader = restore.store.reader();
+            self.views
+                .follow(&restore.info.name, id.partition, reader, lag);
         }
         self.client.recycle(chunk);
         let progress = restore.progress(id);
@@ -351,6 +355,11 @@ impl Worker {
         };
         task.open(&mut self.cache, &mut output, now)?;
         self.positions.advance(&slot.committed);
+        let reached = slot
+            .committed
+            .iter()
+            .map(|(at, offset)| (at, offset.offset));
+        self.views.watches().reached(reached);
         slot.input_slots.clear();
         slot.paused.clear();
         for (index, input) in task.inputs().enumerate() {
@@ -361,6 +370,7 @@ impl Worker {
             slot.paused.push(false);
         }
         slot.stage = Stage::Running(Box::new(task));
+        self.views.opened(id);
         Ok(())
     }
 }

@@ -3,11 +3,14 @@
 
 use crate::crank::{PARK_MS_MAX, Shared, lock};
 use crate::globals::SharedGlobals;
+use crate::hosts::Hosts;
 use crate::patterns::resolve_patterns;
 use crate::positions::{Demand, Positions, demand, missing_source};
 use crate::process::Process;
+use crate::state::State;
 use crate::threads::Thread;
-use crate::view::{View, Views};
+use crate::view::View;
+use crate::views::Views;
 use crate::{Error, Result, Settings, TaskStatus};
 use headwater_log::{ClientOptions, Log, Offset, TopicPartition};
 use headwater_streams::{QuarantinedRecord, SubtopologyInfo, Topology};
@@ -111,6 +114,26 @@ impl Running {
     /// The readers behind all views.
     pub fn views(&self) -> &Views {
         &self.views
+    }
+
+    /// What can be asked from any thread, also by those who do not hold the application.
+    pub fn state(&self) -> State {
+        State {
+            topology: self.topology.clone(),
+            views: self.views.clone(),
+            positions: self.positions.clone(),
+            written: self.process.written.clone(),
+            globals: self.globals.clone(),
+            hosts: self.process.hosts.clone(),
+            counts: self.process.counts.clone(),
+            endpoint: self.settings.application_server.clone(),
+            world: self.settings.world.clone(),
+        }
+    }
+
+    /// Which instance of the application holds what, as far as they have an endpoint ([`Settings::application_server`]).
+    pub fn hosts(&self) -> &Hosts {
+        &self.process.hosts
     }
 
     /// Records that this process has set aside under [`headwater_streams::OnError::Quarantine`], as of each worker's last commit.
@@ -270,6 +293,11 @@ impl Running {
 
     /// Commits, closes, checkpoints and leaves; an error when a worker failed or `deadline` passes first.
     pub fn stop(self, deadline: Duration) -> Result<()> {
+        self.shut_down(deadline)
+    }
+
+    /// As [`Running::stop`], for an application that is shared.
+    pub fn shut_down(&self, deadline: Duration) -> Result<()> {
         self.shared.stop.store(true, Ordering::Release);
         let end = self.settings.world.clock.elapsed() + deadline;
         let threads = std::mem::take(&mut *lock(&self.threads));

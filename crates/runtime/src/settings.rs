@@ -3,8 +3,8 @@
 
 use crate::config::{lookup, nearest};
 use crate::{Error, Listener, Quiet, Result};
-use headwater_log::Guarantee;
 use headwater_log::setting::SettingVerdict;
+use headwater_log::{Endpoint, Guarantee};
 use headwater_world::World;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -45,6 +45,9 @@ pub struct Settings {
     pub input_bytes_max: usize,
     /// Records of one task processed per step.
     pub step_records_max: usize,
+    /// `application.server`: where this instance answers queries; the others of the application hear it. `None` where nobody
+    /// asks it.
+    pub application_server: Option<Endpoint>,
     /// Hears what happens.
     pub listener: Arc<dyn Listener>,
     /// Clock, disk, randomness.
@@ -72,6 +75,7 @@ impl Default for Settings {
             purge_interval_ms: 30_000,
             input_bytes_max: 4 << 20,
             step_records_max: 20_000,
+            application_server: None,
             listener: Arc::new(Quiet),
             world: World::real(),
             app: BTreeMap::new(),
@@ -143,6 +147,12 @@ impl Settings {
             "state.dir" => self.state_dir = Some(value.into()),
             "statestore.cache.max.bytes" | "cache.max.bytes.buffering" => {
                 self.cache_bytes_max = number(name, value)?
+            }
+            "application.server" => {
+                self.application_server = match value {
+                    "" => None,
+                    value => Some(value.parse().map_err(|_| bad(name, value, "host:port"))?),
+                }
             }
             "num.standby.replicas" => self.standby_replicas = number(name, value)?,
             "session.timeout.ms" | "consumer.session.timeout.ms" => {

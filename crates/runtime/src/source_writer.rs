@@ -5,7 +5,8 @@
 use crate::{Error, Result, Settings};
 use headwater_log::{
     AppendRecord, ChunkCursor, Client, ClientOptions, CommitRequest, Guarantee, HeadersRef, Log,
-    NewTopic, OffsetSpec, Request, Response, Slot, TopicPartition, call, partition_for_key,
+    NewTopic, OffsetSpec, Receipt, Request, Response, Slot, TopicPartition, call,
+    partition_for_key,
 };
 use headwater_streams::{Data, Headers};
 use rustc_hash::FxHashMap;
@@ -21,6 +22,7 @@ pub struct SourceWriter {
     positions: TopicPartition,
     source: String,
     position: u64,
+    receipt: Receipt,
     topics: FxHashMap<String, Vec<Slot>>,
     keyless: usize,
 }
@@ -60,6 +62,7 @@ impl SourceWriter {
             positions,
             source: source.into(),
             position: 0,
+            receipt: Receipt::default(),
             topics: FxHashMap::default(),
             keyless: 0,
         };
@@ -70,6 +73,11 @@ impl SourceWriter {
     /// Where the source goes on: the position of the last commit, 0 at first.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// What the last commit that took effect wrote: one past the last offset of each partition.
+    pub fn receipt(&self) -> &Receipt {
+        &self.receipt
     }
 
     /// Creates `topic` with `partitions` unless it is there.
@@ -175,17 +183,19 @@ impl SourceWriter {
             commit,
             CALL_MS_MAX,
         ) {
-            Ok(_) => {
+            Ok(response) => {
                 self.position = position;
+                self.take_receipt(response);
                 Ok(())
             }
             Err(error) if error.fate() == headwater_log::Fate::Retry => {
-                call(
+                let settled = call(
                     &mut *self.client,
                     &*self.settings.world.clock,
                     Request::Settle,
                     CALL_MS_MAX,
                 )?;
+                self.take_receipt(settled);
                 self.position = self.read_position()?;
                 if self.position == position {
                     Ok(())
@@ -194,6 +204,12 @@ impl SourceWriter {
                 }
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn take_receipt(&mut self, response: Response) {
+        if let Response::Receipt(receipt) = response {
+            self.receipt = receipt;
         }
     }
 

@@ -85,6 +85,8 @@ pub(crate) struct TaskSlot {
     pub(crate) changelogs: Vec<(usize, TopicPartition)>,
     /// Topics with a fixed name that its sinks write.
     pub(crate) outputs: Vec<String>,
+    /// Those of them that the application itself reads.
+    pub(crate) inner: BTreeSet<String>,
     pub(crate) stage: Stage,
     pub(crate) dir: Option<TaskDir>,
     /// Stores that survived an aborted commit.
@@ -123,6 +125,7 @@ impl TaskSlot {
                 .collect(),
             changelogs: stores.iter().filter_map(changelog).collect(),
             outputs: topology.sink_topics(id.subtopology),
+            inner: inner_topics(topology, id),
             stage: Stage::Waiting,
             dir: None,
             kept: Vec::new(),
@@ -240,6 +243,10 @@ impl TaskSlot {
                 Some(self.ask_topics())
             }
             (Stage::Topics(_), Response::Topics(topics)) => {
+                let inner = topics.iter().filter(|it| self.inner.contains(&*it.name));
+                let counts: Vec<(String, u32)> = inner
+                    .map(|topic| (topic.name.to_string(), topic.partitions))
+                    .collect();
                 self.topic_ids = topics
                     .into_iter()
                     .map(|topic| (topic.name.to_string(), topic.id))
@@ -249,7 +256,16 @@ impl TaskSlot {
                 let changelogs = self.changelogs.iter().flat_map(|(_, partition)| {
                     [OffsetSpec::Start, OffsetSpec::End].map(|spec| (partition.clone(), spec))
                 });
-                Some(Request::Offsets(inputs.chain(changelogs).collect()))
+                // What is in them was written by earlier owners, in commits that the positions asked for before cover.
+                let is_active = self.role == Role::Active;
+                let written = counts.into_iter().filter(|_| is_active);
+                let written = written.flat_map(|(topic, partitions)| {
+                    let at = (0..partitions).map(move |it| TopicPartition::new(topic.as_str(), it));
+                    at.map(|partition| (partition, OffsetSpec::End))
+                });
+                Some(Request::Offsets(
+                    inputs.chain(changelogs).chain(written).collect(),
+                ))
             }
             _ => None,
         }
@@ -264,4 +280,12 @@ impl TaskSlot {
         topics.extend(self.outputs.iter().cloned());
         Request::DescribeTopics(Some(topics.into_iter().collect()))
     }
+}
+
+/// The topics that a task writes and another one of the application reads.
+fn inner_topics(topology: &Topology, id: TaskId) -> BTreeSet<String> {
+    let sources = topology.source_topics();
+    let mut topics: BTreeSet<String> = topology.sink_topics(id.subtopology).into_iter().collect();
+    topics.retain(|topic| sources.iter().any(|source| **source == **topic));
+    topics
 }

@@ -65,6 +65,7 @@ impl Running {
             shared.workers.fetch_sub(1, Ordering::AcqRel);
             lock(&shared.tasks).remove(&number);
             lock(&shared.quarantined).remove(&number);
+            process.hosts.forget(number);
             result
         });
         let handle = handle.inspect_err(|_| {

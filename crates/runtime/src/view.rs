@@ -1,54 +1,12 @@
 //! Typed views of running stores: committed state, readable from any thread.
 //! Not the routing to other instances. Invariant: a view never shows uncommitted state, nor a store that is still restored.
 
+use crate::views::Views;
 use crate::{Error, Result};
 use headwater_log::HeadersRef;
-use headwater_store::{Direction, KeyRange, ReadBytes, StoreReader};
+use headwater_store::{Direction, KeyRange, ReadBytes};
 use headwater_streams::{FormatOf, Headers, StoreInfo, Topology};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::{Arc, RwLock};
-
-/// The readers of all stores that this process runs, by store and partition.
-#[derive(Clone, Default)]
-pub struct Views(Arc<RwLock<BTreeMap<String, BTreeMap<u32, StoreReader>>>>);
-
-impl Views {
-    pub(crate) fn insert(&self, store: &str, partition: u32, reader: StoreReader) {
-        let mut readers = self
-            .0
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        readers
-            .entry(store.into())
-            .or_default()
-            .insert(partition, reader);
-    }
-
-    pub(crate) fn remove(&self, store: &str, partition: u32) {
-        let mut readers = self
-            .0
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(partitions) = readers.get_mut(store) {
-            partitions.remove(&partition);
-        }
-    }
-
-    /// The partitions of `store` that run here.
-    pub fn readers(&self, store: &str) -> Vec<(u32, StoreReader)> {
-        let readers = self
-            .0
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        readers
-            .get(store)
-            .into_iter()
-            .flatten()
-            .map(|(partition, reader)| (*partition, reader.clone()))
-            .collect()
-    }
-}
 
 /// A typed view of one store's partitions in this process.
 pub struct View<K, V> {

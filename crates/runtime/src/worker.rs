@@ -3,15 +3,17 @@
 
 use crate::chunks::resume_inputs;
 use crate::commit::Commit;
+use crate::counts::Counts;
 use crate::global_task::GlobalTask;
 use crate::globals::SharedGlobals;
+use crate::hosts::Hosts;
 use crate::output::{ClientOutput, OutputMap};
 use crate::positions::Positions;
 use crate::process::Process;
 use crate::state_dir::StateDir;
 use crate::task_slot::{Role, Stage, TaskSlot};
 use crate::task_status::TaskStatus;
-use crate::view::Views;
+use crate::views::Views;
 use crate::{Error, Result, Settings};
 use headwater_log::{
     Client, Error as LogError, Log, MemberEpoch, Membership, Slot, TaskId, TopicPartition,
@@ -68,6 +70,9 @@ pub struct Worker {
     pub(crate) state_dir: Arc<StateDir>,
     pub(crate) views: Views,
     pub(crate) positions: Positions,
+    pub(crate) written: Positions,
+    hosts: Hosts,
+    counts: Counts,
     pub(crate) globals: Arc<SharedGlobals>,
     /// Of a worker that is a process of its own.
     own_globals: Option<GlobalTask>,
@@ -127,14 +132,10 @@ impl Worker {
         let group: Arc<str> = topology.application().into();
         let member: Arc<str> = format!("{}-{number}", process.id).into();
         let subtopologies = topology.membership();
-        let repartition_topics = subtopologies
+        let sources = subtopologies
             .iter()
-            .flat_map(|part| {
-                part.repartition_sources
-                    .iter()
-                    .map(|topic| topic.name.clone())
-            })
-            .collect();
+            .flat_map(|part| &part.repartition_sources);
+        let repartition_topics = sources.map(|topic| topic.name.clone()).collect();
         client.join(Membership {
             group: group.clone(),
             member: member.clone(),
@@ -143,6 +144,7 @@ impl Worker {
             standby_replicas: settings.standby_replicas,
             session_timeout_ms: settings.session_timeout_ms,
             rebalance_timeout_ms: settings.rebalance_timeout_ms,
+            endpoint: settings.application_server.clone(),
         })?;
         let now = settings.world.clock.elapsed();
         Ok(Self {
@@ -161,6 +163,9 @@ impl Worker {
             state_dir: process.state_dir.clone(),
             views: process.views.clone(),
             positions: process.positions.clone(),
+            written: process.written.clone(),
+            hosts: process.hosts.clone(),
+            counts: process.counts.clone(),
             globals: process.globals.clone(),
             own_globals: None,
             repartition_topics,
@@ -212,6 +217,7 @@ impl Worker {
         }
         step.busy |= self.take_completions()?;
         step.busy |= self.take_assignment()?;
+        self.take_placement();
         step.busy |= self.open_waiting();
         step.busy |= self.take_chunks()?;
         step.busy |= self.poll_calls()?;
@@ -224,6 +230,16 @@ impl Worker {
             step.stopped = self.leave_if_done()?;
         }
         Ok(step)
+    }
+
+    /// What is told of the other instances, and of partition counts.
+    fn take_placement(&mut self) {
+        if let Some(hosts) = self.client.hosts() {
+            self.hosts.heard(self.number, hosts, self.views.watches());
+        }
+        if self.counts.learn(&self.topology, &mut *self.client) {
+            self.views.watches().placed();
+        }
     }
 
     /// Whatever was half done when the error came is taken back with the whole commit; what is no error of the log stops.

@@ -3,7 +3,7 @@
 
 use headwater_log::{
     AppendRecord, Chunk, Client, ClientOptions, CommittedOffset, Completion, Error, GroupEvent,
-    Guarantee, HeadersRef, Log, Membership, MemoryLog, Offset, OffsetSpec, Receipt, Request,
+    Guarantee, HeadersRef, Host, Log, Membership, MemoryLog, Offset, OffsetSpec, Receipt, Request,
     Response, Result, Slot, TaskId, Ticket, TopicPartition,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -278,5 +278,9 @@ impl Client for PlantedClient {
 
     fn group_event(&mut self) -> Option<GroupEvent> {
         self.inner.group_event()
+    }
+
+    fn hosts(&mut self) -> Option<Vec<Host>> {
+        self.inner.hosts()
     }
 }

@@ -206,6 +206,11 @@ impl Store {
         self.pending_time_ms = self.open_time_ms;
     }
 
+    /// Visits the keys that the next commit changes, in no order.
+    pub fn pending_keys(&self, visit: &mut dyn FnMut(&[u8])) {
+        self.pending.changes().for_each(|change| visit(change.key));
+    }
+
     /// The pending overlay becomes committed, and the changelog position advances. An empty one is a commit as well.
     pub fn commit(&mut self, changelog_position: Option<i64>) -> Result<()> {
         let mut committed = self.shared.write();

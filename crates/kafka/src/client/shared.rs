@@ -2,8 +2,8 @@
 //! Not the work itself. Invariant: a lock is held for a few moves of whole batches or chunks, never across anything that waits.
 
 use headwater_log::{
-    Chunk, CommitRequest, Completion, Error, GroupEvent, Membership, Offset, Request, Response,
-    Result, Slot, TaskId, Ticket, TopicPartition,
+    Chunk, CommitRequest, Completion, Error, GroupEvent, Host, Membership, Offset, Request,
+    Response, Result, Slot, TaskId, Ticket, TopicPartition,
 };
 use rustc_hash::FxHashMap;
 use std::{
@@ -76,6 +76,8 @@ pub(crate) struct News {
     pub(crate) ends: FxHashMap<Slot, (u64, Offset)>,
     pub(crate) counts: FxHashMap<Arc<str>, u32>,
     pub(crate) events: VecDeque<GroupEvent>,
+    /// The newest of the group's hosts.
+    pub(crate) hosts: Option<Vec<Host>>,
     /// The thread has ended: nothing more will come.
     pub(crate) over: Option<String>,
 }
@@ -281,6 +283,10 @@ impl Shared {
 
     pub(crate) fn event(&self, event: GroupEvent) {
         self.tell(|news| news.events.push_back(event));
+    }
+
+    pub(crate) fn hosts(&self, hosts: Vec<Host>) {
+        self.tell(|news| news.hosts = Some(hosts));
     }
 
     pub(crate) fn count(&self, topic: &Arc<str>, partitions: u32) {

@@ -9,7 +9,7 @@ use super::{
 use crate::protocol::streams_group_heartbeat::{
     Endpoint, KeyValue, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
-use headwater_log::{CommitRequest, GroupEvent, MemberEpoch, Membership, TaskId};
+use headwater_log::{CommitRequest, GroupEvent, Host, MemberEpoch, Membership, TaskId};
 use std::sync::Arc;
 
 /// What is due.
@@ -94,6 +94,23 @@ impl Seat {
 
     pub(crate) fn event(&mut self) -> Option<GroupEvent> {
         either!(&mut self.kind, member => member.event())
+    }
+
+    /// What the group's hosts hold, if that is news; a classic group does not tell.
+    pub(crate) fn hosts(&mut self) -> Option<Vec<Host>> {
+        match &mut self.kind {
+            Kind::Streams(member) => member.hosts(),
+            Kind::Classic(_) => None,
+        }
+    }
+
+    /// Where the application says that it answers.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        let endpoint = self.membership.endpoint.as_ref()?;
+        Some(Endpoint {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        })
     }
 
     pub(crate) fn is_in_flight(&self) -> bool {

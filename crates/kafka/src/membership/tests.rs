@@ -63,6 +63,7 @@ fn membership() -> Membership {
         standby_replicas: 0,
         session_timeout_ms: 45_000,
         rebalance_timeout_ms: 300_000,
+        endpoint: None,
     }
 }
 

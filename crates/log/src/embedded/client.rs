@@ -8,7 +8,7 @@ use super::{
     reader::Reading,
 };
 use crate::{
-    AppendRecord, Chunk, Client, ClientOptions, CommitRequest, Completion, Error, GroupEvent,
+    AppendRecord, Chunk, Client, ClientOptions, CommitRequest, Completion, Error, GroupEvent, Host,
     Membership, Offset, Receipt, Request, Response, Result, Slot, TaskId, Ticket, TopicPartition,
     batch::BatchBuilder,
 };
@@ -361,6 +361,10 @@ impl Client for EmbeddedClient {
 
     fn group_event(&mut self) -> Option<GroupEvent> {
         self.next_group_event()
+    }
+
+    fn hosts(&mut self) -> Option<Vec<Host>> {
+        self.take_hosts()
     }
 }
 

@@ -8,8 +8,8 @@ use super::{
     options::{COORDINATOR_TICK_MS, HEARTBEAT_MS},
 };
 use crate::{
-    Coordinator, Error, GroupEvent, GroupInfo, MemberEpoch, Membership, NewTopic, Result, TaskId,
-    TopicPartition, Topics,
+    Coordinator, Error, GroupEvent, GroupInfo, Host, MemberEpoch, Membership, NewTopic, Result,
+    TaskId, TopicPartition, Topics,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -48,6 +48,9 @@ pub(super) struct Member {
     /// It was fenced and told so: it joins anew.
     rejoin: bool,
     seen: u64,
+    /// What the group's hosts hold, unless it was handed on.
+    hosts: Option<Vec<Host>>,
+    hosts_seen: u64,
     next_heartbeat: Duration,
 }
 
@@ -281,8 +284,11 @@ impl EmbeddedClient {
                 // A membership that was good once is good again.
                 let _ = coordinator.join(now, membership.clone());
             }
-            coordinator.heartbeat(now, &membership.group, &membership.member, owned)
+            let (group, member) = (&membership.group, &membership.member);
+            let events = coordinator.heartbeat(now, group, member, owned);
+            (events, coordinator.hosts(group, self.member.hosts_seen))
         });
+        let (events, hosts) = events;
         if moved {
             core.membership.active.store(true, Ordering::Release);
             core.groups_changed();
@@ -293,5 +299,14 @@ impl EmbeddedClient {
         self.member.rejoin = false;
         self.member.next_heartbeat = now + Duration::from_millis(HEARTBEAT_MS);
         self.member.events.extend(events);
+        if let Some((number, hosts)) = hosts {
+            self.member.hosts_seen = number;
+            self.member.hosts = Some(hosts);
+        }
+    }
+
+    /// What the group's hosts hold, if that is news.
+    pub(super) fn take_hosts(&mut self) -> Option<Vec<Host>> {
+        self.member.hosts.take()
     }
 }

@@ -10,7 +10,7 @@
 //! ```
 
 use super::{
-    GroupEvent, MemberEpoch, Membership, Subtopology, TaskId,
+    GroupEvent, Host, MemberEpoch, Membership, Subtopology, TaskId,
     assign::{self, Candidate, Target},
     counts::{self, Counts, Topics},
     member::{Member, Refused, silence, timeout},
@@ -32,6 +32,8 @@ pub struct Coordinator {
     /// The last epoch given out, to whatever member: so a member that comes back never sees an epoch again.
     epoch: i32,
     version: u64,
+    /// Grows whenever a host may hold something else.
+    hosts_version: u64,
     fenced: VecDeque<(Arc<str>, Arc<str>, String)>,
 }
 
@@ -56,6 +58,14 @@ impl Coordinator {
     /// Grows whenever a member may have something to hear at its next heartbeat.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The hosts of a group and the number of this state, if it is newer than the one `seen`. Numbers begin at 1.
+    pub fn hosts(&self, group: &str, seen: u64) -> Option<(u64, Vec<Host>)> {
+        let number = self.hosts_version + 1;
+        let found = self.groups.get(group);
+        let members = found.into_iter().flat_map(|group| group.members.values());
+        (seen != number).then(|| (number, Host::merged(members.filter_map(Member::host))))
     }
 
     /// Adds a member, or changes what a member brought when it joined. A topology that differs from that of the group's
@@ -98,6 +108,7 @@ impl Coordinator {
             group.changed = true;
         }
         self.version += 1;
+        self.hosts_version += 1;
         Ok(())
     }
 
@@ -127,11 +138,16 @@ impl Coordinator {
             && of.release(active, standby)
         {
             self.version += 1;
+            self.hosts_version += 1;
         }
         // Telling a list frees nothing, so it is no reason for others to ask again.
         match of.seen.replace(self.version) == Some(self.version) {
             true => Vec::new(),
-            false => found.tell(now, member, &mut self.epoch),
+            false => {
+                let events = found.tell(now, member, &mut self.epoch);
+                self.hosts_version += u64::from(!events.is_empty());
+                events
+            }
         }
     }
 
@@ -156,6 +172,7 @@ impl Coordinator {
             found.refused.remove(member);
             found.remove(member);
             self.version += 1;
+            self.hosts_version += 1;
             self.drop_empty();
         }
     }
@@ -216,6 +233,7 @@ impl Coordinator {
         }
         if moved {
             self.version += 1;
+            self.hosts_version += 1;
             self.drop_empty();
         }
     }

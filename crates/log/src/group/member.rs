@@ -2,7 +2,7 @@
 //! Not what it is to have: that is computed for all members at once. Invariant: what it was told last is among what it holds,
 //! so that nothing on its way to the member is given to another.
 
-use super::{Assignment, MemberEpoch, Membership, TaskId, assign::Target};
+use super::{Assignment, Host, MemberEpoch, Membership, TaskId, assign::Target};
 use crate::MemberInfo;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -92,6 +92,15 @@ impl Member {
         };
         !self.active.keys().all(|task| told.active.contains(task))
             || !self.standby.is_subset(&told.standby)
+    }
+
+    /// What others may ask it for; `None` without an endpoint.
+    pub(super) fn host(&self) -> Option<Host> {
+        Some(Host {
+            endpoint: self.membership.endpoint.clone()?,
+            active: self.active.keys().copied().collect(),
+            standby: self.standby.iter().copied().collect(),
+        })
     }
 
     pub(super) fn info(&self) -> MemberInfo {

@@ -64,6 +64,7 @@ fn membership(member: &str, process: &str) -> Membership {
         standby_replicas: 0,
         session_timeout_ms: SESSION_MS,
         rebalance_timeout_ms: 5000,
+        endpoint: None,
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     transaction::Batches,
 };
 use crate::{
-    AppendRecord, Chunk, Client, ClientOptions, Completion, Error, GroupEvent, Guarantee,
+    AppendRecord, Chunk, Client, ClientOptions, Completion, Error, GroupEvent, Guarantee, Host,
     Membership, Offset, Request, Result, Slot, TaskId, Ticket, TopicPartition,
     batch::{BatchBuilder, HEADER_LEN},
 };
@@ -363,6 +363,13 @@ impl Client for MemoryClient {
         match self.is_frozen() {
             true => None,
             false => self.member.as_mut()?.next_event(),
+        }
+    }
+
+    fn hosts(&mut self) -> Option<Vec<Host>> {
+        match self.is_frozen() {
+            true => None,
+            false => self.member.as_mut()?.hosts(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! always speaks of a time after every event the coordinator has told.
 
 use super::state::State;
-use crate::{GroupEvent, Membership, TaskId};
+use crate::{GroupEvent, Host, Membership, TaskId};
 use headwater_world::Random;
 use std::{collections::VecDeque, time::Duration};
 
@@ -19,6 +19,9 @@ pub(super) struct Member {
     delay: u32,
     /// An answer was lost: the list has to be told once more.
     ask_again: bool,
+    /// What the group's hosts hold, unless it was handed on.
+    hosts: Option<Vec<Host>>,
+    hosts_seen: u64,
 }
 
 impl Member {
@@ -31,6 +34,8 @@ impl Member {
             events: VecDeque::new(),
             delay: 0,
             ask_again: false,
+            hosts: None,
+            hosts_seen: 0,
         }
     }
 
@@ -108,6 +113,10 @@ impl Member {
             .as_ref()
             .map(|(active, standby)| (&active[..], &standby[..]));
         let events = state.coordinator.heartbeat(now, group, member, owned);
+        if let Some((number, hosts)) = state.coordinator.hosts(group, self.hosts_seen) {
+            self.hosts_seen = number;
+            self.hosts = Some(hosts);
+        }
         state.news |= before != state.coordinator.version();
         if !events.is_empty() && state.dice.loses_answer() {
             self.ask_again = true;
@@ -135,6 +144,11 @@ impl Member {
             GroupEvent::Assigned(_) | GroupEvent::NotReady(_) => {}
         }
         Some(event)
+    }
+
+    /// What the group's hosts hold, if that is news.
+    pub(super) fn hosts(&mut self) -> Option<Vec<Host>> {
+        self.hosts.take()
     }
 
     /// Is there something to poll for?

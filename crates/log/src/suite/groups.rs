@@ -6,8 +6,9 @@ use super::{
     kit::{Kit, Tested, position},
 };
 use crate::{
-    Assignment, CommitRequest, CommittedOffset, Error, GroupEvent, InternalTopic, MemberEpoch,
-    Membership, Receipt, Request, Response, Result, Subtopology, TaskId, TopicPartition,
+    Assignment, CommitRequest, CommittedOffset, Endpoint, Error, GroupEvent, Host, InternalTopic,
+    MemberEpoch, Membership, Receipt, Request, Response, Result, Subtopology, TaskId,
+    TopicPartition,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -25,6 +26,7 @@ pub(super) struct Worker<'a> {
     fenced: Vec<String>,
     not_ready: Vec<String>,
     refused: Vec<String>,
+    hosts: Vec<Host>,
 }
 
 /// `in`, repartitioned to a sub-topology with a store.
@@ -69,6 +71,7 @@ impl<'a> Worker<'a> {
             standby_replicas: 0,
             session_timeout_ms: kit.harness.session_timeout_ms(),
             rebalance_timeout_ms: 60_000,
+            endpoint: None,
         };
         change(&mut membership);
         let mut client = kit.client(&format!("app-{member}"));
@@ -84,6 +87,7 @@ impl<'a> Worker<'a> {
             fenced: Vec::new(),
             not_ready: Vec::new(),
             refused: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 
@@ -106,6 +110,9 @@ impl<'a> Worker<'a> {
                 GroupEvent::NotReady(reason) => self.not_ready.push(reason),
                 GroupEvent::Refused(reason) => self.refused.push(reason),
             }
+        }
+        if let Some(hosts) = self.client.hosts() {
+            self.hosts = hosts;
         }
         if !self.stubborn {
             self.obey();
@@ -449,6 +456,50 @@ pub fn groups_and_members_are_listed(harness: &dyn Harness) {
     let tasks: BTreeSet<_> = app.members[0].tasks.iter().copied().collect();
     assert_eq!(tasks, a.active);
     assert_eq!(find(&only_positions).members.len(), 0);
+}
+
+/// Those with an endpoint, told to all; and when tasks move, they are told again.
+pub fn members_hear_which_host_holds_what(harness: &dyn Harness) {
+    let kit = Kit::new(harness);
+    let _admin = kit.client_and_topic("in", 2);
+    let at = |host: &str| Endpoint {
+        host: host.into(),
+        port: 7_000,
+    };
+    let named = |member: &str, process: &str, host: &str| {
+        Worker::with(&kit, member, process, |membership| {
+            membership.endpoint = Some(at(host));
+        })
+    };
+    let mut a = named("a", "p", "a.example");
+    let mut b = named("b", "q", "b.example");
+    let mut nameless = Worker::new(&kit, "c", "r");
+    let holds = |hosts: &[Host], worker: &Worker<'_>, host: &str| {
+        let active: Vec<_> = worker.active.iter().copied().collect();
+        let found = hosts.iter().find(|it| it.endpoint == at(host));
+        found.map_or(active.is_empty(), |it| it.active == active)
+    };
+    let all = &mut [&mut a, &mut b, &mut nameless];
+    until(all, "hosts", |workers| {
+        let (a, b) = (&workers[0], &workers[1]);
+        let is_known = |it: &&mut Worker<'_>| {
+            it.hosts.len() == 2
+                && holds(&it.hosts, a, "a.example")
+                && holds(&it.hosts, b, "b.example")
+        };
+        is_shared(workers, 2) && workers.iter().all(is_known)
+    });
+    a.client.leave();
+    until(
+        &mut [&mut b, &mut nameless],
+        "the host that is left",
+        |workers| {
+            let b = &workers[0];
+            let is_known =
+                |it: &&mut Worker<'_>| it.hosts.len() == 1 && holds(&it.hosts, b, "b.example");
+            is_shared(workers, 2) && workers.iter().all(is_known)
+        },
+    );
 }
 
 /// Of tasks with state only, and never beside the active one.

@@ -89,6 +89,7 @@ fn every_honoured_name_is_read() {
         let value = match known.name {
             "processing.guarantee" => "exactly_once_v2",
             "state.dir" => "/tmp",
+            "application.server" => "h:1",
             _ => "1",
         };
         Settings::default()

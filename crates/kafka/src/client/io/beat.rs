@@ -203,6 +203,9 @@ impl Beat {
             }
             self.shared.event(event);
         }
+        if let Some(hosts) = member.hosts() {
+            self.shared.hosts(hosts);
+        }
     }
 
     /// As a commit has to name the member: see [`Seat::translate`].
@@ -284,7 +287,8 @@ impl Beat {
         if let Some(member) = &mut self.state.borrow_mut().member {
             member.decide(classic);
             if let Some(tags) = opened {
-                member.introduce(tags, self.lookout.user_endpoint());
+                let endpoint = member.endpoint().or_else(|| self.lookout.user_endpoint());
+                member.introduce(tags, endpoint);
             }
             if let Some(replicas) = member.standby_replicas() {
                 spawn_local(standby::set(Rc::clone(&self.cluster), group, replicas));

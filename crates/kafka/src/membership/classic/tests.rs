@@ -223,6 +223,7 @@ impl Worker {
             standby_replicas,
             session_timeout_ms: 45_000,
             rebalance_timeout_ms: 60_000,
+            endpoint: None,
         };
         Self::of(membership)
     }

@@ -27,6 +27,7 @@ fn membership(member: &str) -> Membership {
         standby_replicas: 0,
         session_timeout_ms: 1000,
         rebalance_timeout_ms: 1000,
+        endpoint: None,
     }
 }
 

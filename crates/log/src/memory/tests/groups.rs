@@ -29,6 +29,7 @@ fn membership(name: &str) -> Membership {
         standby_replicas: 0,
         session_timeout_ms: 200,
         rebalance_timeout_ms: 2_000,
+        endpoint: None,
     }
 }
 
