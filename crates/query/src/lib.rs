@@ -7,6 +7,7 @@
 mod blob;
 mod derive;
 mod error;
+pub mod http;
 mod joined;
 mod local;
 mod merge;

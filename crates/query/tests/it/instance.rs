@@ -73,6 +73,16 @@ impl Shop {
         SourceWriter::open(&*self.log, "shop", source, &self.settings).unwrap()
     }
 
+    /// An instance that answers at `endpoint`.
+    pub(crate) fn run(&self, endpoint: Endpoint) -> Running {
+        let settings = Settings {
+            standby_replicas: self.standbys,
+            application_server: Some(endpoint),
+            ..self.settings.clone()
+        };
+        start((self.topology)(), &self.log, settings).unwrap()
+    }
+
     pub(crate) fn start(&self, number: u16) -> Instance {
         let settings = Settings {
             standby_replicas: self.standbys,

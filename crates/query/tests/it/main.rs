@@ -6,6 +6,7 @@
     reason = "a test at the rim: it uses real time and files, and fails by a panic"
 )]
 
+mod http;
 mod instance;
 mod kinds;
 mod routing;

@@ -1,0 +1,116 @@
+//! What every request passes before its handler: the secret, its turn, its body within limits. Not the connection's limits.
+//! Invariant: more requests than there are turns are told so at once; those that wait for an event hold no turn.
+
+use super::{Bearer, Limits, Problem};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What requests must pass; put around routes by [`Gate::around`].
+#[derive(Clone)]
+pub struct Gate {
+    turns: Arc<Semaphore>,
+    bearer: Option<Bearer>,
+    body_bytes_max: usize,
+    body_wait: Duration,
+}
+
+/// A request's permission to work: an extension of each request that passed a gate.
+#[derive(Clone, Default)]
+pub struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Turn {
+    /// Gives it up: what follows waits for an event and costs no work. Waiters have a limit of their own.
+    pub fn give_up(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl Gate {
+    /// With the limits of `limits`, and a secret where one is wanted.
+    pub fn new(limits: &Limits, bearer: Option<Bearer>) -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(limits.requests_max)),
+            bearer,
+            body_bytes_max: limits.body_bytes_max,
+            body_wait: Duration::from_millis(limits.body_ms_max),
+        }
+    }
+
+    /// `routes`, with this gate before each.
+    pub fn around(self, routes: axum::Router) -> axum::Router {
+        routes.layer(axum::middleware::from_fn_with_state(self, pass))
+    }
+
+    /// Requests that could begin at once.
+    pub fn free_turns(&self) -> usize {
+        self.turns.available_permits()
+    }
+}
+
+async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    match gate.admit(request).await {
+        Ok((request, turn)) => {
+            let response = next.run(request).await;
+            // Held until here: a handler that takes no turn drops the request, and its extensions, as it begins.
+            drop(turn);
+            response
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Gate {
+    async fn admit(&self, request: Request) -> Result<(Request, Turn), Problem> {
+        if let Some(bearer) = &self.bearer {
+            bearer.check(request.headers())?;
+        }
+        let mut request = self.read_body(request).await?;
+        // After the body: a slow client holds a connection, and no turn.
+        let Ok(permit) = self.turns.clone().try_acquire_owned() else {
+            return Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "all turns are taken; try again in a moment",
+            ));
+        };
+        let turn = Turn(Arc::new(Mutex::new(Some(permit))));
+        request.extensions_mut().insert(turn.clone());
+        Ok((request, turn))
+    }
+
+    /// The same request with its body in memory.
+    async fn read_body(&self, request: Request) -> Result<Request, Problem> {
+        let too_large = || {
+            let detail = format!("the body may have {} bytes", self.body_bytes_max);
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        };
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
+        if length > Some(self.body_bytes_max) {
+            return Err(too_large());
+        }
+        if http_body::Body::is_end_stream(request.body()) {
+            return Ok(request);
+        }
+        let (head, body) = request.into_parts();
+        let read = Limited::new(body, self.body_bytes_max).collect();
+        match tokio::time::timeout(self.body_wait, read).await {
+            Ok(Ok(body)) => Ok(Request::from_parts(head, Body::from(body.to_bytes()))),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(error)) => Err(Problem::bad_request(format!("the body: {error}"))),
+            Err(_) => Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                format!(
+                    "the body was not there within {} ms",
+                    self.body_wait.as_millis()
+                ),
+            )),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The routes of shown stores: a key, a key once it is there, a page. Not writes: those go through the log.
+//! Invariant: an answer with a value is 200, one without is 404, and a wait that ends without is 504.
+
+use super::shown::{Part, Shown, Stores};
+use super::{Gate, Problem, Turn};
+use crate::{Read, Scan, Staleness, Token};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The header that carries a token, of a request and of an answer to a write.
+pub const TOKEN_HEADER: &str = "headwater-token";
+
+/// What a query may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// Waits so many ms for the key to be there.
+    wait: Option<u64>,
+    /// ms for the answer.
+    timeout: Option<u64>,
+    token: Option<String>,
+    #[serde(default)]
+    stale: bool,
+    partition: Option<u32>,
+    as_of_ms: Option<i64>,
+    from: Option<String>,
+    to: Option<String>,
+    prefix: Option<String>,
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
+    #[serde(default)]
+    reverse: bool,
+    limit: Option<usize>,
+    page: Option<String>,
+}
+
+/// Reads of the stores that are shown, behind a gate.
+pub fn store_routes(stores: Stores, gate: Gate) -> Router {
+    let routes = Router::new()
+        .route("/stores", get(list))
+        .route("/stores/{store}", get(page))
+        .route("/stores/{store}/{key}", get(one))
+        .with_state(stores);
+    gate.around(routes)
+}
+
+async fn list(State(stores): State<Stores>) -> Json<Value> {
+    let shown = stores.shown.iter();
+    let shown = shown.map(|(name, store)| json!({ "name": name, "kind": store.kind() }));
+    Json(json!({ "stores": shown.collect::<Vec<Value>>() }))
+}
+
+async fn one(
+    State(stores): State<Stores>,
+    Path((store, key)): Path<(String, String)>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: HeaderMap,
+    Extension(turn): Extension<Turn>,
+) -> Result<Response, Problem> {
+    let asked = asked.map_err(refuse)?.0;
+    let read = asked.read(&headers)?;
+    let shown = stores.shown(&store)?;
+    if asked.wait.is_some() || asked.token(&headers).is_some() {
+        turn.give_up();
+    }
+    let is_part = asked.from_ms.is_some() || asked.to_ms.is_some() || asked.page.is_some();
+    let value = match is_part {
+        true => {
+            shown
+                .page(asked.part(Some(key))?, asked.scan(), read)
+                .await?
+        }
+        false => {
+            shown
+                .get(key, asked.wait.is_some(), asked.as_of_ms, read)
+                .await?
+        }
+    };
+    match value {
+        Value::Null => Err(Problem::not_found(format!(
+            "store '{store}' has no such key"
+        ))),
+        value => Ok(Json(value).into_response()),
+    }
+}
+
+async fn page(
+    State(stores): State<Stores>,
+    Path(store): Path<String>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: HeaderMap,
+    Extension(turn): Extension<Turn>,
+) -> Result<Json<Value>, Problem> {
+    let asked = asked.map_err(refuse)?.0;
+    let read = asked.read(&headers)?;
+    if asked.wait.is_some() || asked.as_of_ms.is_some() {
+        return Err(Problem::bad_request("wait and as_of_ms: of one key"));
+    }
+    if asked.token(&headers).is_some() {
+        turn.give_up();
+    }
+    let shown = stores.shown(&store)?;
+    Ok(Json(
+        shown.page(asked.part(None)?, asked.scan(), read).await?,
+    ))
+}
+
+fn refuse(rejection: QueryRejection) -> Problem {
+    Problem::bad_request(rejection.body_text())
+}
+
+impl Stores {
+    fn shown(&self, store: &str) -> Result<Arc<dyn Shown>, Problem> {
+        let shown = self.shown.get(store);
+        let shown = shown.ok_or_else(|| Problem::not_found(format!("no store '{store}' is shown")));
+        shown.cloned()
+    }
+}
+
+impl Asked {
+    fn token<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let header = headers.get(TOKEN_HEADER);
+        // What is no text is refused where it is read.
+        let header = header.map(|value| value.to_str().unwrap_or("\u{0}"));
+        self.token.as_deref().or(header)
+    }
+
+    fn read(&self, headers: &HeaderMap) -> Result<Read, Problem> {
+        let mut read = Read::new();
+        if let Some(ms) = self.wait.or(self.timeout) {
+            read = read.within(Duration::from_millis(ms));
+        }
+        if let Some(token) = self.token(headers) {
+            read = read.after(token.parse::<Token>()?);
+        }
+        if self.stale {
+            read = read.staleness(Staleness::StandbyAllowed);
+        }
+        Ok(match self.partition {
+            Some(partition) => read.partition(partition),
+            None => read,
+        })
+    }
+
+    fn scan(&self) -> Scan {
+        let mut scan = Scan::new();
+        if self.reverse {
+            scan = scan.reverse();
+        }
+        if let Some(limit) = self.limit {
+            scan = scan.entries_max(limit);
+        }
+        match &self.page {
+            Some(page) => scan.after(page),
+            None => scan,
+        }
+    }
+
+    fn part(&self, key: Option<String>) -> Result<Part, Problem> {
+        if self.prefix.is_some() && (self.from.is_some() || self.to.is_some()) {
+            return Err(Problem::bad_request("prefix, or from and to"));
+        }
+        let times = (self.from_ms.is_some() || self.to_ms.is_some())
+            .then(|| self.from_ms.unwrap_or(i64::MIN)..=self.to_ms.unwrap_or(i64::MAX));
+        Ok(Part {
+            key,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            prefix: self.prefix.clone(),
+            times,
+        })
+    }
+}
