@@ -5,8 +5,16 @@
 
 pub mod details;
 pub mod email;
+pub mod feed;
 pub mod fraud;
 pub mod inventory;
+pub mod load;
 pub mod model;
+mod page;
+pub mod producer;
+pub mod rest;
+pub mod service;
+pub mod store;
 pub mod topics;
 pub mod validations;
+pub mod view;

@@ -8,7 +8,11 @@
 
 mod details;
 mod email;
+mod end_to_end;
 mod fraud;
 mod inventory;
+mod page;
+mod rest;
 mod samples;
+mod server;
 mod validations;

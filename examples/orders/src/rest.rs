@@ -1,0 +1,390 @@
+//! The Orders service over HTTP: place an order, ask for it and wait for its verdict, set and show the stock, watch. Not the checks.
+//! Invariant: 201 only when the log has acknowledged the order; an id stands for one order for ever.
+//!
+//! ```text
+//! POST /v1/orders                  201 + Location | 409 another order has the id | 400 | 413 | 503
+//! GET  /v1/orders/{id}             200 once it is there         | 504 after ?timeout= ms (10000)
+//! GET  /v1/orders/{id}/validated   200 once there is a verdict  | 504
+//! POST /v1/inventory, /v1/payments 201
+//! GET  /v1/inventory, /v1/events (server-sent), /health, /
+//! ```
+//!
+//! A POST answers with a token in header `headwater-token`; a GET that carries it in the same header sees at least that write.
+
+use crate::feed::{Event, Feed};
+use crate::model::{Order, Payment, Product};
+use crate::page;
+use crate::producer::{self, Producer, Written};
+use crate::store::{self, Stock, Store};
+use crate::topics::{ORDERS, PAYMENTS, WAREHOUSE_INVENTORY};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use headwater::TopicPartition;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
+
+/// The header with a token.
+pub const TOKEN: &str = "headwater-token";
+/// How long a request waits unless it says otherwise.
+const TIMEOUT_MS_DEFAULT: u64 = 10_000;
+/// The longest a request may wait.
+const TIMEOUT_MS_MAX: u64 = 300_000;
+/// How long an id stays closed to others after its order was written, at most.
+const VISIBLE_MS_MAX: u64 = 30_000;
+/// Bytes of a request's body.
+const BODY_BYTES_MAX: usize = 16 << 10;
+/// Characters of an id.
+const ID_CHARS_MAX: usize = 200;
+/// Ids that are placed at the same time share so many locks.
+const LOCKS: usize = 4096;
+
+/// What the routes work on.
+pub struct Shop {
+    store: Arc<Store>,
+    producer: Producer,
+    feed: Arc<Feed>,
+    placing: Vec<Arc<Mutex<()>>>,
+}
+
+/// Why an order was not placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another order has the id.
+    Conflict,
+    /// The order cannot be one.
+    Malformed(String),
+    /// Not now.
+    Busy,
+    /// The log or a store failed.
+    Failed(String),
+}
+
+impl Shop {
+    /// Over the tables of a running Orders service.
+    pub fn new(store: Store, producer: Producer, feed: Arc<Feed>) -> Arc<Self> {
+        Arc::new(Self {
+            store: Arc::new(store),
+            producer,
+            feed,
+            placing: (0..LOCKS).map(|_| Arc::default()).collect(),
+        })
+    }
+
+    /// Places an order; again with the same order it does nothing more. `None` when it was there before.
+    pub async fn place(&self, order: &Order) -> Result<Option<Written>, Refusal> {
+        check(order).map_err(Refusal::Malformed)?;
+        let alone = self.lock(&order.id).await;
+        let known = self.store.get(&order.id).map_err(|error| match error {
+            store::Error::TimedOut => Refusal::Busy,
+            store::Error::Failed(why) => Refusal::Failed(why),
+        })?;
+        if let Some(known) = known {
+            // The state has moved on since.
+            let same = known.with_state(order.state) == *order;
+            return if same {
+                Ok(None)
+            } else {
+                Err(Refusal::Conflict)
+            };
+        }
+        let written = self.producer.send(ORDERS, &order.id, order).await;
+        let written = written.map_err(|error| match error {
+            producer::Error::Overloaded => Refusal::Busy,
+            producer::Error::Log(why) => Refusal::Failed(why),
+        })?;
+        self.close_until_visible(alone, &written);
+        Ok(Some(written))
+    }
+
+    async fn lock(&self, id: &str) -> OwnedMutexGuard<()> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let lock = &self.placing[hasher.finish() as usize % LOCKS];
+        lock.clone().lock_owned().await
+    }
+
+    /// Who places the same id next finds the order in the table.
+    fn close_until_visible(&self, alone: OwnedMutexGuard<()>, written: &Written) {
+        let (store, written) = (self.store.clone(), written.clone());
+        tokio::spawn(async move {
+            let patience = Duration::from_millis(VISIBLE_MS_MAX);
+            let _ = store.reached(&written, patience).await;
+            drop(alone);
+        });
+    }
+
+    /// Requests that wait for a commit.
+    pub fn waiting(&self) -> usize {
+        self.feed.waiting()
+    }
+
+    /// Sets how many pieces the warehouse has.
+    pub async fn set_stock(
+        &self,
+        product: Product,
+        pieces: i32,
+    ) -> Result<Written, producer::Error> {
+        let producer = &self.producer;
+        producer.send(WAREHOUSE_INVENTORY, &product, &pieces).await
+    }
+}
+
+fn check(order: &Order) -> Result<(), String> {
+    let id = &order.id;
+    if id.is_empty() || id.chars().count() > ID_CHARS_MAX {
+        return Err(format!("an order's id has 1 to {ID_CHARS_MAX} characters"));
+    }
+    if order.product.is_none() {
+        let names = Product::ALL.map(Product::name).join(", ");
+        return Err(format!("an order needs a product: {names}"));
+    }
+    Ok(())
+}
+
+/// The routes.
+pub fn routes(shop: Arc<Shop>) -> Router {
+    Router::new()
+        .route("/", get(page::page))
+        .route("/health", get(|| async { "up" }))
+        .route("/v1/orders", post(place))
+        .route("/v1/orders/", post(place))
+        .route("/v1/orders/{id}", get(order))
+        .route("/v1/orders/{id}/validated", get(validated))
+        .route("/v1/inventory", get(stock).post(set_stock))
+        .route("/v1/payments", post(pay))
+        .route("/v1/events", get(events))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(shop)
+}
+
+/// A status and a sentence.
+struct Problem(StatusCode, String);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.0, self.1).into_response()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Conflict => Self(StatusCode::CONFLICT, "another order has this id".into()),
+            Refusal::Malformed(why) => Self(StatusCode::BAD_REQUEST, why),
+            Refusal::Busy => Self(StatusCode::SERVICE_UNAVAILABLE, "busy, ask again".into()),
+            Refusal::Failed(why) => Self(StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    }
+}
+
+impl From<producer::Error> for Problem {
+    fn from(error: producer::Error) -> Self {
+        match error {
+            producer::Error::Overloaded => Refusal::Busy.into(),
+            producer::Error::Log(why) => Refusal::Failed(why).into(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Wait {
+    timeout: Option<u64>,
+}
+
+impl Wait {
+    fn ms(&self) -> u64 {
+        self.timeout
+            .unwrap_or(TIMEOUT_MS_DEFAULT)
+            .min(TIMEOUT_MS_MAX)
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    serde_json::from_slice(body)
+        .map_err(|error| Problem(StatusCode::BAD_REQUEST, format!("not understood: {error}")))
+}
+
+fn token(written: &Written) -> String {
+    let Written { at, end } = written;
+    format!("{}.{}.{end}", at.topic, at.partition)
+}
+
+fn parse_token(headers: &HeaderMap) -> Result<Option<Written>, Problem> {
+    let Some(text) = headers.get(TOKEN) else {
+        return Ok(None);
+    };
+    let parsed = text.to_str().ok().and_then(|text| {
+        let (rest, end) = text.rsplit_once('.')?;
+        let (topic, partition) = rest.rsplit_once('.')?;
+        Some(Written {
+            at: TopicPartition::new(topic, partition.parse().ok()?),
+            end: end.parse().ok()?,
+        })
+    });
+    let damaged = || {
+        Problem(
+            StatusCode::BAD_REQUEST,
+            format!("no token of ours in {TOKEN}"),
+        )
+    };
+    parsed.map(Some).ok_or_else(damaged)
+}
+
+fn created(location: &str, written: Option<&Written>) -> Response {
+    let mut response = StatusCode::CREATED.into_response();
+    let headers = response.headers_mut();
+    if let Ok(location) = HeaderValue::from_str(location) {
+        headers.insert(header::LOCATION, location);
+    }
+    if let Some(Ok(token)) = written.map(|written| HeaderValue::from_str(&token(written))) {
+        headers.insert(TOKEN, token);
+    }
+    response
+}
+
+async fn place(
+    State(shop): State<Arc<Shop>>,
+    Query(wait): Query<Wait>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let mut body: serde_json::Value = parse(&body)?;
+    if let Some(fields) = body.as_object_mut() {
+        fields.entry("id").or_insert_with(|| new_id().into());
+    }
+    let order: Order = serde_json::from_value(body)
+        .map_err(|error| Problem(StatusCode::BAD_REQUEST, format!("no order: {error}")))?;
+    let patience = Duration::from_millis(wait.ms());
+    let written = match tokio::time::timeout(patience, shop.place(&order)).await {
+        Ok(placed) => placed?,
+        Err(_) => return Err(timed_out("POST", wait.ms())),
+    };
+    let id: String = order.id.bytes().map(escaped).collect();
+    Ok(created(&format!("/v1/orders/{id}"), written.as_ref()))
+}
+
+/// A byte as it stands in a path.
+fn escaped(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).into()
+        }
+        other => format!("%{other:02X}"),
+    }
+}
+
+fn new_id() -> String {
+    let random = headwater::world::World::real().random;
+    let bits = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+    let id = uuid::Builder::from_random_bytes(bits.to_be_bytes());
+    id.into_uuid().to_string()
+}
+
+fn timed_out(verb: &str, ms: u64) -> Problem {
+    let text = format!("HTTP {verb} timed out after {ms} ms");
+    Problem(StatusCode::GATEWAY_TIMEOUT, text)
+}
+
+async fn order(
+    shop: State<Arc<Shop>>,
+    id: Path<String>,
+    wait: Query<Wait>,
+    headers: HeaderMap,
+) -> Result<Json<Order>, Problem> {
+    wait_for(shop, id, wait, headers, |_| true).await
+}
+
+async fn validated(
+    shop: State<Arc<Shop>>,
+    id: Path<String>,
+    wait: Query<Wait>,
+    headers: HeaderMap,
+) -> Result<Json<Order>, Problem> {
+    wait_for(shop, id, wait, headers, Order::is_decided).await
+}
+
+async fn wait_for(
+    State(shop): State<Arc<Shop>>,
+    Path(id): Path<String>,
+    Query(wait): Query<Wait>,
+    headers: HeaderMap,
+    is_it: fn(&Order) -> bool,
+) -> Result<Json<Order>, Problem> {
+    let after = parse_token(&headers)?;
+    let patience = Duration::from_millis(wait.ms());
+    let found = shop.store.wait_for(&id, after.as_ref(), is_it, patience);
+    match found.await {
+        Ok(order) => Ok(Json(order)),
+        Err(store::Error::TimedOut) => Err(timed_out("GET", wait.ms())),
+        Err(store::Error::Failed(why)) => Err(Refusal::Failed(why).into()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Pieces {
+    product: Product,
+    quantity: i32,
+}
+
+async fn set_stock(State(shop): State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
+    let Pieces { product, quantity } = parse(&body)?;
+    if quantity < 0 {
+        let text = "a warehouse has no less than 0 pieces".into();
+        return Err(Problem(StatusCode::BAD_REQUEST, text));
+    }
+    let written = shop.set_stock(product, quantity).await?;
+    Ok(created("/v1/inventory", Some(&written)))
+}
+
+async fn stock(
+    State(shop): State<Arc<Shop>>,
+    headers: HeaderMap,
+) -> Result<Json<Vec<Stock>>, Problem> {
+    if let Some(written) = parse_token(&headers)? {
+        let patience = Duration::from_millis(TIMEOUT_MS_DEFAULT);
+        let reached = shop.store.reached(&written, patience).await;
+        reached.map_err(|_| timed_out("GET", TIMEOUT_MS_DEFAULT))?;
+    }
+    let stock = shop.store.stock();
+    stock.map(Json).map_err(|_| Refusal::Busy.into())
+}
+
+async fn pay(State(shop): State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
+    let payment: Payment = parse(&body)?;
+    let written = shop.producer.send(PAYMENTS, &payment.id, &payment).await?;
+    Ok(created("/v1/payments", Some(&written)))
+}
+
+async fn events(
+    State(shop): State<Arc<Shop>>,
+) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
+    let (kept, live) = shop.feed.events();
+    let live = BroadcastStream::new(live).map(|event| match event {
+        Ok(event) => told(&event),
+        // Too slow: the page asks anew.
+        Err(_) => sse::Event::default().event("behind").data(""),
+    });
+    let kept: Vec<_> = kept.iter().map(told).collect();
+    let all = tokio_stream::iter(kept).chain(live).map(Ok);
+    Sse::new(all).keep_alive(KeepAlive::default())
+}
+
+fn told(event: &Event) -> sse::Event {
+    let (name, data) = match event {
+        Event::Order(order) => ("order", serde_json::to_string(order)),
+        Event::Answer(answer) => ("answer", serde_json::to_string(answer)),
+    };
+    sse::Event::default()
+        .event(name)
+        .data(data.unwrap_or_default())
+}

@@ -1,0 +1,166 @@
+//! The services by name, and how they are started on a log. Not what they do.
+//! Invariant: all topics are there before the first service starts.
+
+use crate::feed::Feed;
+use crate::producer::Producer;
+use crate::rest::Shop;
+use crate::store::Store;
+use crate::validations::ORDER_TIMEOUT;
+use crate::{details, email, fraud, inventory, topics, validations, view};
+use headwater::log::Log;
+use headwater::{Running, Settings, SourceWriter, Topology};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Partitions of every topic.
+pub const PARTITIONS: u32 = 4;
+/// Customers that are there from the beginning.
+const CUSTOMERS: u32 = 6;
+/// How long the services may take to be ready, and to end.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// One of the services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Service {
+    /// The REST interface and its tables.
+    Orders,
+    /// Is it in stock?
+    Inventory,
+    /// Does the customer order too much?
+    Fraud,
+    /// Does the order make sense?
+    Details,
+    /// The verdict.
+    Validations,
+    /// Mails.
+    Email,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Orders,
+        Self::Inventory,
+        Self::Fraud,
+        Self::Details,
+        Self::Validations,
+        Self::Email,
+    ];
+
+    fn topology(self, feed: &Arc<Feed>) -> headwater::Result<Topology> {
+        match self {
+            Self::Orders => view::orders_service(feed),
+            Self::Inventory => inventory::inventory_service(),
+            Self::Fraud => fraud::fraud_service(),
+            Self::Details => details::order_details_service(),
+            Self::Validations => validations::validations_aggregator_service(ORDER_TIMEOUT),
+            Self::Email => email::email_service(|mail| {
+                let (name, order) = (&mail.customer.first_name, &mail.order.id);
+                println!(
+                    "mail to {}: thank you, {name}, for order {order}",
+                    mail.customer.email
+                );
+            }),
+        }
+    }
+}
+
+/// How services run.
+pub struct Options {
+    /// Where their state lives; in memory without.
+    pub state_dir: Option<PathBuf>,
+    /// How often each commits: an order goes through six commits until its verdict is seen.
+    pub commit_interval_ms: u64,
+}
+
+/// Services that run, with the REST interface if the Orders service is among them.
+pub struct Started {
+    running: Vec<(Service, Arc<Running>)>,
+    /// What the REST interface works on.
+    pub shop: Option<Arc<Shop>>,
+}
+
+/// Creates the topics, and the customers that the shop has from the beginning.
+pub fn prepare(log: &dyn Log) -> headwater::Result<()> {
+    let mut writer = SourceWriter::open(log, "orders", "customers", &Settings::default())?;
+    for topic in topics::all() {
+        writer.ensure_topic(topic, PARTITIONS)?;
+    }
+    let names = ["Franz", "Milena", "Max", "Felice", "Ottla", "Hermann"];
+    let timestamp = headwater::world::World::real().clock.now_ms();
+    if writer.position() > 0 {
+        return Ok(());
+    }
+    for (id, name) in (0_i64..).zip(names) {
+        let customer = crate::model::Customer {
+            id,
+            first_name: name.into(),
+            last_name: "Kafka".into(),
+            email: format!("{}@example.org", name.to_lowercase()),
+            address: "Prague".into(),
+            level: topics::LEVELS[id as usize % topics::LEVELS.len()].into(),
+        };
+        writer.append(topics::CUSTOMERS, &id, &customer, timestamp)?;
+    }
+    writer.commit(u64::from(CUSTOMERS))?;
+    Ok(())
+}
+
+impl Started {
+    /// Starts `services` on `log`, which [`prepare`] has seen; returns when the Orders service, if it is among them, has read
+    /// what the log holds.
+    pub fn start(
+        log: &Arc<dyn Log>,
+        services: &[Service],
+        options: &Options,
+    ) -> headwater::Result<Self> {
+        let feed = Arc::new(Feed::default());
+        let mut started = Self {
+            running: Vec::new(),
+            shop: None,
+        };
+        for service in services {
+            let mut settings = Settings {
+                state_dir: options.state_dir.clone(),
+                commit_interval_ms: options.commit_interval_ms,
+                ..Settings::default()
+            };
+            if *service == Service::Orders {
+                settings.listener = feed.clone();
+            }
+            let running = headwater::start_with(service.topology(&feed)?, log, settings)?;
+            started.running.push((*service, Arc::new(running)));
+        }
+        let orders = started
+            .running
+            .iter()
+            .find(|(it, _)| *it == Service::Orders);
+        if let Some((_, running)) = orders {
+            let deadline = START_MAX;
+            running.caught_up(deadline)?;
+            let store = Store::new(running.clone(), feed.clone())?;
+            started.shop = Some(Shop::new(store, Producer::start(log.clone())?, feed));
+        }
+        Ok(started)
+    }
+
+    /// The first service that failed.
+    pub fn failed(&self) -> Option<Service> {
+        let mut failed = self.running.iter().filter(|(_, running)| running.failed());
+        failed.next().map(|(service, _)| *service)
+    }
+
+    /// Ends all services; the first error of one that failed.
+    pub fn stop(self) -> headwater::Result<()> {
+        drop(self.shop);
+        let mut result = Ok(());
+        for (_, running) in self.running {
+            // Whoever still holds one is a request that is being cut off; the service ends with it.
+            if let Some(running) = Arc::into_inner(running) {
+                result = result.and(running.stop(START_MAX).map_err(Into::into));
+            }
+        }
+        result
+    }
+}
