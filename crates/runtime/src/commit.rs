@@ -152,6 +152,14 @@ impl Worker {
                 !known.any(|(known, at)| known == partition && at.offset == offset.offset)
             };
             tasks.push((slot.id, task.offsets().filter(has_moved).collect::<Moved>()));
+            let left_out = task.times_left_out();
+            if left_out > 0 && !std::mem::replace(&mut slot.told_left_out, true) {
+                self.settings.listener.notice(&format!(
+                    "task {}: {left_out} times that operators have observed do not fit beside a committed offset; after a \
+                     restart these operators begin without them, as in Kafka Streams",
+                    slot.id
+                ));
+            }
         }
         self.output.rotate();
         let request = CommitRequest {

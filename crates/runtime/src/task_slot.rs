@@ -104,6 +104,8 @@ pub(crate) struct TaskSlot {
     pub(crate) input_slots: Vec<Slot>,
     /// Inputs whose fetching is paused because enough waits.
     pub(crate) paused: Vec<bool>,
+    /// It has been said that commits leave named times of its operators out.
+    pub(crate) told_left_out: bool,
 }
 
 impl TaskSlot {
@@ -137,6 +139,7 @@ impl TaskSlot {
             starts: BTreeMap::new(),
             input_slots: Vec::new(),
             paused: Vec::new(),
+            told_left_out: false,
         }
     }
 

@@ -381,6 +381,10 @@ impl TestDriver {
     }
 
     fn offer(&mut self, input: usize) -> Result<()> {
+        // Kafka Streams reads a record once it is the first of its queue, though it may then wait for other inputs.
+        while self.idle_ms_max > 0 && !self.task.can_decode_next(input)? {
+            self.process(input)?;
+        }
         if let Some(timestamp) = self.task.next_timestamp(input)? {
             self.turns.offer(timestamp, input);
         }
@@ -410,15 +414,20 @@ impl TestDriver {
             let Some(input) = self.turns.poll() else {
                 return Ok(());
             };
-            let real_topics = self.real_topics.get_mut(&input);
-            if let Some(topic) = real_topics.and_then(VecDeque::pop_front) {
-                self.task.read_from(input, &topic);
-            }
-            let (cache, output) = (&mut self.cache, &mut self.output);
-            self.task.process_input(input, cache, output, self.now_ms)?;
+            self.process(input)?;
             self.offer(input)?;
             self.punctuate_and_commit()?;
         }
+    }
+
+    /// Processes the next record of an input.
+    fn process(&mut self, input: usize) -> Result<()> {
+        let real_topics = self.real_topics.get_mut(&input);
+        if let Some(topic) = real_topics.and_then(VecDeque::pop_front) {
+            self.task.read_from(input, &topic);
+        }
+        let (cache, output) = (&mut self.cache, &mut self.output);
+        self.task.process_input(input, cache, output, self.now_ms)
     }
 
     /// False while records wait for an input without any (`PartitionGroup.readyToProcess`); the first such input decides.

@@ -443,9 +443,15 @@ pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
         formats.downcast_ref::<Formats<K, V>>().cloned()
     });
     let known = known.next().unwrap_or(Formats::UNKNOWN);
-    let formats = Formats {
-        key: topic.key.or(known.key),
-        value: topic.value.or(known.value),
+    let formats = match topic.only_named {
+        true => Formats {
+            key: known.key.or(topic.key),
+            value: known.value.or(topic.value),
+        },
+        false => Formats {
+            key: topic.key.or(known.key),
+            value: topic.value.or(known.value),
+        },
     };
     if formats.key.is_none() || formats.value.is_none() {
         graph.problem(format!(

@@ -176,7 +176,7 @@ pub(crate) fn from_stream<'a, K: Clone + 'static, V: Clone + 'static>(
     };
     let mut source = stream;
     if stream.rekeyed {
-        source = through_repartition(stream, &name, formats.clone(), 0, true);
+        source = through_repartition(stream, &name, formats.clone(), 0, stream.name.is_some());
     }
     let role = Role {
         versioned: Some(store.is_versioned()),

@@ -46,6 +46,8 @@ pub struct Topic<K, V> {
     pub(crate) chosen: Option<(TopicOf<K, V>, String)>,
     pub(crate) key: Option<FormatOf<K>>,
     pub(crate) value: Option<FormatOf<V>>,
+    /// Writing: only the name was given, so the formats above are the types' and hold where the stream's own are not known.
+    pub(crate) only_named: bool,
     pub(crate) bad_data: Option<BadData>,
     pub(crate) timestamp: Option<TimestampOf<K, V>>,
     pub(crate) partition: Option<PartitionOf<K, V>>,
@@ -67,6 +69,7 @@ impl<K, V> Topic<K, V> {
             chosen: None,
             key: None,
             value: None,
+            only_named: false,
             bad_data: None,
             timestamp: None,
             partition: None,
@@ -119,12 +122,14 @@ impl<K, V> Topic<K, V> {
     /// The format of keys.
     pub fn keys(mut self, format: FormatOf<K>) -> Self {
         self.key = Some(format);
+        self.only_named = false;
         self
     }
 
     /// The format of values.
     pub fn values(mut self, format: FormatOf<V>) -> Self {
         self.value = Some(format);
+        self.only_named = false;
         self
     }
 
@@ -184,9 +189,12 @@ impl<K, V> Topic<K, V> {
     }
 }
 
+/// A topic's name alone: what is written has the formats of its stream, as far as they are known, and else those of its types.
 impl<K: Data, V: Data> From<&str> for Topic<K, V> {
     fn from(name: &str) -> Self {
-        Self::named(name).keys(K::format()).values(V::format())
+        let mut topic = Self::named(name).keys(K::format()).values(V::format());
+        topic.only_named = true;
+        topic
     }
 }
 

@@ -121,6 +121,10 @@ impl<K: Clone, V: Clone> Feed for Source<K, V> {
         }
     }
 
+    fn can_decode(&self, topic: &str, record: &RecordRef<'_>) -> bool {
+        self.decode(topic, record).is_ok()
+    }
+
     #[inline]
     fn feed(
         &self,

@@ -6,6 +6,12 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use std::sync::Arc;
 
 const VERSION: u8 = 2;
+/// The most characters that a broker keeps with an offset (`offset.metadata.max.bytes`, by default); with more a commit fails.
+const TEXT_BYTES_MAX: usize = 4096;
+/// The bytes that are so many characters in base 64.
+const PLAIN_BYTES_MAX: usize = TEXT_BYTES_MAX / 4 * 3;
+/// In front of the marks: version, partition time, how many there are.
+const FRONT_BYTES: usize = 1 + 8 + 4;
 
 /// Named times that a task's operators keep across restarts, such as the last window close they have emitted.
 /// Java names them by store and reads all of a task's partitions, by maximum.
@@ -36,6 +42,38 @@ impl Marks {
         self.0[number].1 = time;
     }
 
+    /// Those to commit: all that are set, or as many as fit. Without an operator's own mark it forgets at a restart what Kafka
+    /// Streams forgets too.
+    fn kept(&self) -> Vec<&(Arc<str>, i64)> {
+        let set = || self.0.iter().filter(|(_, time)| *time >= 0);
+        let bytes = |mark: &(Arc<str>, i64)| 4 + mark.0.len() + 8;
+        if FRONT_BYTES + set().map(bytes).sum::<usize>() <= PLAIN_BYTES_MAX {
+            return set().collect();
+        }
+        let (mut kept, mut left) = (Vec::new(), PLAIN_BYTES_MAX - FRONT_BYTES);
+        for worth in [Worth::Java, Worth::Operator, Worth::Upstream] {
+            let own: Vec<_> = set().filter(|(name, _)| worth_of(name) == worth).collect();
+            let all: usize = own.iter().map(|mark| bytes(mark)).sum();
+            // What upstream tasks have said bounds nothing unless it is complete, and holds windows open if it is not.
+            if worth == Worth::Upstream && all > left {
+                break;
+            }
+            for mark in own {
+                if bytes(mark) <= left {
+                    left -= bytes(mark);
+                    kept.push(mark);
+                }
+            }
+        }
+        kept
+    }
+
+    /// How many are set that there is no room for in a commit.
+    pub(crate) fn left_out(&self) -> usize {
+        let set = self.0.iter().filter(|(_, time)| *time >= 0).count();
+        set - self.kept().len()
+    }
+
     /// Takes over what was committed, where it is later.
     pub(crate) fn merge(&mut self, committed: Vec<(String, i64)>) {
         for (name, time) in committed {
@@ -45,11 +83,30 @@ impl Marks {
     }
 }
 
-/// The metadata text for a partition time, ms since the epoch (-1 unknown), and the marks that are set.
+/// Who is missing a mark that is not committed; the first least of all can do without.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Worth {
+    /// Kafka Streams commits it too.
+    Java,
+    /// An operator's own: a time observed, a number given.
+    Operator,
+    /// What an upstream task has said.
+    Upstream,
+}
+
+fn worth_of(name: &str) -> Worth {
+    match name {
+        _ if name.starts_with('~') => Worth::Upstream,
+        _ if name.contains(".observed") || name.ends_with(".number") => Worth::Operator,
+        _ => Worth::Java,
+    }
+}
+
+/// The metadata text for a partition time, ms since the epoch (-1 unknown), and the marks that are set, as far as they fit.
 pub(crate) fn encode(partition_time: i64, marks: &Marks) -> String {
     let mut bytes = vec![VERSION];
     bytes.extend_from_slice(&partition_time.to_be_bytes());
-    let set: Vec<_> = marks.0.iter().filter(|(_, time)| *time >= 0).collect();
+    let set = marks.kept();
     if !set.is_empty() {
         bytes.extend_from_slice(&(set.len() as u32).to_be_bytes());
         for (name, time) in set {
@@ -125,5 +182,45 @@ mod tests {
         assert_eq!(decode(text).1, [("store-a".to_owned(), 1234)]);
         assert_eq!(decode_metadata(""), -1);
         assert_eq!(decode_metadata("anything"), -1);
+    }
+
+    fn marked(names: impl Iterator<Item = String>) -> Marks {
+        let mut marks = Marks::default();
+        for name in names {
+            let number = marks.add(&name);
+            marks.set(number, 7);
+        }
+        marks
+    }
+
+    #[test]
+    fn a_text_is_never_longer_than_a_broker_keeps() {
+        for (partitions, stores) in [(10, 1), (171, 1), (172, 1), (400, 3), (1, 200)] {
+            let upstream = (0..partitions).map(|partition| format!("~0.{partition}"));
+            let observed = (0..stores).map(|store| format!("store-{store}.observed"));
+            let java = (0..stores).map(|store| format!("a-store-of-java-{store}"));
+            let marks = marked(upstream.chain(observed).chain(java));
+            let text = encode(1500, &marks);
+            assert!(text.len() <= TEXT_BYTES_MAX, "{}", text.len());
+            let (time, kept) = decode(&text);
+            assert_eq!(time, 1500);
+            let missing = marks.0.len() - kept.len();
+            assert_eq!(marks.left_out(), missing);
+            let count = |from: &str| {
+                kept.iter()
+                    .filter(|(name, _)| name.starts_with(from))
+                    .count()
+            };
+            let upstream = count("~");
+            assert!(
+                upstream == 0 || upstream == partitions,
+                "{upstream} of {partitions}"
+            );
+            let java = count("a-store");
+            assert!(
+                java == stores || count("store") + upstream == 0,
+                "{java} of {stores}"
+            );
+        }
     }
 }

@@ -434,6 +434,15 @@ impl Task {
         caught(|| head_time(&mut self.inputs[input], &*self.feeds[input]))
     }
 
+    /// True unless the next record of input number `input` will be refused or passed over: it cannot be decoded, or has no time.
+    pub(crate) fn can_decode_next(&mut self, input: usize) -> Result<bool> {
+        let (feed, input) = (&*self.feeds[input], &mut self.inputs[input]);
+        let is_timed = head_time(input, feed)?.is_none_or(|time| time >= 0);
+        let topic = input.partition.topic.clone();
+        let next = input.peek()?;
+        Ok(is_timed && next.is_none_or(|record| feed.can_decode(&topic, &record)))
+    }
+
     /// Processes the next record of input number `input`, whatever waits elsewhere.
     pub(crate) fn process_input(
         &mut self,
@@ -572,6 +581,12 @@ impl Task {
                 },
             )
         })
+    }
+
+    /// How many named times [`Task::offsets`] leaves out, since a broker keeps no more with an offset: their operators start over
+    /// after a restart, as in Kafka Streams.
+    pub fn times_left_out(&self) -> usize {
+        self.state.marks.left_out()
     }
 
     /// Its stores, by number in the topology.

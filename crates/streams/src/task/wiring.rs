@@ -125,6 +125,8 @@ impl<K: Clone, V: Clone> Outputs<K, V> {
 pub(crate) trait Feed {
     /// The event time of a record, by which inputs are ordered. `partition_time` is the largest of its partition so far, -1 before the first.
     fn timestamp(&self, record: &RecordRef<'_>, partition_time: i64) -> i64;
+    /// True when a record of `topic` can be decoded.
+    fn can_decode(&self, topic: &str, record: &RecordRef<'_>) -> bool;
     /// Decodes and processes a record read from `topic` and `partition`, whose event time is `timestamp`; answers false when it was
     /// passed over.
     fn feed(

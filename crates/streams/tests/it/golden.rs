@@ -3,6 +3,7 @@
 //!
 //! In the files `>> in` is a record piped in, and the lines below it what came out, topic by topic.
 
+mod keyed_state;
 mod stream_join;
 
 use headwater_streams::{App, Headers, Store, TestDriver, TestRecord, TimeWindows, Topology};
@@ -29,10 +30,22 @@ fn check(name: &str, build: impl Fn(&App)) {
             .expect("the record is processed");
         outputs(&mut driver, &mut actual);
     }
+    // Kafka Streams keeps the changelogs of a part in a hash map.
+    let (expected, actual) = (sorted_changelogs(&expected), sorted_changelogs(&actual));
     assert!(
         expected == actual,
         "=== Kafka Streams\n{expected}\n=== Headwater\n{actual}"
     );
+}
+
+/// The text with each run of changelogs in the order of their names.
+fn sorted_changelogs(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    for run in lines.chunk_by_mut(|a, b| [a, b].iter().all(|line| line.starts_with("  changelog ")))
+    {
+        run.sort_unstable();
+    }
+    lines.join("\n")
 }
 
 fn internal_topics(topology: &Topology, text: &mut String) {
@@ -138,12 +151,16 @@ fn outputs(driver: &mut TestDriver, text: &mut String) {
                 )
             })
             .collect();
+        // What Kafka Streams leaves to the producer.
+        let timestamp = match record.timestamp {
+            -1 => "null".to_owned(),
+            timestamp => timestamp.to_string(),
+        };
         let _ = writeln!(
             text,
-            "   {topic}  k={} v={} ts={} headers=[{}]",
+            "   {topic}  k={} v={} ts={timestamp} headers=[{}]",
             bytes(record.key.as_deref()),
             bytes(record.value.as_deref()),
-            record.timestamp,
             headers.join(" ")
         );
     }
