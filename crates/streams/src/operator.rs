@@ -11,6 +11,7 @@ mod join;
 mod map_async;
 mod materialized;
 mod observed_time;
+mod open_windows;
 mod process;
 mod row_list;
 mod session_aggregate;

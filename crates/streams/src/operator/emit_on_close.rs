@@ -4,6 +4,7 @@
 
 use super::ObservedTime;
 use super::materialized::decode_row;
+use super::open_windows::OpenWindows;
 use super::row_list::RowList;
 use super::session_rows::decode_session;
 use crate::format::FormatOf;
@@ -14,7 +15,6 @@ use crate::{Change, Error, Headers, Position, Record, Result};
 use headwater_log::HeadersRef;
 use headwater_store::{Direction, KeyRange, session, window};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::{rc::Rc, sync::Arc};
 
@@ -82,8 +82,8 @@ pub(crate) struct Closing<K, A> {
     observed: ObservedTime,
     /// One of several operators in front of the store.
     is_member: bool,
-    /// `start | key`, of sessions `end | start | key`: one for each row of the store whose window is open.
-    open: RefCell<BTreeSet<Box<[u8]>>>,
+    /// By `start | key`, of sessions `end | start | key`: one for each row of the store whose window is open.
+    open: RefCell<OpenWindows>,
     entry: Scratch,
     local: Scratch,
     list: Cell<RowList>,
@@ -132,10 +132,9 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
         let mut entry = self.entry.take();
         self.entry_of(store_key, &mut entry);
         let mut open = self.open.borrow_mut();
-        if !present {
-            open.remove(entry.as_slice());
-        } else if !open.contains(entry.as_slice()) {
-            open.insert(entry.as_slice().into());
+        match present {
+            true => open.insert(&entry),
+            false => open.remove(&entry),
         }
         drop(open);
         self.entry.give(entry);
@@ -194,7 +193,7 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
             return self.emit_as_java(ctx, close, to, &cause);
         }
         let mut key = self.entry.take();
-        while let Some(entry) = self.next_closed(to) {
+        while let Some(entry) = self.next_closed(ctx, to)? {
             self.store_key(&entry, &mut key);
             let mut local = self.local.take();
             if ctx.get(self.store, &key, &mut local)? {
@@ -210,14 +209,33 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
     }
 
     /// Takes the first window out whose start (of sessions: end) is not after `to`.
-    fn next_closed(&self, to: i64) -> Option<Box<[u8]>> {
+    fn next_closed(&self, ctx: &mut Context<'_>, to: i64) -> Result<Option<Box<[u8]>>> {
         let mut open = self.open.borrow_mut();
-        let first = open.first()?;
-        let (time, _) = first.split_first_chunk::<8>()?;
-        if i64::from_be_bytes(*time) > to {
-            return None;
+        if let Some(from) = open.read_from(to) {
+            self.read_open(ctx, &mut open, |entry| *entry >= *from)?;
         }
-        open.pop_first()
+        Ok(open.pop_until(to))
+    }
+
+    /// Adds the windows of the store whose entries are `wanted`.
+    fn read_open(
+        &self,
+        ctx: &mut Context<'_>,
+        open: &mut OpenWindows,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<()> {
+        let mut entry = Vec::new();
+        let rows = &ctx.state.store(self.store).bytes;
+        rows.scan(KeyRange::ALL, Direction::Forward, &mut |key, _| {
+            if self.time(key).is_some() {
+                self.entry_of(key, &mut entry);
+                if wanted(&entry) {
+                    open.insert(&entry);
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
     }
 
     /// Kafka Streams reads the store, after the record's own row was put there; its throttle by the wall clock is left out.
@@ -324,18 +342,12 @@ impl<K: Clone + 'static, A: Clone + 'static> Punctuate for Closing<K, A> {
         }
         let mut open = self.open.borrow_mut();
         open.clear();
-        let mut entry = Vec::new();
-        let state = ctx.state.store(self.store);
-        state
-            .bytes
-            .scan(KeyRange::ALL, Direction::Forward, &mut |key, _| {
-                if self.time(key).is_some_and(|time| time >= from) {
-                    self.entry_of(key, &mut entry);
-                    open.insert(entry.as_slice().into());
-                }
-                ControlFlow::Continue(())
-            })?;
-        Ok(())
+        // An entry begins with its time.
+        let is_open = |entry: &[u8]| {
+            let time = entry.first_chunk().map(|time| i64::from_be_bytes(*time));
+            time.is_some_and(|time| time >= from)
+        };
+        self.read_open(ctx, &mut open, is_open)
     }
 
     fn punctuate(&self, _: &mut Context<'_>, _: Punctuation) -> Result<()> {
