@@ -30,22 +30,27 @@ use std::{
     rc::Rc,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
     sync::{Notify, watch},
     task::{LocalSet, spawn_local},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// The tag of a member that says where its process listens: `host:port`.
 pub(crate) const TAG: &str = "headwater.endpoint";
+/// The tag of a member whose records tell more than those of Kafka Streams.
+const DIALECT_TAG: &str = "headwater.dialect";
 /// How long a member's first request waits for the endpoint to be opened.
 const OPEN_MS_MAX: u64 = 1_000;
 /// How long the end of a process waits for the others to be told.
 const BYE_MS_MAX: u64 = 200;
+/// How long the news that one member of several has left waits for the others: members of a process that stops leave together, and
+/// who beats in between has the coordinator assign once for nothing, and again only a second later.
+const LEFT_MS: u64 = 25;
 
 /// Rung to have a client's member beat at once.
 #[derive(Default)]
@@ -71,6 +76,8 @@ impl Bell {
 pub(crate) struct Post {
     pub(crate) group: Arc<str>,
     pub(crate) process: Arc<str>,
+    /// Of its members ([`headwater_log::Membership::dialect`]).
+    pub(crate) dialect: Arc<str>,
     /// The processes that are found dead are evicted.
     pub(crate) evicts: bool,
 }
@@ -92,6 +99,10 @@ struct Line {
     /// Where the process listens, once that is decided.
     address: watch::Sender<Option<Option<Address>>>,
     closing: Notify,
+    /// Clients whose members have not left.
+    seats: AtomicUsize,
+    /// The group was seen to have members of another dialect.
+    is_mixed: AtomicBool,
     /// A client ended without leaving: nobody is told goodbye.
     is_abrupt: AtomicBool,
     ended: watch::Sender<bool>,
@@ -114,14 +125,15 @@ impl Line {
 pub(crate) struct Watches(Arc<Mutex<BTreeMap<Arc<str>, Weak<Watch>>>>);
 
 impl Watches {
-    /// The watch of a process, started where there is none; `None` where settings want none or a thread cannot be started.
+    /// The watch of a process, started where there is none; `None` where settings want none and nothing else is to be looked for, or a
+    /// thread cannot be started.
     pub(crate) fn of(
         &self,
         post: &Post,
         settings: &Settings,
         bell: &Arc<Bell>,
     ) -> Option<Arc<Watch>> {
-        if settings.endpoint == EndpointChoice::Off {
+        if settings.endpoint == EndpointChoice::Off && post.dialect.is_empty() {
             return None;
         }
         let mut watches = lock(&self.0);
@@ -133,6 +145,7 @@ impl Watches {
         };
         watches.insert(Arc::clone(&post.process), Arc::downgrade(&watch));
         lock(&watch.line.bells).push(Arc::downgrade(bell));
+        watch.line.seats.fetch_add(1, Ordering::AcqRel);
         Some(watch)
     }
 }
@@ -140,6 +153,7 @@ impl Watches {
 /// One process's watch; it ends with the last client that holds it.
 pub(crate) struct Watch {
     line: Arc<Line>,
+    dialect: Arc<str>,
 }
 
 impl Watch {
@@ -154,11 +168,13 @@ impl Watch {
             news: watch::Sender::new(News::Changed(0)),
             address: watch::Sender::new(None),
             closing: Notify::new(),
+            seats: AtomicUsize::new(0),
+            is_mixed: AtomicBool::new(false),
             is_abrupt: AtomicBool::new(false),
             ended: watch::Sender::new(false),
         });
         let shared = Arc::clone(&line);
-        let process = Arc::clone(&post.process);
+        let (process, dialect) = (Arc::clone(&post.process), Arc::clone(&post.dialect));
         let started = runtime.and_then(|runtime| {
             let run = move || {
                 LocalSet::new().block_on(&runtime, serve(post, settings, Arc::clone(&shared)));
@@ -171,7 +187,7 @@ impl Watch {
                 .spawn(run)
         });
         match started {
-            Ok(_) => Some(Self { line }),
+            Ok(_) => Some(Self { line, dialect }),
             Err(error) => {
                 eprintln!("headwater: process {process} watches nobody: {error}");
                 None
@@ -185,16 +201,36 @@ impl Watch {
         let known = address.wait_for(Option::is_some);
         let opened = timeout(Duration::from_millis(OPEN_MS_MAX), known).await;
         let address = opened.ok().and_then(Result::ok).and_then(|it| it.clone());
-        let tag = |address: Address| KeyValue {
-            key: TAG.into(),
-            value: address.to_string(),
+        let tag = |key: &str, value: String| KeyValue {
+            key: key.into(),
+            value,
         };
-        address.flatten().map(tag).into_iter().collect()
+        let endpoint = address.flatten();
+        let endpoint = endpoint.map(|address| tag(TAG, address.to_string()));
+        let speaks = (!self.dialect.is_empty()).then(|| tag(DIALECT_TAG, self.dialect.to_string()));
+        endpoint.into_iter().chain(speaks).collect()
+    }
+
+    /// The group has members of another dialect, as last seen.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.line.is_mixed.load(Ordering::Acquire)
     }
 
     /// The group has changed, as far as a member of this process can tell.
     pub(crate) fn look(&self) {
         self.line.look.notify_one();
+    }
+
+    /// A client's member has left: the others are told, while the client is still there.
+    pub(crate) fn left(&self) -> impl Future<Output = ()> + use<> {
+        let line = Arc::clone(&self.line);
+        let is_last = line.seats.fetch_sub(1, Ordering::AcqRel) <= 1;
+        async move {
+            if !is_last {
+                sleep(Duration::from_millis(LEFT_MS)).await;
+            }
+            tell(&line);
+        }
     }
 
     /// Ends a client's part in it. The others are told that a member has left.
@@ -232,7 +268,10 @@ async fn serve(post: Post, settings: Settings, line: Arc<Line>) {
     let settings = Rc::new(settings);
     let name = format!("{}-{}-watch", post.group, post.process);
     let cluster = Cluster::new(Rc::clone(&settings), &name);
-    let endpoint = Endpoint::open(&settings, &post, &line).await;
+    let endpoint = match settings.endpoint {
+        EndpointChoice::Off => None,
+        _ => Endpoint::open(&settings, &post, &line).await,
+    };
     let address = endpoint.as_ref().map(|endpoint| endpoint.address().clone());
     line.address.send_replace(Some(address));
     let endpoint = endpoint.map(Rc::new);

@@ -78,6 +78,8 @@ pub struct Membership {
     pub process: Arc<str>,
     /// The topology; all members of a group bring the same.
     pub subtopologies: Vec<Subtopology>,
+    /// What the member's records tell beyond what those of Kafka Streams do, in a word; empty where that is nothing.
+    pub dialect: Arc<str>,
     /// Standby replicas per task with state.
     pub standby_replicas: u32,
     /// A member silent for longer than this many ms is fenced and its tasks move.
@@ -127,6 +129,10 @@ pub enum GroupEvent {
     Fenced(String),
     /// The group cannot run yet: source topics are missing or partition counts do not fit. Sent again when the reason changes.
     NotReady(String),
+    /// Whether the group has members of another dialect ([`Membership::dialect`]), as far as is known. Sent when it changes, to
+    /// members that have one; without it, and after being fenced until it comes again, there are none. Members come and go before it is
+    /// heard of.
+    Mixed(bool),
     /// The membership can never work: e.g. a topology that differs from the group's.
     Refused(String),
 }

@@ -17,6 +17,8 @@ use std::time::Duration;
 /// How long everything must have been at its end.
 const QUIET: Duration = Duration::from_secs(2);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How soon a signal is seen.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(10);
 /// Commits and closes that take longer are given up.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -31,19 +33,20 @@ pub struct Outcome {
 /// Runs `case` until SIGTERM, the end or the time given.
 pub fn live_run(case: &Case, options: &Options) -> Result<Outcome, Refusal> {
     let mut plan = options.plan(case)?;
-    plan.settings.listener = Arc::new(told::Told);
+    let clock = plan.settings.world.clock.clone();
+    plan.settings.listener = Arc::new(told::Told::new(clock.clone()));
     let app = TopologyBuilder::new(options.application_id.clone());
     app.configure(plan.topology);
     node::build(&app, case)?;
     let topology = app.build().map_err(broken)?;
     let requested = watch_signals().map_err(broken)?;
-    let clock = plan.settings.world.clock.clone();
     let begin = clock.elapsed();
     let mut end = match options.to_end {
         true => Some(End::new(&plan.kafka, &topology, clock.clone())?),
         false => None,
     };
     let running = start(topology, plan.kafka, plan.settings)?;
+    let mut slow = told::Slow::default();
     let mut quiet_since = None;
     let mut is_at_end = false;
     while !requested() && !running.failed() {
@@ -60,7 +63,11 @@ pub fn live_run(case: &Case, options: &Options) -> Result<Outcome, Refusal> {
                 break;
             }
         }
-        std::thread::park_timeout(LOOK_INTERVAL);
+        slow.look(now, &running);
+        std::thread::park_timeout(match end {
+            Some(_) => LOOK_INTERVAL,
+            None => SIGNAL_INTERVAL,
+        });
     }
     let is_asked = requested();
     let stopped = running.stop(STOP_DEADLINE);

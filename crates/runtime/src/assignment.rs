@@ -6,10 +6,11 @@ use crate::internal_topics;
 use crate::output::ClientOutput;
 use crate::task_slot::{Role, Stage, TaskSlot};
 use crate::worker::{SlotUse, Worker};
-use crate::{Error, Result};
+use crate::{Error, Listener, Result};
 use headwater_log::{
     Assignment, Completion, Fate, GroupEvent, Request, Response, TaskId, TopicPartition,
 };
+use headwater_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -105,16 +106,35 @@ impl Worker {
             match event {
                 GroupEvent::Assigned(assignment) => {
                     self.epoch = assignment.epoch;
+                    self.settings.listener.assigned(self.number(), &assignment);
                     self.assigned(assignment)?;
                 }
                 GroupEvent::Fenced(reason) => self.fenced(&reason)?,
                 GroupEvent::NotReady(reason) => {
                     self.settings.listener.notice(&format!("waiting: {reason}"))
                 }
+                GroupEvent::Mixed(mixed) => self.mixed(mixed),
                 GroupEvent::Refused(reason) => return Err(Error::Group(reason)),
             }
         }
         Ok(any)
+    }
+
+    /// Kafka Streams has come into the group, or has left it.
+    fn mixed(&mut self, mixed: bool) {
+        self.mixed = mixed;
+        self.settings.listener.notice(match mixed {
+            true => {
+                "the group has members that do not say how far their time has come (Kafka Streams): windows behind repartition topics close by the fastest task upstream, as theirs do"
+            }
+            false => "windows behind repartition topics close by the slowest task upstream again",
+        });
+        for slot in self.tasks.values_mut() {
+            if let Stage::Running(task) = &mut slot.stage {
+                // Windows that were held open leave though no record comes.
+                self.uncommitted |= task.set_mixed(mixed);
+            }
+        }
     }
 
     fn assigned(
@@ -205,12 +225,13 @@ impl Worker {
         if !matches!(self.commit, Commit::Idle) {
             return Ok(());
         }
-        let running_may_close = !self.uncommitted && self.client.appended_bytes() == 0;
+        // Under load the worker as a whole is hardly ever clean: its other tasks go on while a commit is under way.
+        let all_clean = !self.uncommitted && self.client.appended_bytes() == 0;
         let ids: Vec<TaskId> = self
             .tasks
             .values()
             .filter(|slot| slot.revoked || self.stopping)
-            .filter(|slot| running_may_close || !matches!(slot.stage, Stage::Running(_)))
+            .filter(|slot| all_clean || slot.is_clean || !matches!(slot.stage, Stage::Running(_)))
             .map(|slot| slot.id)
             .collect();
         for id in &ids {
@@ -220,7 +241,8 @@ impl Worker {
                 self.close(slot)?;
             }
         }
-        if !ids.is_empty() || !self.tasks.is_empty() {
+        // A member that is about to leave gives everything up with that.
+        if !self.stopping && (!ids.is_empty() || !self.tasks.is_empty()) {
             let held = |role: Role| {
                 let held = self.tasks.values().filter(move |slot| slot.role == role);
                 held.map(|slot| slot.id).collect::<Vec<_>>()
@@ -250,13 +272,17 @@ impl Worker {
             if let Some(info) = self.topology.store(*number) {
                 self.views.remove(&info.name, id.partition);
             }
-            // What is kept of a task that had not got as far as its changelog says has no position.
-            if store.position().is_some() && store.position() != store.checkpoint_position() {
-                store.checkpoint()?;
-                self.settings.listener.checkpointed(id, store.name());
+            // Where all is given up, the group hears of that before the disk is waited for.
+            if !self.stopping {
+                checkpoint_kept(id, store, &*self.settings.listener)?;
             }
         }
-        if slot.demoted && !self.stopping {
+        if self.stopping {
+            self.parting
+                .push((id, slot.dir.take(), std::mem::take(&mut slot.kept)));
+            return Ok(());
+        }
+        if slot.demoted {
             let standby = TaskSlot::new(id, Role::Standby, &self.topology);
             let (dir, kept) = (slot.dir, slot.kept);
             self.tasks.insert(
@@ -267,6 +293,18 @@ impl Worker {
                     ..standby
                 },
             );
+        }
+        Ok(())
+    }
+
+    /// Writes what the closed tasks of a worker that stops have in memory.
+    pub(crate) fn checkpoint_parting(&mut self) -> Result<()> {
+        for (id, dir, kept) in std::mem::take(&mut self.parting) {
+            for (_, mut store) in kept {
+                checkpoint_kept(id, &mut store, &*self.settings.listener)?;
+            }
+            // Whoever waits for the directory finds everything in it.
+            drop(dir);
         }
         Ok(())
     }
@@ -296,9 +334,20 @@ impl Worker {
             }
         }
         self.lose_commit();
+        self.mixed = false;
         self.uncommitted = false;
         self.client.submit(Request::Abort);
         self.client.own(&[], &[]);
         Ok(())
     }
+}
+
+/// Writes a closed task's store, where anything is not yet on disk.
+fn checkpoint_kept(id: TaskId, store: &mut Store, listener: &dyn Listener) -> Result<()> {
+    // What is kept of a task that had not got as far as its changelog says has no position.
+    if store.position().is_some() && store.position() != store.checkpoint_position() {
+        store.checkpoint()?;
+        listener.checkpointed(id, store.name());
+    }
+    Ok(())
 }

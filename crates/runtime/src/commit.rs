@@ -119,13 +119,18 @@ impl Worker {
         let now_ms = self.settings.world.clock.now_ms();
         let mut sent = 0;
         for slot in self.tasks.values_mut() {
-            if let Stage::Running(task) = &mut slot.stage {
-                let mut output = ClientOutput {
-                    client: &mut *self.client,
-                    map: &mut self.output,
-                };
-                sent += task.poll_calls(&mut self.cache, &mut output, now_ms)?;
+            let Stage::Running(task) = &mut slot.stage else {
+                continue;
+            };
+            let mut output = ClientOutput {
+                client: &mut *self.client,
+                map: &mut self.output,
+            };
+            let of_task = task.poll_calls(&mut self.cache, &mut output, now_ms)?;
+            if of_task > 0 {
+                slot.worked();
             }
+            sent += of_task;
         }
         self.uncommitted |= sent > 0;
         Ok(sent > 0)
@@ -147,6 +152,7 @@ impl Worker {
             };
             task.flush(&mut self.cache, &mut output)?;
             task.seal()?;
+            slot.rests = true;
             let has_moved = |(partition, offset): &(TopicPartition, CommittedOffset)| {
                 let mut known = slot.committed.iter();
                 !known.any(|(known, at)| known == partition && at.offset == offset.offset)
@@ -248,6 +254,7 @@ impl Worker {
             let Some(slot) = self.tasks.get_mut(&id) else {
                 continue;
             };
+            slot.is_clean = slot.rests;
             let TaskSlot {
                 stage: Stage::Running(task),
                 changelogs,

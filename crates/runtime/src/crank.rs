@@ -16,6 +16,11 @@ use std::time::Duration;
 pub(crate) const PARK_MS_MAX: u64 = 50;
 /// How old [`crate::Running::tasks`] may be.
 const STATUS_MS_MAX: u64 = 100;
+/// How long a worker that is done waits for the other workers of a process that stops, to leave together with them: a coordinator
+/// assigns once in a while, and between two leaves it would assign too early.
+const LEAVE_TOGETHER_MS_MAX: u64 = 500;
+/// How often it looks for them.
+const LEAVE_LOOK_MS: u64 = 1;
 
 #[derive(Default)]
 pub(crate) struct Shared {
@@ -27,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) records: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) running_tasks: AtomicUsize,
+    /// Workers that have given up all tasks, as the process stops, and have yet to leave.
+    pub(crate) closed: AtomicUsize,
     /// Counts the requests to replay what is quarantined.
     pub(crate) replays: AtomicU64,
     /// What the workers have set aside, as last told.
@@ -99,10 +106,12 @@ fn crank(worker: &mut Worker, shared: &Shared, stop: &AtomicBool) -> Result<()> 
     let mut replays = shared.replays.load(Ordering::Acquire);
     let clock = worker.settings.world.clock.clone();
     let (mut told_at, status_interval) = (clock.elapsed(), Duration::from_millis(STATUS_MS_MAX));
+    let mut parting = Parting::default();
     loop {
         if shared.stop.load(Ordering::Acquire) || stop.load(Ordering::Acquire) {
             worker.stop();
         }
+        worker.stay(parting.waits(worker, shared));
         worker.pause(shared.paused.load(Ordering::Acquire));
         worker.share_cache(shared.workers.load(Ordering::Acquire));
         let asked = shared.replays.load(Ordering::Acquire);
@@ -142,8 +151,42 @@ fn crank(worker: &mut Worker, shared: &Shared, stop: &AtomicBool) -> Result<()> 
             return Ok(());
         }
         if !step.busy {
-            std::thread::park_timeout(worker.idle_for().min(Duration::from_millis(PARK_MS_MAX)));
+            let park_ms = match parting.since {
+                Some(_) => LEAVE_LOOK_MS,
+                None => PARK_MS_MAX,
+            };
+            std::thread::park_timeout(worker.idle_for().min(Duration::from_millis(park_ms)));
         }
+    }
+}
+
+/// A worker's part in leaving together, while its process stops.
+#[derive(Default)]
+struct Parting {
+    /// When it was done.
+    since: Option<Duration>,
+}
+
+impl Parting {
+    /// True while the worker is to stay for the others' sake.
+    fn waits(&mut self, worker: &Worker, shared: &Shared) -> bool {
+        if !shared.stop.load(Ordering::Acquire) {
+            return false;
+        }
+        let now = worker.settings.world.clock.elapsed();
+        if self.since.is_none() && worker.has_closed() {
+            self.since = Some(now);
+            shared.closed.fetch_add(1, Ordering::AcqRel);
+        }
+        // Before it is done it has nothing to leave with.
+        let is_patient = self.since.is_none_or(|since| {
+            now.saturating_sub(since) < Duration::from_millis(LEAVE_TOGETHER_MS_MAX)
+        });
+        let (closed, workers) = (
+            shared.closed.load(Ordering::Acquire),
+            shared.workers.load(Ordering::Acquire),
+        );
+        is_patient && closed < workers
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a running application tells: restore progress, commits with their receipts, states. Not metrics.
 //! Invariant: calls come from the worker's thread, after the fact, in order; a listener that blocks holds its worker up.
 
-use headwater_log::{CommittedOffset, Receipt, TaskId, TopicPartition};
+use headwater_log::{Assignment, CommittedOffset, Receipt, TaskId, TopicPartition};
 
 /// How far the restore of one store has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub trait Listener: Send + Sync {
     fn standby_updated(&self, _progress: &RestoreProgress) {}
     /// A standby follows no longer: promoted, its process goes on as the task's owner.
     fn standby_ended(&self, _progress: &RestoreProgress, _promoted: bool) {}
+    /// A worker's group has said which tasks it is to hold, all of them; those that others still hold come later.
+    fn assigned(&self, _worker: usize, _assignment: &Assignment) {}
     /// A commit took effect.
     fn committed(&self, _commit: &Committed) {}
     /// A store was checkpointed.

@@ -348,6 +348,7 @@ impl Worker {
         let executor = self.settings.world.executor.clone();
         task.set_executor(executor, self.waker.clone());
         task.set_poisoned(&self.poisoned);
+        self.uncommitted |= task.set_mixed(self.mixed);
         let now = self.settings.world.clock.now_ms();
         let mut output = crate::output::ClientOutput {
             client: &mut *self.client,

@@ -93,6 +93,10 @@ pub(crate) struct TaskSlot {
     pub(crate) kept: Vec<(usize, Store)>,
     /// The group wants the task back in this role: it is closed after the next commit.
     pub(crate) revoked: bool,
+    /// It has done nothing since the last commit began.
+    pub(crate) rests: bool,
+    /// Nor since one began that took effect: whatever it did is committed, though other tasks of the worker go on.
+    pub(crate) is_clean: bool,
     /// Given up as active, it goes on as standby.
     pub(crate) demoted: bool,
     /// Not asked again before this time of the monotonic clock.
@@ -132,6 +136,8 @@ impl TaskSlot {
             dir: None,
             kept: Vec::new(),
             revoked: false,
+            rests: false,
+            is_clean: false,
             demoted: false,
             retry_at: None,
             committed: Vec::new(),
@@ -154,6 +160,11 @@ impl TaskSlot {
             self.role = Role::Active;
             self.keep_stores();
         }
+    }
+
+    /// It has done something, or may have, that the next commit is to cover.
+    pub(crate) fn worked(&mut self) {
+        (self.rests, self.is_clean) = (false, false);
     }
 
     /// Takes the stores out of whatever they are in, for the next opening.

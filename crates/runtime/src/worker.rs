@@ -10,15 +10,16 @@ use crate::hosts::Hosts;
 use crate::output::{ClientOutput, OutputMap};
 use crate::positions::Positions;
 use crate::process::Process;
-use crate::state_dir::StateDir;
+use crate::state_dir::{StateDir, TaskDir};
 use crate::task_slot::{Role, Stage, TaskSlot};
 use crate::task_status::TaskStatus;
 use crate::views::Views;
 use crate::{Error, Result, Settings};
 use headwater_log::{
-    Client, Error as LogError, Log, MemberEpoch, Membership, Slot, TaskId, TopicPartition,
+    Client, Error as LogError, Log, MemberEpoch, Membership, Slot, Subtopology, TaskId,
+    TopicPartition,
 };
-use headwater_store::{Budget, RecordCache, StoreReader};
+use headwater_store::{Budget, RecordCache, Store, StoreReader};
 use headwater_streams::{QuarantinedRecord, Topology};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,9 @@ const SLICE_RECORDS_MAX: usize = 1_000;
 const STEP_MS_MAX: u64 = 20;
 /// A commit starts early when this many bytes wait in the client: bounds memory and the length of a commit.
 const APPEND_BYTES_SOFT: usize = 32 << 20;
+
+/// The dialect of members whose tasks say their stream times to those behind them.
+const TELLS_TIMES: &str = "times";
 
 /// What a client's slot is read for.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +89,8 @@ pub struct Worker {
     pub(crate) checkpointed_at: Duration,
     pub(crate) commits: u64,
     pub(crate) stopping: bool,
+    /// The group has members of another kind.
+    pub(crate) mixed: bool,
     paused: bool,
     pub(crate) append_bytes_soft: usize,
     /// Wakes whoever turns the crank.
@@ -101,7 +107,28 @@ pub struct Worker {
     pub(crate) standbys_paused: bool,
     /// Damaged stores: wiped when their task opens again.
     pub(crate) doomed: BTreeSet<(TaskId, usize)>,
+    /// What its closed tasks leave behind, while it stops.
+    pub(crate) parting: Vec<Parting>,
+    /// It is done and does not leave yet.
+    stays: bool,
     left: bool,
+}
+
+/// A closed task's directory and stores.
+pub(crate) type Parting = (TaskId, Option<TaskDir>, Vec<(usize, Store)>);
+
+fn dialect(topology: &Topology) -> &'static str {
+    match topology.tells_times() {
+        true => TELLS_TIMES,
+        false => "",
+    }
+}
+
+fn names_of_repartition_topics(subtopologies: &[Subtopology]) -> BTreeSet<String> {
+    let topics = subtopologies
+        .iter()
+        .flat_map(|part| &part.repartition_sources);
+    topics.map(|topic| topic.name.clone()).collect()
 }
 
 impl Worker {
@@ -132,15 +159,13 @@ impl Worker {
         let group: Arc<str> = topology.application().into();
         let member: Arc<str> = format!("{}-{number}", process.id).into();
         let subtopologies = topology.membership();
-        let sources = subtopologies
-            .iter()
-            .flat_map(|part| &part.repartition_sources);
-        let repartition_topics = sources.map(|topic| topic.name.clone()).collect();
+        let repartition_topics = names_of_repartition_topics(&subtopologies);
         client.join(Membership {
             group: group.clone(),
             member: member.clone(),
             process: process.id.clone(),
             subtopologies,
+            dialect: dialect(topology).into(),
             standby_replicas: settings.standby_replicas,
             session_timeout_ms: settings.session_timeout_ms,
             rebalance_timeout_ms: settings.rebalance_timeout_ms,
@@ -176,6 +201,7 @@ impl Worker {
             checkpointed_at: now,
             commits: 0,
             stopping: false,
+            mixed: false,
             paused: false,
             append_bytes_soft: APPEND_BYTES_SOFT,
             waker: Waker::noop().clone(),
@@ -185,6 +211,8 @@ impl Worker {
             told_topics: BTreeSet::new(),
             standbys_paused: false,
             doomed: BTreeSet::new(),
+            parting: Vec::new(),
+            stays: false,
             left: false,
             settings,
         })
@@ -334,6 +362,16 @@ impl Worker {
         self.stopping = true;
     }
 
+    /// Keeps it in the group after everything is given up, until told otherwise.
+    pub(crate) fn stay(&mut self, stays: bool) {
+        self.stays = stays;
+    }
+
+    /// True after a requested stop once everything is committed and given up.
+    pub(crate) fn has_closed(&self) -> bool {
+        self.stopping && self.tasks.is_empty() && matches!(self.commit, Commit::Idle)
+    }
+
     /// The time at which `step` has something to do again without being woken.
     pub fn idle_for(&self) -> Duration {
         let interval = Duration::from_millis(self.settings.commit_interval_ms);
@@ -455,6 +493,7 @@ impl Worker {
         if slot.revoked {
             return Ok(0); // Its last commit covers what is done; more would never be committed.
         }
+        (slot.rests, slot.is_clean) = (false, false);
         if task.needs_ends() {
             for (index, client_slot) in slot.input_slots.iter().enumerate() {
                 task.set_end(index, self.client.end_offset(*client_slot));
@@ -515,11 +554,12 @@ impl Worker {
     }
 
     fn leave_if_done(&mut self) -> Result<bool> {
-        if !self.tasks.is_empty() || !matches!(self.commit, Commit::Idle) {
+        if !self.has_closed() || self.stays {
             return Ok(false);
         }
         self.client.leave();
         self.left = true;
+        self.checkpoint_parting()?;
         if let Some(mut globals) = self.own_globals.take() {
             globals.close()?;
         }

@@ -224,6 +224,11 @@ impl Topology {
         describe::describe(self)
     }
 
+    /// True when tasks say their stream time to those behind them, which Kafka Streams does not: it takes part in when windows close.
+    pub fn tells_times(&self) -> bool {
+        self.timed_topics.contains(&true)
+    }
+
     /// Its settings.
     pub fn settings(&self) -> &TopologySettings {
         &self.settings
@@ -249,6 +254,15 @@ impl Topology {
     /// True when the source topic of this number carries the stream time of those that write it.
     pub(crate) fn is_timed(&self, topic: u32) -> bool {
         self.timed_topics.get(topic as usize) == Some(&true)
+    }
+
+    /// True when a part reads repartition topics: an instance with other settings may have written stream times into them.
+    pub(crate) fn reads_internal(&self, part: &SubtopologyInfo) -> bool {
+        let is_internal = |topic: &TopicName| matches!(topic, TopicName::Internal(_));
+        part.nodes.iter().any(|node| match &self.nodes[*node].kind {
+            NodeKind::Source { topics, .. } => topics.iter().any(is_internal),
+            _ => false,
+        })
     }
 
     /// True when an output topic is a source topic that carries it.

@@ -179,8 +179,8 @@ impl Seat {
         either!(&self.kind, member => member.is_out())
     }
 
-    pub(crate) fn process(&self) -> &Arc<str> {
-        &self.membership.process
+    pub(crate) fn membership(&self) -> &Membership {
+        &self.membership
     }
 
     pub(crate) fn pause(&mut self, now_ms: u64) {

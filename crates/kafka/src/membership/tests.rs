@@ -60,6 +60,7 @@ fn membership() -> Membership {
         member: "m".into(),
         process: "p".into(),
         subtopologies: counting("in", "app"),
+        dialect: "".into(),
         standby_replicas: 0,
         session_timeout_ms: 45_000,
         rebalance_timeout_ms: 300_000,

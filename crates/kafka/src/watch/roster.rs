@@ -2,7 +2,7 @@
 //! Invariant: each process is watched by the few before it in the order of their ids, so that a group of many stays cheap.
 
 use super::{
-    Line, Post, TAG,
+    DIALECT_TAG, Line, Post, TAG,
     eviction::Eviction,
     peer::{Fate, watch},
 };
@@ -15,13 +15,13 @@ use crate::{
             Member, StreamsGroupDescribeRequest, StreamsGroupDescribeResponse,
         },
     },
-    settings::{Settings, address::Address},
+    settings::{EndpointChoice, Settings, address::Address},
 };
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::{
@@ -83,12 +83,32 @@ impl Roster {
             drop(timeout(LOOK_EVERY, self.line.look.notified()).await);
             match self.describe().await {
                 Ok(members) => {
+                    self.hear_dialects(&members);
                     *self.peers.borrow_mut() = peers(&members, &self.post.process);
-                    self.arrange();
+                    if self.settings.endpoint != EndpointChoice::Off {
+                        self.arrange();
+                    }
                 }
                 Err(refusal) => self.complain(&refusal),
             }
             sleep(Duration::from_millis(LOOK_MS_MIN)).await;
+        }
+    }
+
+    /// Has the members of this process told when those of another dialect have come or gone.
+    fn hear_dialects(&self, members: &[Member]) {
+        let own = &*self.post.dialect;
+        if own.is_empty() {
+            return;
+        }
+        let is_other = |member: &Member| {
+            let mut tags = member.client_tags.iter();
+            let tag = tags.find(|tag| tag.key == DIALECT_TAG);
+            tag.map_or("", |tag| &tag.value) != own
+        };
+        let is_mixed = members.iter().any(is_other);
+        if self.line.is_mixed.swap(is_mixed, Ordering::AcqRel) != is_mixed {
+            self.line.ring();
         }
     }
 

@@ -97,6 +97,7 @@ impl Coordinator {
                     // Told once more in full: whoever joins again may have missed the last list.
                     member.tell_again = true;
                     member.not_ready_told = None;
+                    member.mixed_told = None;
                 }
                 None => {
                     let epoch = MemberEpoch(self.epoch);
@@ -162,6 +163,7 @@ impl Coordinator {
         if let Some(of) = found.members.get_mut(member) {
             of.tell_again = true;
             of.not_ready_told = None;
+            of.mixed_told = None;
             of.seen = None;
         }
     }
@@ -343,6 +345,28 @@ impl Group {
 
     /// What `id` is to hear, given what the others hold.
     fn tell(&mut self, now: Duration, id: &str, epoch: &mut i32) -> Vec<GroupEvent> {
+        let mut events = self.tell_mixed(id);
+        events.extend(self.tell_tasks(now, id, epoch));
+        events
+    }
+
+    fn tell_mixed(&mut self, id: &str) -> Vec<GroupEvent> {
+        let dialect = Arc::clone(&self.members[id].membership.dialect);
+        if dialect.is_empty() {
+            return Vec::new();
+        }
+        let mut others = self.members.values();
+        let mixed = others.any(|other| other.membership.dialect != dialect);
+        let member = self
+            .members
+            .get_mut(id)
+            .expect("the caller looked the member up");
+        let told = member.mixed_told.replace(mixed);
+        let news = (told != Some(mixed)).then_some(GroupEvent::Mixed(mixed));
+        news.into_iter().collect()
+    }
+
+    fn tell_tasks(&mut self, now: Duration, id: &str, epoch: &mut i32) -> Vec<GroupEvent> {
         let Some(counts) = &self.counts else {
             return Vec::new();
         };

@@ -36,6 +36,8 @@ pub(super) struct Member {
     /// Since when it holds tasks that it was told to give up.
     pub(super) revoking: Option<Duration>,
     pub(super) not_ready_told: Option<String>,
+    /// Whether it was last told that the group is mixed; `None` when that may not have arrived, or was forgotten.
+    pub(super) mixed_told: Option<bool>,
     /// The coordinator's version when it was last told all there was to tell.
     pub(super) seen: Option<u64>,
 }
@@ -54,6 +56,7 @@ impl Member {
             standby: BTreeSet::new(),
             revoking: None,
             not_ready_told: None,
+            mixed_told: Some(false),
             seen: None,
         }
     }

@@ -61,6 +61,7 @@ fn membership(member: &str, process: &str) -> Membership {
         member: member.into(),
         process: process.into(),
         subtopologies: count(),
+        dialect: "".into(),
         standby_replicas: 0,
         session_timeout_ms: SESSION_MS,
         rebalance_timeout_ms: 5000,
@@ -403,7 +404,7 @@ impl Actor {
                     *self = Self::default();
                     self.silent = silent;
                 }
-                GroupEvent::NotReady(_) | GroupEvent::Refused(_) => {}
+                GroupEvent::NotReady(_) | GroupEvent::Mixed(_) | GroupEvent::Refused(_) => {}
             }
         }
     }
@@ -431,6 +432,7 @@ impl Actor {
 
 fn membership_of(name: &str, process: &str) -> Membership {
     Membership {
+        dialect: "".into(),
         standby_replicas: 1,
         ..membership(name, process)
     }

@@ -141,7 +141,7 @@ impl Member {
                 self.report = None;
             }
             GroupEvent::Refused(_) => self.stopped = true,
-            GroupEvent::Assigned(_) | GroupEvent::NotReady(_) => {}
+            GroupEvent::Assigned(_) | GroupEvent::NotReady(_) | GroupEvent::Mixed(_) => {}
         }
         Some(event)
     }

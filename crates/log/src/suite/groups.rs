@@ -68,6 +68,7 @@ impl<'a> Worker<'a> {
             member: kit.name(member).into(),
             process: kit.name(process).into(),
             subtopologies: count(kit),
+            dialect: "".into(),
             standby_replicas: 0,
             session_timeout_ms: kit.harness.session_timeout_ms(),
             rebalance_timeout_ms: 60_000,
@@ -108,6 +109,7 @@ impl<'a> Worker<'a> {
                     self.drop_all();
                 }
                 GroupEvent::NotReady(reason) => self.not_ready.push(reason),
+                GroupEvent::Mixed(_) => {}
                 GroupEvent::Refused(reason) => self.refused.push(reason),
             }
         }

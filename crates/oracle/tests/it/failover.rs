@@ -1,9 +1,14 @@
 //! One of two processes ends, exactly once, under load: killed, asked to stop, or taken for dead while it lives. Not other faults: see
 //! `fire`. Invariant: what a reader of committed records is given, by kcat, is the exact result, whatever the gap was.
 
+mod lag;
 mod reader;
 
-use crate::fire::{check_balances, check_counts, drained, process::Process, script::Script};
+use crate::fire::{
+    check_balances, check_counts, drained,
+    process::{Process, stamped},
+    script::Script,
+};
 use headwater_broker::{Cluster, Options, is_usable};
 use reader::Reader;
 use std::io;
@@ -16,6 +21,11 @@ const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fire.json");
 const PARTITIONS: &str = "8";
 /// What stands for "not by the session's timeout", which is 45 s, on a machine that may be busy.
 const GAP_MAX: Duration = Duration::from_secs(20);
+/// A session of 45 s, a transaction's timeout of 10 s and what finds it, with as much again.
+const SESSION_GAP_MAX: Duration = Duration::from_secs(120);
+/// Longer gaps come with what happened meanwhile.
+const GAP_TOLD: Duration = Duration::from_millis(700);
+const TOLD_BEFORE: Duration = Duration::from_secs(2);
 /// One standby, everything else as brokers and applications have it.
 const SETTINGS: &[&str] = &["num.standby.replicas=1"];
 
@@ -66,11 +76,37 @@ impl Field {
 
     /// Writes on after `since` until every partition has gone on; the longest gap around then.
     fn gap(&mut self, since: Instant) -> Duration {
-        self.write_until(GAP_MAX, |field| {
+        self.gap_within(since, GAP_MAX)
+    }
+
+    fn gap_within(&mut self, since: Instant, at_most: Duration) -> Duration {
+        self.write_until(at_most, |field| {
             field.reader.all_after(since + Duration::from_millis(300))
         });
         self.script.write_for(Duration::from_secs(2));
-        self.reader.gap_around(since)
+        let gap = self.reader.gap_around(since);
+        println!("struck at {}, gap {gap:?}", stamped(since));
+        if gap > GAP_TOLD {
+            // A gap may have begun before.
+            self.tell_since(since.checked_sub(gap + TOLD_BEFORE).unwrap_or(since));
+        }
+        gap
+    }
+
+    /// What all processes have said from a moment on, by time.
+    fn tell_since(&self, since: Instant) {
+        let begin = stamped(since);
+        let mut lines: Vec<(String, usize)> = Vec::new();
+        for (number, process) in self.fleet.iter().enumerate() {
+            let output = process.output();
+            // The first is the file's name.
+            let later = output.lines().skip(1).filter(|line| **line >= *begin);
+            lines.extend(later.map(|line| (line.to_owned(), number)));
+        }
+        lines.sort();
+        for (line, number) in lines {
+            println!("  {number} {line}");
+        }
     }
 
     fn outputs(&self) -> String {
@@ -123,8 +159,10 @@ fn kills(rounds: usize) {
         let number = round % 2;
         let since = Instant::now();
         field.fleet[number].kill();
+        let ends = lag::ends(&field.cluster, "fire", &["counts", "balances"], 8);
         gaps.push(field.gap(since));
-        println!("round {round}: gap {:?}", gaps[round]);
+        let restored = lag::restored(&field.fleet[1 - number].output(), since, &ends);
+        println!("round {round}: gap {:?}, {restored}", gaps[round]);
         field.fleet[number].restart();
         // Its share comes back, and its standbys follow.
         field.script.write_for(Duration::from_secs(8));
@@ -162,6 +200,24 @@ fn stops(rounds: usize) {
         field.script.write_for(Duration::from_secs(8));
     }
     tell("SIGTERM", gaps);
+    field.end();
+}
+
+#[test]
+#[ignore = "takes as long as a session"]
+fn a_frozen_process_is_replaced_when_its_session_ends() {
+    if !is_usable("failover") {
+        return;
+    }
+    let _one = crate::one_cluster_at_a_time();
+    let mut field = Field::start(plain);
+    let since = Instant::now();
+    field.fleet[0].signal("STOP");
+    let gap = field.gap_within(since, SESSION_GAP_MAX);
+    println!("SIGSTOP: gap {gap:?}");
+    field.fleet[0].signal("CONT");
+    field.script.write_for(Duration::from_secs(8));
+    field.fleet[0].must_live();
     field.end();
 }
 

@@ -8,6 +8,7 @@
 mod failover;
 mod fire;
 mod recorded;
+mod rolling;
 mod runtime;
 mod takeover;
 

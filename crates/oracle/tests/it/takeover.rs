@@ -3,7 +3,7 @@
 //! Kafka's own clients write what is read and read what was written.
 
 mod input;
-mod java;
+pub(crate) mod java;
 mod rows;
 mod run;
 

@@ -29,6 +29,17 @@ struct Job {
     cached: bool,
     scale: i64,
     closes: Closes,
+    among: Among,
+}
+
+/// Who else is in the group.
+#[derive(Clone, Copy, PartialEq)]
+enum Among {
+    Own,
+    /// Half of the workers are as Kafka Streams, to the end.
+    Java,
+    /// They die in the middle, and workers of ours replace them.
+    JavaAtFirst,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -43,6 +54,7 @@ const JOB: Job = Job {
     cached: false,
     scale: 1,
     closes: Closes::Suppression,
+    among: Among::Own,
 };
 
 fn topology(job: Job) -> Arc<Topology> {
@@ -122,22 +134,22 @@ fn expected() -> Finals {
     finals
 }
 
-/// All of it, or only what one partition gets.
-fn load(log: &MemoryLog, settings: &Settings, scale: i64, one_partition: bool) {
+/// All of it by its own keys, or all to the partition of one key.
+fn load(log: &MemoryLog, settings: &Settings, scale: i64, only: Option<u64>) {
     let mut writer = SourceWriter::open(log, "app", "file", settings).unwrap();
     writer.ensure_topic("in", PARTITIONS).unwrap();
     writer.ensure_topic("other", PARTITIONS).unwrap();
     writer.ensure_topic("out", 1).unwrap();
     for number in 0..RECORDS {
         let time = number as i64;
-        let key = if one_partition { 0 } else { number };
+        let key = only.unwrap_or(number);
         writer.append("in", &key, &time, time * scale).unwrap();
         let key = key * 31 + 7;
         writer.append("other", &key, &time, time * scale).unwrap();
     }
     for key in 0..64_u64 {
         let region = (key % 5) as i64 % REGIONS;
-        let key = if one_partition { 0 } else { key };
+        let key = only.unwrap_or(key);
         writer.append("in", &key, &region, END_MS * scale).unwrap();
         writer
             .append("other", &key, &region, END_MS * scale)
@@ -157,26 +169,41 @@ fn run(seed: u64, job: Job, one_partition: bool) -> Finals {
         rebalance_timeout_ms: 300,
         ..Settings::default()
     };
-    load(&log, &settings, job.scale, one_partition);
-    let topology = topology(job);
-    let join = |number| {
-        Worker::join(&topology, &*log, settings.clone(), number)
+    // Whose partition that is in a mixed group is to differ.
+    let key = if job.among == Among::Own { 0 } else { seed };
+    load(&log, &settings, job.scale, one_partition.then_some(key));
+    let java = topology(Job {
+        semantics: Semantics::Java,
+        ..job
+    });
+    let own = topology(job);
+    let join = |topology, number| {
+        Worker::join(topology, &*log, settings.clone(), number)
             .unwrap()
             .0
     };
-    let mut workers: Vec<Worker> = (0..WORKERS).map(join).collect();
+    let is_java = |number| job.among != Among::Own && number % 2 == 1;
+    let first = |number| join(if is_java(number) { &java } else { &own }, number);
+    let mut workers: Vec<Worker> = (0..WORKERS).map(first).collect();
     let random = SeededRandom::new(seed);
     let favourite = random.below(WORKERS as u64) as usize;
     for step in 0..UNEVEN_STEPS + EVEN_STEPS {
         let number = match random.below(40) {
             0 => random.below(WORKERS as u64) as usize,
-            _ if step < UNEVEN_STEPS => favourite,
+            // In a mixed group tasks are to stay where they are.
+            _ if step < UNEVEN_STEPS && job.among == Among::Own => favourite,
             _ => step % WORKERS,
         };
         simulation.clock.advance(Duration::from_millis(1));
         // One dies without a word, and another takes its tasks over.
         if step == UNEVEN_STEPS / 2 {
-            workers[number] = join(WORKERS);
+            let same = job.among == Among::Java && is_java(number);
+            workers[number] = join(if same { &java } else { &own }, WORKERS);
+            for number in (0..WORKERS).filter(|number| is_java(*number)) {
+                if job.among == Among::JavaAtFirst {
+                    workers[number] = join(&own, 2 * WORKERS + number);
+                }
+            }
         }
         workers[number].step().unwrap();
     }
@@ -219,6 +246,29 @@ fn partitions_at_their_end_hold_no_window_open() {
     };
     assert_eq!(run(1, cached, true), expected());
     assert_eq!(run(2, JOB, true), expected());
+}
+
+#[test]
+fn in_a_group_with_kafka_streams_no_window_waits_for_what_its_tasks_never_say() {
+    for among in [Among::Java, Among::JavaAtFirst] {
+        for closes in [Closes::Suppression, Closes::Aggregate] {
+            for seed in 0..8 {
+                let cached = seed % 2 == 0;
+                let job = Job {
+                    among,
+                    closes,
+                    cached,
+                    ..JOB
+                };
+                let (mut finals, mut complete) = (run(seed, job, true), expected());
+                // What ours holds open when Kafka Streams takes over leaves with the record that follows, and nothing follows the last.
+                for windows in finals.values_mut().chain(complete.values_mut()) {
+                    windows.retain(|window| !window.ends_with(" in 390"));
+                }
+                assert_eq!(finals, complete, "seed {seed}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod crash;
 mod damage;
 mod foreign_key;
 mod globals;
+mod hand_over;
 mod process;
 mod standby;
 mod timers;

@@ -5,6 +5,9 @@
 //! An upstream task says its stream time in a header of its records when it has changed, and at a commit in a record of its own,
 //! without key and value, to every partition that has not heard it. Readers take the header off. A task says that it is idle
 //! when it has been at the end of its inputs for a while: then it holds no window open.
+//!
+//! Instances of Kafka Streams in the same group say nothing, so that what they own would never be heard of. While there are any
+//! (the worker is told: [`ClosingTime::set_mixed`]) nothing is bounded and nothing said, as among Kafka Streams alone.
 
 use super::{Context, Marks, Route};
 use crate::{Headers, Result};
@@ -77,6 +80,8 @@ pub(crate) struct ClosingTime {
     settled: i64,
     /// What the task itself said at its last flush.
     said: i64,
+    /// Some of those upstream may be tasks that never say anything.
+    mixed: bool,
 }
 
 impl ClosingTime {
@@ -97,6 +102,7 @@ impl ClosingTime {
             bound: -1,
             settled: -1,
             said: -1,
+            mixed: false,
         };
         closing.bound = closing.least();
         closing.settled = closing.bound;
@@ -121,6 +127,20 @@ impl ClosingTime {
         observed.min(self.settled)
     }
 
+    /// Says whether some upstream tasks may be of another kind, which says nothing. Once that is over, windows that closed meanwhile
+    /// stay closed: the bound begins at `stream_time`.
+    pub(crate) fn set_mixed(&mut self, mixed: bool, stream_time: i64) {
+        match (self.mixed, mixed) {
+            (false, true) => self.bound = IDLE,
+            (true, false) if !self.is_silent() => {
+                self.bound = self.least().max(stream_time);
+                self.settled = self.settled.min(self.bound);
+            }
+            _ => {}
+        }
+        self.mixed = mixed;
+    }
+
     /// Takes what an upstream task says.
     pub(crate) fn hear(&mut self, marks: &mut Marks, topic: u32, said: Announcement) {
         let first = self.is_silent();
@@ -140,7 +160,9 @@ impl ClosingTime {
         let mark = marks.add(&time_mark(topic, said.partition));
         marks.set(mark, said.time);
         let least = self.least();
-        if first {
+        if self.mixed {
+            // It counts once all say their times.
+        } else if first {
             // Until then nothing was bounded.
             (self.bound, self.settled) = (least, least.min(self.settled));
         } else {
@@ -173,6 +195,10 @@ impl ClosingTime {
     /// True when no upstream task holds anything up.
     pub(crate) fn is_idle(&self) -> bool {
         self.least() == IDLE
+    }
+
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.mixed
     }
 }
 
@@ -231,10 +257,15 @@ impl Announcer {
             true => closing.said,
             false => closing.of(ctx.state.stream_time),
         };
-        if self.is_news(partition, partitions, time) {
+        if !ctx.state.closing.is_mixed() && self.is_news(partition, partitions, time) {
             self.announcement(ctx, time)?.add_to(headers);
         }
         Ok(Route::Partition(partition))
+    }
+
+    /// Nobody counts as having heard anything: it is all said again.
+    pub(crate) fn forget(&self) {
+        self.heard.borrow_mut().clear();
     }
 
     /// Says `time` to every partition that has not heard it; answers to how many.
@@ -298,7 +329,7 @@ pub(crate) fn after_flush(
     let time = ctx.state.closing.of(ctx.state.stream_time);
     ctx.state.closing.said = time;
     // An idle task stays so until it has processed a record.
-    if time >= 0 && !ctx.state.said_idle {
+    if time >= 0 && !ctx.state.said_idle && !ctx.state.closing.is_mixed() {
         for announcer in announcers {
             announcer.announce(ctx, time)?;
         }
@@ -352,6 +383,25 @@ mod tests {
             closing.hear(&mut marks, 8, said);
         }
         assert_eq!(closing.of(100), 50);
+    }
+
+    #[test]
+    fn while_some_upstream_tasks_say_nothing_nobody_holds_windows_open() {
+        let mut marks = Marks::default();
+        let mut closing = ClosingTime::new(vec![7], &marks);
+        say(&mut closing, &mut marks, 0, 90);
+        assert_eq!(closing.of(100), -1, "partition 1 is not heard of");
+        closing.set_mixed(true, 95);
+        assert!(closing.settle());
+        assert_eq!((closing.of(100), closing.settled(100)), (100, 100));
+        say(&mut closing, &mut marks, 1, 40);
+        assert_eq!(closing.of(100), 100);
+        closing.set_mixed(false, 120);
+        assert_eq!(closing.of(150), 120, "what was closed stays closed");
+        say(&mut closing, &mut marks, 0, 140);
+        assert_eq!(closing.of(150), 120);
+        say(&mut closing, &mut marks, 1, 130);
+        assert_eq!(closing.of(150), 130);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Task {
     pub(super) feeds: Vec<Rc<dyn Feed>>,
     processors: Vec<Rc<dyn Punctuate>>,
     announcers: Vec<Rc<Announcer>>,
+    /// Its inputs may hold what others say of their stream time, whether or not it is of use here.
+    may_hear: bool,
     closers: Vec<Rc<dyn Advance>>,
     /// Processors with timers.
     timed: Vec<Rc<dyn FireTimers>>,
@@ -146,6 +148,7 @@ impl Task {
             feeds,
             processors,
             announcers,
+            may_hear: is_part && topology.reads_internal(part),
             closers,
             timed: timed_processors,
             sweeps,
@@ -394,12 +397,14 @@ impl Task {
         let Some(mut record) = input.next()? else {
             return Ok(false);
         };
-        if self.state.closing.is_bounded()
+        if self.may_hear
             && let Some(said) = Announcement::take(&mut record.headers)
         {
             let TaskState { closing, marks, .. } = &mut self.state;
-            closing.hear(marks, topic, said);
-            self.state.said_idle &= said.time == closing_time::IDLE;
+            if closing.is_bounded() {
+                closing.hear(marks, topic, said);
+                self.state.said_idle &= said.time == closing_time::IDLE;
+            }
             if record.key.is_none() && record.value.is_none() {
                 return Ok(true);
             }

@@ -112,6 +112,7 @@ impl Beat {
 
     /// A commit of an incarnation was refused: because of the member, or because the transactional id was taken.
     pub(super) fn fenced(&self, replaced: bool, incarnation: u32) {
+        self.lookout.tell_anew();
         self.with(|member, now_ms| match replaced {
             // The member has started over meanwhile.
             _ if incarnation < member.incarnation() => {}
@@ -195,11 +196,16 @@ impl Beat {
         let Some(member) = &mut state.member else {
             return;
         };
+        if let Some(mixed) = self.lookout.mixed_news() {
+            self.shared.event(GroupEvent::Mixed(mixed));
+        }
         // Before the event that says so: what the worker then writes is the new member's.
         self.incarnation.set(member.incarnation());
         while let Some(event) = member.event() {
-            if let GroupEvent::Assigned(_) = event {
-                self.lookout.group_changed();
+            match event {
+                GroupEvent::Assigned(_) => self.lookout.group_changed(),
+                GroupEvent::Fenced(_) => self.lookout.tell_anew(),
+                _ => {}
             }
             self.shared.event(event);
         }
@@ -246,7 +252,11 @@ impl Beat {
             // A membership that began meanwhile has nothing to do with this answer.
             && member.is_in_flight()
         {
+            let was_leaving = member.is_leaving();
             forget = member.on_answer(now_ms, answer);
+            if was_leaving && member.is_out() {
+                self.lookout.left();
+            }
         }
         if forget {
             self.cluster
@@ -298,14 +308,14 @@ impl Beat {
 
     /// The tags of a member that is about to join a streams group.
     async fn introduction(&self) -> Vec<KeyValue> {
-        let post = {
+        let membership = {
             let state = self.state.borrow();
             match &state.member {
-                Some(member) => (Arc::clone(member.group()), Arc::clone(member.process())),
+                Some(member) => member.membership().clone(),
                 None => return Vec::new(),
             }
         };
-        self.lookout.open(post.0, post.1).await
+        self.lookout.open(&membership).await
     }
 
     async fn beat(&self, group: &str, request: &StreamsGroupHeartbeatRequest) -> Answered {

@@ -6,8 +6,13 @@ use crate::{
     settings::{EvictionChoice, Settings},
     watch::{Bell, Post, Watch, Watches},
 };
-use headwater_log::Guarantee;
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use headwater_log::{Guarantee, Membership};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
+use tokio::task::spawn_local;
 
 pub(super) struct Lookout {
     watches: Watches,
@@ -15,6 +20,7 @@ pub(super) struct Lookout {
     evicts: bool,
     bell: Arc<Bell>,
     watch: RefCell<Option<Arc<Watch>>>,
+    told_mixed: Cell<bool>,
 }
 
 impl Lookout {
@@ -29,6 +35,7 @@ impl Lookout {
             settings: Rc::clone(settings),
             bell: Arc::default(),
             watch: RefCell::new(None),
+            told_mixed: Cell::new(false),
         }
     }
 
@@ -38,10 +45,11 @@ impl Lookout {
     }
 
     /// Begins to watch, and to be watched; what the member is to tell of it.
-    pub(super) async fn open(&self, group: Arc<str>, process: Arc<str>) -> Vec<KeyValue> {
+    pub(super) async fn open(&self, membership: &Membership) -> Vec<KeyValue> {
         let post = Post {
-            group,
-            process,
+            group: Arc::clone(&membership.group),
+            process: Arc::clone(&membership.process),
+            dialect: Arc::clone(&membership.dialect),
             evicts: self.evicts,
         };
         let watch = self.watches.of(&post, &self.settings, &self.bell);
@@ -50,6 +58,18 @@ impl Lookout {
             Some(watch) => watch.tags().await,
             None => Vec::new(),
         }
+    }
+
+    /// Whether the group has members of another dialect, when that has changed.
+    pub(super) fn mixed_news(&self) -> Option<bool> {
+        let watch = self.watch.borrow();
+        let is_mixed = watch.as_ref().is_some_and(|watch| watch.is_mixed());
+        (self.told_mixed.replace(is_mixed) != is_mixed).then_some(is_mixed)
+    }
+
+    /// The worker has dropped its tasks, and what it was told with them.
+    pub(super) fn tell_anew(&self) {
+        self.told_mixed.set(false);
     }
 
     /// `application.server`.
@@ -65,6 +85,13 @@ impl Lookout {
     pub(super) fn group_changed(&self) {
         if let Some(watch) = &*self.watch.borrow() {
             watch.look();
+        }
+    }
+
+    /// The client's member has left.
+    pub(super) fn left(&self) {
+        if let Some(watch) = &*self.watch.borrow() {
+            spawn_local(watch.left());
         }
     }
 

@@ -220,6 +220,7 @@ impl Worker {
             member: name.into(),
             process: process.into(),
             subtopologies: counting("in"),
+            dialect: "".into(),
             standby_replicas,
             session_timeout_ms: 45_000,
             rebalance_timeout_ms: 60_000,
@@ -254,6 +255,7 @@ impl Worker {
                     self.standby.clear();
                     self.list = None;
                 }
+                GroupEvent::Mixed(_) => {}
                 GroupEvent::NotReady(reason) => self.not_ready.push(reason),
                 GroupEvent::Refused(reason) => self.refused.push(reason),
             }

@@ -24,6 +24,7 @@ fn membership(member: &str) -> Membership {
             }],
             ..Subtopology::default()
         }],
+        dialect: "".into(),
         standby_replicas: 0,
         session_timeout_ms: 1000,
         rebalance_timeout_ms: 1000,

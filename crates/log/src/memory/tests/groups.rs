@@ -26,6 +26,7 @@ fn membership(name: &str) -> Membership {
             source_topics: vec!["in".into()],
             ..Subtopology::default()
         }],
+        dialect: "".into(),
         standby_replicas: 0,
         session_timeout_ms: 200,
         rebalance_timeout_ms: 2_000,

@@ -1,8 +1,10 @@
 //! One of our processes: `headwater-oracle live run`, killed and started again on the same state. Not its results.
 //! Invariant: it never outlives the test.
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// A process that was asked to end may take so long to commit and close.
@@ -54,11 +56,7 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("sh")
-            .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &pid])
-            .status();
-        assert!(status.expect("a shell").success());
+        signal(&self.child, name);
     }
 
     /// A fault that is not its own death must not end it.
@@ -75,16 +73,9 @@ impl Process {
 
     /// Waits until it has ended, as asked.
     pub(crate) fn must_end_well(&mut self) {
-        let begin = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a process of ours") {
-                assert!(status.success(), "{}", self.output());
-                self.must_have_kept_state();
-                return;
-            }
-            assert!(begin.elapsed() < STOP_DEADLINE, "{}", self.output());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let output = self.output();
+        must_end_well(&mut self.child, &output);
+        self.must_have_kept_state();
     }
 
     /// No store was thrown away and read again from the beginning of its changelog, whatever happened to the process.
@@ -96,7 +87,29 @@ impl Process {
 
     pub(crate) fn output(&self) -> String {
         let text = std::fs::read_to_string(self.folder.join("output")).unwrap_or_default();
-        format!("{}: {text}", self.folder.display())
+        format!("{}:\n{text}", self.folder.display())
+    }
+}
+
+/// Sends a signal to a process of ours.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let status = Command::new("sh")
+        .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &pid])
+        .status();
+    assert!(status.expect("a shell").success());
+}
+
+/// Waits until a process has ended as it was asked to; else `output` tells.
+pub(crate) fn must_end_well(child: &mut Child, output: &str) {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a process of ours") {
+            assert!(status.success(), "{output}");
+            return;
+        }
+        assert!(begin.elapsed() < STOP_DEADLINE, "{output}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -109,12 +122,6 @@ impl Drop for Process {
 }
 
 fn spawn(folder: &Path, servers: &str, case: &str, settings: &[String]) -> Child {
-    let output = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("output"))
-        .expect("a file for output");
-    let errors = output.try_clone().expect("a file for errors");
     let mut command = Command::new(env!("CARGO_BIN_EXE_headwater-oracle"));
     command.args(["live", "run", case, "--kafka", servers]);
     command.args(["--application-id", "fire", "--threads", "2"]);
@@ -123,6 +130,37 @@ fn spawn(folder: &Path, servers: &str, case: &str, settings: &[String]) -> Child
     for setting in settings {
         command.args(["--set", setting]);
     }
-    command.stdin(Stdio::null()).stdout(output).stderr(errors);
-    command.spawn().expect("our own program starts")
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("our own program starts");
+    let output = child.stdout.take().expect("it was asked for");
+    let errors = child.stderr.take().expect("it was asked for");
+    stamp(output, folder.join("output"));
+    stamp(errors, folder.join("output"));
+    child
+}
+
+/// Keeps what a process says, each line with the time at which it came: see [`stamped`].
+fn stamp(pipe: impl Read + Send + 'static, to: PathBuf) {
+    let mut to = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(to)
+        .expect("a file for output");
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            // The folder may be gone by then, with the test.
+            let _ = to.write_all(format!("{} {line}\n", stamped(Instant::now())).as_bytes());
+        }
+    });
+}
+
+/// A time as seconds since the first that was asked for: the timelines of all processes are one.
+pub(crate) fn stamped(time: Instant) -> String {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    let begin = *BEGIN.get_or_init(|| time);
+    format!(
+        "{:8.3}",
+        time.saturating_duration_since(begin).as_secs_f64()
+    )
 }

@@ -17,7 +17,7 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(200);
 const MAIN: &str = "headwater.Takeover";
 
 /// Whether the program is compiled or can be. If not, it says `SKIPPED`; under `CI=true` it panics instead.
-pub(super) fn is_usable(what: &str) -> bool {
+pub(crate) fn is_usable(what: &str) -> bool {
     let runs = |name: &str| {
         let mut command = Command::new(name);
         let command = command.arg("-version").stdout(Stdio::null());
@@ -38,7 +38,7 @@ pub(super) fn is_usable(what: &str) -> bool {
 }
 
 /// The folder of its classes. Maven and a compiler are needed the first time only.
-pub(super) fn classes() -> PathBuf {
+pub(crate) fn classes() -> PathBuf {
     let classes = folder_of_classes();
     let folder = classes.parent().expect("a folder in the target folder");
     fs::create_dir_all(folder).expect("a folder for what tests build");

@@ -16,6 +16,22 @@ impl Task {
         self.inputs.len() > 1 || !self.announcers.is_empty()
     }
 
+    /// Says whether members of the task's group are there that do not say their tasks' stream times: Kafka Streams. Meanwhile windows
+    /// behind repartition topics close as theirs do, and nothing is said to them. True when windows may close at the next
+    /// [`Task::flush`] that were held open before.
+    pub fn set_mixed(&mut self, mixed: bool) -> bool {
+        let was_mixed = self.state.closing.is_mixed();
+        let stream_time = self.state.stream_time;
+        self.state.closing.set_mixed(mixed, stream_time);
+        if was_mixed && !mixed {
+            // Those who are told now may have had other owners, or another bound.
+            self.announcers.iter().for_each(|it| it.forget());
+            self.state.said_idle = false;
+            self.idle_since = None;
+        }
+        !was_mixed && mixed && self.state.closing.is_bounded()
+    }
+
     /// Says that the task is idle once it has been at the end of its inputs for a while; answers to how many partitions.
     pub(super) fn announce_idle(
         &mut self,
@@ -24,7 +40,8 @@ impl Task {
     ) -> Result<u64> {
         let settings = &self.topology.settings;
         let idle_ms = settings.partition_idle_ms.unwrap_or(PARTITION_IDLE_MS);
-        if self.announcers.is_empty() || self.state.said_idle || idle_ms < 0 {
+        let is_mute = self.state.closing.is_mixed() || idle_ms < 0;
+        if self.announcers.is_empty() || self.state.said_idle || is_mute {
             return Ok(0);
         }
         let at_end = |input: &Input| input.queued_bytes == 0 && !input.awaits_data();
