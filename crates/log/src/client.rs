@@ -242,7 +242,8 @@ pub trait Client: Send {
     /// The next event of the membership.
     fn group_event(&mut self) -> Option<GroupEvent>;
     /// The instances of the group that have an endpoint and what they hold, by endpoint, if that changed since the last call of a
-    /// member. As fresh as the last heartbeat: whoever is asked may have given a task up since.
+    /// member. As fresh as the last heartbeat: whoever is asked may have given a task up since, and
+    /// one that left may be listed until another host holds more.
     fn hosts(&mut self) -> Option<Vec<Host>> {
         None
     }

@@ -57,14 +57,15 @@ impl Queries {
             false => deadline,
         };
         loop {
-            let not_ready = match self.here(&ask, &target, token.as_ref(), deadline).await {
-                Some(Err(error)) if error.is_retriable() => error,
-                Some(answer) => return answer,
-                None => Error::NotReady(self.nowhere(&ask, &target)),
-            };
+            let (not_ready, was_here) =
+                match self.here(&ask, &target, token.as_ref(), deadline).await {
+                    Some(Err(error)) if error.is_retriable() => (error, true),
+                    Some(answer) => return answer,
+                    None => (Error::NotReady(self.nowhere(&ask, &target)), false),
+                };
             // Registered before the hosts are looked at: what comes from here on rings.
             let placement = self.waiter(vec![Interest::Placement])?;
-            if self.is_here(&ask, &target) {
+            if !was_here && self.is_here(&ask, &target) {
                 continue;
             }
             let failed = match self.elsewhere(&ask, &target, deadline).await {

@@ -1,7 +1,8 @@
 //! A question is answered on whichever instance it is asked. Not tokens, not waits.
 
-use crate::instance::{Shop, WAIT, block_on, endpoint, place, share};
+use crate::instance::{Shop, WAIT, block_on, endpoint, place, share, until};
 use headwater_query::{Error, Read, Scan, Staleness};
+use headwater_streams::App;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -75,6 +76,30 @@ fn what_is_nowhere_is_an_error_at_the_deadline_and_never_an_answer() {
 }
 
 #[test]
+fn a_store_whose_worker_has_died_is_not_ready_and_no_endless_question() {
+    let shop = Shop::of(|| {
+        let app = App::new("shop");
+        let orders = app.table_in::<String, i64>("orders", "orders-store");
+        let checked = orders.to_stream().filter(|_, value| {
+            assert_ne!(*value, 13, "a bug of the application");
+            true
+        });
+        checked.to("prices");
+        app.build().unwrap()
+    });
+    let a = shop.start(1);
+    share(&[&a]);
+    place(&mut shop.writer("client"), "orders", 0..20);
+    until("a worker that has died", || a.running.failed());
+    let orders = a.queries.store::<String, i64>("orders-store").unwrap();
+    let asked = Instant::now();
+    let read = Read::new().within(Duration::from_millis(300));
+    let error = block_on(orders.get(&"order-1".into(), read)).unwrap_err();
+    assert!(matches!(error, Error::NotReady(_)), "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
 fn unknown_stores_and_other_types_are_refused() {
     let shop = Shop::new();
     let a = shop.start(1);
@@ -94,7 +119,7 @@ fn a_standby_answers_only_those_who_allow_it() {
     let token = place(&mut shop.writer("client"), "orders", 0..100);
     block_on(a.queries.reached("orders-store", &token, WAIT)).unwrap();
     let views = a.queries.state().views().clone();
-    crate::instance::until("a standby that has caught up", || {
+    until("a standby that has caught up", || {
         (0..4).all(|partition| {
             views.reader("orders-store", partition).is_some()
                 || views
