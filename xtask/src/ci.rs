@@ -50,7 +50,9 @@ fn clippy() -> Result<()> {
 }
 
 fn test() -> Result<()> {
-    process::run(&mut process::cargo(&["test", "--workspace"]))
+    // Every failure is told in one run.
+    let arguments = ["test", "--workspace", "--no-fail-fast"];
+    process::run(&mut process::cargo(&arguments))
 }
 
 fn docs() -> Result<()> {

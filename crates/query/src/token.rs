@@ -26,8 +26,12 @@ impl Token {
         Self::default()
     }
 
-    /// Adds that everything of `at` before `next` must be visible; the greater of two offsets stays.
+    /// Adds that everything of `at` before `next` must be visible; the greater of two offsets stays. Before 0 there is nothing, and
+    /// nobody tells the position of a partition that is empty.
     pub fn demand(&mut self, at: TopicPartition, next: Offset) {
+        if next <= 0 {
+            return;
+        }
         let known = self.0.entry(at).or_insert(next);
         *known = (*known).max(next);
     }

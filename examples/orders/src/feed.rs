@@ -1,13 +1,12 @@
-//! What changes, as it is committed: wakes those who wait for an order, and tells browsers. Not a store: what it keeps is for
-//! pages that are opened late.
+//! What changes, as it is committed, for browsers. Not a store: what it keeps is for pages that are opened late.
 //! Invariant: nothing is told before its commit.
 
 use crate::model::{Order, OrderValidation};
-use headwater::{Committed, Listener, RestoreProgress};
+use headwater::{Committed, Listener};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 /// Events that a slow browser may be behind.
 const EVENTS_BEHIND_MAX: usize = 1024;
@@ -30,7 +29,6 @@ pub enum Event {
 pub struct Feed {
     pending: Mutex<Vec<Event>>,
     kept: Mutex<VecDeque<Event>>,
-    commits: watch::Sender<u64>,
     events: broadcast::Sender<Event>,
 }
 
@@ -39,7 +37,6 @@ impl Default for Feed {
         Self {
             pending: Mutex::default(),
             kept: Mutex::default(),
-            commits: watch::Sender::new(0),
             events: broadcast::Sender::new(EVENTS_BEHIND_MAX),
         }
     }
@@ -61,16 +58,6 @@ impl Feed {
         if pending.len() < EVENTS_PER_COMMIT_MAX {
             pending.push(event);
         }
-    }
-
-    /// Changes with every commit. What was committed before the value was marked as seen is visible.
-    pub fn commits(&self) -> watch::Receiver<u64> {
-        self.commits.subscribe()
-    }
-
-    /// Who waits for commits.
-    pub fn waiting(&self) -> usize {
-        self.commits.receiver_count()
     }
 
     /// What was told lately, and what will be; an event may be in both.
@@ -96,11 +83,6 @@ impl Feed {
 impl Listener for Feed {
     fn committed(&self, _: &Committed) {
         self.tell();
-        self.commits.send_modify(|commits| *commits += 1);
-    }
-
-    fn restore_ended(&self, _: &RestoreProgress) {
-        self.commits.send_modify(|commits| *commits += 1);
     }
 }
 

@@ -7,10 +7,11 @@
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use headwater::log::Log;
+use headwater::log::{Endpoint, Log};
 use headwater::prelude::*;
-use orders::service::{Options, Service, Started, prepare};
-use orders::{load, rest};
+use headwater::query::http::Server;
+use orders::load;
+use orders::service::{Options, Service, Started, limits, prepare};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use tokio::net::TcpListener;
 
 /// Time between two looks at whether the program is to end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How long requests may take to end.
+const STOP_MAX: Duration = Duration::from_secs(2);
 /// ms between two commits of a service on the embedded log, where a commit costs one sync of the disk, and on Kafka.
 const COMMIT_MS_EMBEDDED: u64 = 10;
 const COMMIT_MS_KAFKA: u64 = 30;
@@ -33,9 +36,12 @@ struct Args {
     /// Where log and state live.
     #[arg(long, value_name = "DIR", default_value = "./data/orders")]
     data: PathBuf,
-    /// Where the Orders service listens, on this machine only.
+    /// Where the Orders service listens.
     #[arg(long, default_value_t = 5432)]
     port: u16,
+    /// The name or address by which other instances of the Orders service reach this one.
+    #[arg(long, value_name = "NAME", default_value = "127.0.0.1")]
+    host: String,
     /// Apache Kafka to use as the log.
     #[arg(long, value_name = "HOST:PORT,..")]
     kafka: Option<String>,
@@ -69,19 +75,24 @@ fn run(args: &Args) -> anyhow::Result<()> {
         true => Service::ALL.to_vec(),
         false => args.service.clone(),
     };
-    let options = Options {
-        state_dir: Some(args.data.join("state")),
-        commit_interval_ms: match args.kafka {
-            Some(_) => COMMIT_MS_KAFKA,
-            None => COMMIT_MS_EMBEDDED,
-        },
-    };
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         // Bound first: a port that is taken is told at once.
         let listener = match services.contains(&Service::Orders) {
-            true => Some(bind(args.port).await?),
+            true => Some(bind(&args.host, args.port).await?),
             false => None,
+        };
+        let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let options = Options {
+            state_dir: Some(args.data.join("state")),
+            commit_interval_ms: match args.kafka {
+                Some(_) => COMMIT_MS_KAFKA,
+                None => COMMIT_MS_EMBEDDED,
+            },
+            endpoint: address.map(|address| Endpoint {
+                host: args.host.clone(),
+                port: address.port(),
+            }),
         };
         let start = move || Started::start(&log, &services, &options);
         let started = tokio::task::spawn_blocking(start).await??;
@@ -100,8 +111,8 @@ fn open(args: &Args) -> anyhow::Result<Arc<dyn Log>> {
     Ok(log.shared())
 }
 
-async fn bind(port: u16) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(("127.0.0.1", port)).await;
+async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind((host, port)).await;
     bound.with_context(|| format!("cannot listen on port {port}; choose another with --port"))
 }
 
@@ -112,11 +123,11 @@ async fn serve(
     args: &Args,
     stop: fn() -> bool,
 ) -> anyhow::Result<()> {
-    let mut tasks = tokio::task::JoinSet::new();
-    if let (Some(listener), Some(shop)) = (listener, &started.shop) {
+    let mut tasks = tokio::task::JoinSet::<anyhow::Result<()>>::new();
+    let mut server = None;
+    if let (Some(listener), Some(shop), Some(routes)) = (listener, &started.shop, &started.routes) {
         greet(listener.local_addr()?.port(), &args.data);
-        let routes = rest::routes(shop.clone());
-        tasks.spawn(async move { anyhow::Ok(axum::serve(listener, routes).await?) });
+        server = Some(Server::start(listener, routes.clone(), &limits(), None)?);
         if let Some(purchases) = purchases {
             let (shop, rate) = (shop.clone(), args.rate);
             tasks.spawn(async move {
@@ -139,6 +150,9 @@ async fn serve(
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
     tasks.shutdown().await;
+    if let Some(server) = server {
+        server.stop(STOP_MAX).await;
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use headwater::log::{
     AppendRecord, Client, ClientOptions, CommitRequest, Fate, Log, Receipt, Request, Response,
     call, call_deadline_default_ms, partition_for_key,
 };
+use headwater::query::Token;
 use headwater::{Data, Headers, TopicPartition, world::World};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,13 @@ pub struct Written {
     pub at: TopicPartition,
     /// One past the record, or past a later one of the same commit.
     pub end: i64,
+}
+
+impl Written {
+    /// For reads that are to see it.
+    pub fn token(&self) -> Token {
+        [(self.at.clone(), self.end)].into_iter().collect()
+    }
 }
 
 /// Why a record may not be in the log.

@@ -6,7 +6,7 @@
 //! GET  /v1/orders/{id}             200 once it is there         | 504 after ?timeout= ms (10000)
 //! GET  /v1/orders/{id}/validated   200 once there is a verdict  | 504
 //! POST /v1/inventory, /v1/payments 201
-//! GET  /v1/inventory, /v1/events (server-sent), /health, /
+//! GET  /v1/inventory, /v1/events (server-sent), /
 //! ```
 //!
 //! A POST answers with a token in header `headwater-token`; a GET that carries it in the same header sees at least that write.
@@ -18,13 +18,14 @@ use crate::producer::{self, Producer, Written};
 use crate::store::{self, Stock, Store};
 use crate::topics::{ORDERS, PAYMENTS, WAREHOUSE_INVENTORY};
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use headwater::TopicPartition;
+use axum::{Extension, Json, Router};
+use headwater::query::Token;
+use headwater::query::http::{TOKEN_HEADER, Turn};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
@@ -34,16 +35,14 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 
-/// The header with a token.
-pub const TOKEN: &str = "headwater-token";
 /// How long a request waits unless it says otherwise.
 const TIMEOUT_MS_DEFAULT: u64 = 10_000;
 /// The longest a request may wait.
 const TIMEOUT_MS_MAX: u64 = 300_000;
-/// How long an id stays closed to others after its order was written, at most.
-const VISIBLE_MS_MAX: u64 = 30_000;
+/// How long an id stays closed to others after its order was written, and a look at the table takes, at most.
+const VISIBLE_MAX: Duration = Duration::from_secs(30);
 /// Bytes of a request's body.
-const BODY_BYTES_MAX: usize = 16 << 10;
+pub const BODY_BYTES_MAX: usize = 16 << 10;
 /// Characters of an id.
 const ID_CHARS_MAX: usize = 200;
 /// Ids that are placed at the same time share so many locks.
@@ -85,10 +84,7 @@ impl Shop {
     pub async fn place(&self, order: &Order) -> Result<Option<Written>, Refusal> {
         check(order).map_err(Refusal::Malformed)?;
         let alone = self.lock(&order.id).await;
-        let known = self.store.get(&order.id).map_err(|error| match error {
-            store::Error::TimedOut => Refusal::Busy,
-            store::Error::Failed(why) => Refusal::Failed(why),
-        })?;
+        let known = self.store.get(&order.id, VISIBLE_MAX).await?;
         if let Some(known) = known {
             // The state has moved on since.
             let same = known.with_state(order.state) == *order;
@@ -118,15 +114,14 @@ impl Shop {
     fn close_until_visible(&self, alone: OwnedMutexGuard<()>, written: &Written) {
         let (store, written) = (self.store.clone(), written.clone());
         tokio::spawn(async move {
-            let patience = Duration::from_millis(VISIBLE_MS_MAX);
-            let _ = store.reached(&written, patience).await;
+            let _ = store.reached(&written, VISIBLE_MAX).await;
             drop(alone);
         });
     }
 
-    /// Requests that wait for a commit.
+    /// Requests, of any instance, that wait for a commit of this one.
     pub fn waiting(&self) -> usize {
-        self.feed.waiting()
+        self.store.waiting()
     }
 
     /// Sets how many pieces the warehouse has.
@@ -156,7 +151,6 @@ fn check(order: &Order) -> Result<(), String> {
 pub fn routes(shop: Arc<Shop>) -> Router {
     Router::new()
         .route("/", get(page::page))
-        .route("/health", get(|| async { "up" }))
         .route("/v1/orders", post(place))
         .route("/v1/orders/", post(place))
         .route("/v1/orders/{id}", get(order))
@@ -164,7 +158,6 @@ pub fn routes(shop: Arc<Shop>) -> Router {
         .route("/v1/inventory", get(stock).post(set_stock))
         .route("/v1/payments", post(pay))
         .route("/v1/events", get(events))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(shop)
 }
 
@@ -184,6 +177,16 @@ impl From<Refusal> for Problem {
             Refusal::Malformed(why) => Self(StatusCode::BAD_REQUEST, why),
             Refusal::Busy => Self(StatusCode::SERVICE_UNAVAILABLE, "busy, ask again".into()),
             Refusal::Failed(why) => Self(StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    }
+}
+
+impl From<store::Error> for Refusal {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::TimedOut | store::Error::Busy => Self::Busy,
+            store::Error::Refused(why) => Self::Malformed(why),
+            store::Error::Failed(why) => Self::Failed(why),
         }
     }
 }
@@ -215,30 +218,15 @@ fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
         .map_err(|error| Problem(StatusCode::BAD_REQUEST, format!("not understood: {error}")))
 }
 
-fn token(written: &Written) -> String {
-    let Written { at, end } = written;
-    format!("{}.{}.{end}", at.topic, at.partition)
-}
-
-fn parse_token(headers: &HeaderMap) -> Result<Option<Written>, Problem> {
-    let Some(text) = headers.get(TOKEN) else {
+fn parse_token(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
+    let Some(text) = headers.get(TOKEN_HEADER) else {
         return Ok(None);
     };
-    let parsed = text.to_str().ok().and_then(|text| {
-        let (rest, end) = text.rsplit_once('.')?;
-        let (topic, partition) = rest.rsplit_once('.')?;
-        Some(Written {
-            at: TopicPartition::new(topic, partition.parse().ok()?),
-            end: end.parse().ok()?,
-        })
-    });
-    let damaged = || {
-        Problem(
-            StatusCode::BAD_REQUEST,
-            format!("no token of ours in {TOKEN}"),
-        )
-    };
-    parsed.map(Some).ok_or_else(damaged)
+    let damaged = || format!("no token of ours in {TOKEN_HEADER}");
+    let token = text.to_str().ok().and_then(|text| text.parse().ok());
+    token
+        .map(Some)
+        .ok_or_else(|| Problem(StatusCode::BAD_REQUEST, damaged()))
 }
 
 fn created(location: &str, written: Option<&Written>) -> Response {
@@ -247,8 +235,9 @@ fn created(location: &str, written: Option<&Written>) -> Response {
     if let Ok(location) = HeaderValue::from_str(location) {
         headers.insert(header::LOCATION, location);
     }
-    if let Some(Ok(token)) = written.map(|written| HeaderValue::from_str(&token(written))) {
-        headers.insert(TOKEN, token);
+    let token = written.map(|written| HeaderValue::from_str(&written.token().to_string()));
+    if let Some(Ok(token)) = token {
+        headers.insert(TOKEN_HEADER, token);
     }
     response
 }
@@ -300,7 +289,9 @@ async fn order(
     id: Path<String>,
     wait: Query<Wait>,
     headers: HeaderMap,
+    turn: Extension<Turn>,
 ) -> Result<Json<Order>, Problem> {
+    turn.give_up();
     wait_for(shop, id, wait, headers, |_| true).await
 }
 
@@ -309,7 +300,9 @@ async fn validated(
     id: Path<String>,
     wait: Query<Wait>,
     headers: HeaderMap,
+    turn: Extension<Turn>,
 ) -> Result<Json<Order>, Problem> {
+    turn.give_up();
     wait_for(shop, id, wait, headers, Order::is_decided).await
 }
 
@@ -322,11 +315,11 @@ async fn wait_for(
 ) -> Result<Json<Order>, Problem> {
     let after = parse_token(&headers)?;
     let patience = Duration::from_millis(wait.ms());
-    let found = shop.store.wait_for(&id, after.as_ref(), is_it, patience);
+    let found = shop.store.wait_for(&id, after, is_it, patience);
     match found.await {
         Ok(order) => Ok(Json(order)),
         Err(store::Error::TimedOut) => Err(timed_out("GET", wait.ms())),
-        Err(store::Error::Failed(why)) => Err(Refusal::Failed(why).into()),
+        Err(error) => Err(Refusal::from(error).into()),
     }
 }
 
@@ -350,13 +343,13 @@ async fn stock(
     State(shop): State<Arc<Shop>>,
     headers: HeaderMap,
 ) -> Result<Json<Vec<Stock>>, Problem> {
-    if let Some(written) = parse_token(&headers)? {
-        let patience = Duration::from_millis(TIMEOUT_MS_DEFAULT);
-        let reached = shop.store.reached(&written, patience).await;
-        reached.map_err(|_| timed_out("GET", TIMEOUT_MS_DEFAULT))?;
+    let after = parse_token(&headers)?;
+    let patience = Duration::from_millis(TIMEOUT_MS_DEFAULT);
+    match shop.store.stock(after, patience).await {
+        Ok(stock) => Ok(Json(stock)),
+        Err(store::Error::TimedOut) => Err(timed_out("GET", TIMEOUT_MS_DEFAULT)),
+        Err(error) => Err(Refusal::from(error).into()),
     }
-    let stock = shop.store.stock();
-    stock.map(Json).map_err(|_| Refusal::Busy.into())
 }
 
 async fn pay(State(shop): State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {

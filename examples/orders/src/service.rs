@@ -6,8 +6,13 @@ use crate::producer::Producer;
 use crate::rest::Shop;
 use crate::store::Store;
 use crate::validations::ORDER_TIMEOUT;
-use crate::{details, email, fraud, inventory, topics, validations, view};
-use headwater::log::Log;
+use crate::{details, email, fraud, inventory, rest, topics, validations, view};
+use axum::Router;
+use headwater::log::{Endpoint, Log};
+use headwater::query::Queries;
+use headwater::query::http::{
+    Gate, Limits, Metrics, Remote, Stores, instance_routes, operation_routes, store_routes,
+};
 use headwater::{Running, Settings, SourceWriter, Topology};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,6 +77,8 @@ pub struct Options {
     pub state_dir: Option<PathBuf>,
     /// How often each commits: an order goes through six commits until its verdict is seen.
     pub commit_interval_ms: u64,
+    /// Where the Orders service listens: other instances of it ask there.
+    pub endpoint: Option<Endpoint>,
 }
 
 /// Services that run, with the REST interface if the Orders service is among them.
@@ -79,6 +86,8 @@ pub struct Started {
     running: Vec<(Service, Arc<Running>)>,
     /// What the REST interface works on.
     pub shop: Option<Arc<Shop>>,
+    /// What is served for the Orders service.
+    pub routes: Option<Router>,
 }
 
 /// Creates the topics, and the customers that the shop has from the beginning.
@@ -108,8 +117,7 @@ pub fn prepare(log: &dyn Log) -> headwater::Result<()> {
 }
 
 impl Started {
-    /// Starts `services` on `log`, which [`prepare`] has seen; returns when the Orders service, if it is among them, has read
-    /// what the log holds.
+    /// Starts `services` on `log`, which [`prepare`] has seen. Requests may come at once: they wait for their tables.
     pub fn start(
         log: &Arc<dyn Log>,
         services: &[Service],
@@ -119,6 +127,7 @@ impl Started {
         let mut started = Self {
             running: Vec::new(),
             shop: None,
+            routes: None,
         };
         for service in services {
             let mut settings = Settings {
@@ -128,6 +137,7 @@ impl Started {
             };
             if *service == Service::Orders {
                 settings.listener = feed.clone();
+                settings.application_server = options.endpoint.clone();
             }
             let running = headwater::start_with(service.topology(&feed)?, log, settings)?;
             started.running.push((*service, Arc::new(running)));
@@ -137,10 +147,11 @@ impl Started {
             .iter()
             .find(|(it, _)| *it == Service::Orders);
         if let Some((_, running)) = orders {
-            let deadline = START_MAX;
-            running.caught_up(deadline)?;
-            let store = Store::new(running.clone(), feed.clone())?;
-            started.shop = Some(Shop::new(store, Producer::start(log.clone())?, feed));
+            let queries = Queries::new(running, Arc::new(Remote::new(None, None)));
+            let store = Store::new(queries.clone(), &**log)?;
+            let shop = Shop::new(store, Producer::start(log.clone())?, feed);
+            started.routes = Some(routes(running, &queries, shop.clone())?);
+            started.shop = Some(shop);
         }
         Ok(started)
     }
@@ -153,14 +164,36 @@ impl Started {
 
     /// Ends all services; the first error of one that failed.
     pub fn stop(self) -> headwater::Result<()> {
-        drop(self.shop);
         let mut result = Ok(());
         for (_, running) in self.running {
-            // Whoever still holds one is a request that is being cut off; the service ends with it.
-            if let Some(running) = Arc::into_inner(running) {
-                result = result.and(running.stop(START_MAX).map_err(Into::into));
-            }
+            result = result.and(running.shut_down(START_MAX).map_err(Into::into));
         }
         result
     }
+}
+
+/// What requests must keep to.
+pub fn limits() -> Limits {
+    Limits {
+        body_bytes_max: rest::BODY_BYTES_MAX,
+        ..Limits::default()
+    }
+}
+
+/// The shop's own routes, reads of its tables, what operators look at, and what the other instances ask.
+fn routes(running: &Arc<Running>, queries: &Queries, shop: Arc<Shop>) -> headwater::Result<Router> {
+    let stores = Stores::new(queries)
+        .show::<String, crate::model::Order>(view::ORDERS_STORE)
+        .and_then(|stores| stores.show::<String, i64>(view::SOLD));
+    let stores = stores.map_err(|error| headwater::Error::System(error.to_string()))?;
+    let (gate, metrics) = (Gate::new(&limits(), None), Metrics::new(running));
+    let public = gate.clone().around(rest::routes(shop));
+    let routes = operation_routes(running, &stores, &metrics)
+        .merge(public)
+        .merge(store_routes(stores, gate))
+        .merge(instance_routes(
+            queries.clone(),
+            Gate::new(&Limits::default(), None),
+        ));
+    Ok(metrics.around(routes))
 }

@@ -1,22 +1,38 @@
-//! What the REST interface asks of the Orders service's tables, of this instance. Not routing: keys of other instances are not here.
-//! Invariant: who waits is told of every commit after the one it has seen, so that no wake-up is lost; all waits have a deadline.
+//! What the REST interface asks of the Orders service's tables, on whichever instance the key is. Not the tables.
+//! Invariant: an order that was acknowledged before this instance started is found by it; all waits have a deadline.
 
-use crate::feed::Feed;
 use crate::model::{Order, Product};
 use crate::producer::Written;
+use crate::topics::ORDERS;
 use crate::view::{ORDERS_STORE, SOLD, STOCK};
-use headwater::{Running, View};
+use headwater::log::Log;
+use headwater::query::{Queries, Read, Table, Token};
 use serde::Serialize;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Why there is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The deadline passed before what was waited for.
+    /// The deadline passed before what was waited for, or before the key's partition was ready.
     TimedOut,
-    /// The service has stopped, or its store failed.
+    /// Too many wait.
+    Busy,
+    /// The question makes no sense, in words.
+    Refused(String),
+    /// The store failed, or the instance that has the key cannot be asked.
     Failed(String),
+}
+
+impl From<headwater::query::Error> for Error {
+    fn from(error: headwater::query::Error) -> Self {
+        use headwater::query::Error as Reason;
+        match error {
+            Reason::TimedOut(_) | Reason::NotReady(_) => Self::TimedOut,
+            Reason::Overloaded(_) => Self::Busy,
+            Reason::Refused(why) => Self::Refused(why),
+            other => Self::Failed(other.to_string()),
+        }
+    }
 }
 
 /// A product's pieces.
@@ -32,95 +48,82 @@ pub struct Stock {
 
 /// The tables.
 pub struct Store {
-    running: Arc<Running>,
-    feed: Arc<Feed>,
-    orders: View<String, Order>,
-    stock: View<Product, i32>,
-    sold: View<String, i64>,
+    queries: Queries,
+    orders: Table<String, Order>,
+    stock: Table<Product, i32>,
+    sold: Table<String, i64>,
+    /// What the topic held when this instance started.
+    floor: Token,
 }
 
 impl Store {
-    /// Over a running Orders service whose listener is `feed`.
-    pub fn new(running: Arc<Running>, feed: Arc<Feed>) -> headwater::Result<Self> {
+    /// Asks the Orders service through `queries`; `log` is where it runs.
+    pub fn new(queries: Queries, log: &dyn Log) -> headwater::Result<Self> {
+        let failed = |error: headwater::query::Error| headwater::Error::System(error.to_string());
         Ok(Self {
-            orders: running.view(ORDERS_STORE)?,
-            stock: running.view(STOCK)?,
-            sold: running.view(SOLD)?,
-            running,
-            feed,
+            orders: queries.store(ORDERS_STORE).map_err(failed)?,
+            stock: queries.store(STOCK).map_err(failed)?,
+            sold: queries.store(SOLD).map_err(failed)?,
+            queries,
+            floor: headwater::end_offsets(log, ORDERS)?.into_iter().collect(),
         })
     }
 
-    /// The order, if it is there.
-    pub fn get(&self, id: &str) -> Result<Option<Order>, Error> {
-        self.orders.get(&id.to_owned()).map_err(failed)
+    /// The order, if it was placed before this instance started, or is visible already.
+    pub async fn get(&self, id: &str, patience: Duration) -> Result<Option<Order>, Error> {
+        let read = Read::new().within(patience).after(self.floor.clone());
+        Ok(self.orders.get(&id.to_owned(), read).await?)
     }
 
-    /// Waits until the order is there and `is_it` says so of it, and until everything before `after` is visible.
+    /// Waits until the order is there and `is_it` says so of it, and until everything that `after` names is visible.
     pub async fn wait_for(
         &self,
         id: &str,
-        after: Option<&Written>,
+        after: Option<Token>,
         is_it: impl Fn(&Order) -> bool,
         patience: Duration,
     ) -> Result<Order, Error> {
-        let look = || {
-            if after.is_some_and(|written| !self.has_seen(written)) {
-                return Ok(None);
-            }
-            Ok(self.get(id)?.filter(&is_it))
-        };
-        self.until(look, patience).await
+        let mut read = Read::new().within(patience);
+        if let Some(token) = after {
+            read = read.after(token);
+        }
+        let is_it = |order: Option<&Order>| order.is_some_and(&is_it);
+        let found = self.orders.wait_for(&id.to_owned(), is_it, read).await?;
+        found.ok_or(Error::TimedOut)
     }
 
-    /// Waits until everything before `written` is visible.
+    /// Waits until `written` is visible.
     pub async fn reached(&self, written: &Written, patience: Duration) -> Result<(), Error> {
-        let look = || Ok(self.has_seen(written).then_some(()));
-        self.until(look, patience).await
+        let token = written.token();
+        let reached = self.queries.reached(ORDERS_STORE, &token, patience);
+        Ok(reached.await?)
     }
 
-    /// All products' pieces.
-    pub fn stock(&self) -> Result<Vec<Stock>, Error> {
-        let stock = Product::ALL.iter().map(|product| {
-            let sold = self.sold.get(&product.name().to_owned()).map_err(failed)?;
-            Ok(Stock {
-                product: *product,
-                quantity: self.stock.get(product).map_err(failed)?,
-                sold: sold.unwrap_or(0),
-            })
-        });
-        stock.collect()
-    }
-
-    fn has_seen(&self, written: &Written) -> bool {
-        let positions = self.running.positions();
-        let found = positions.iter().find(|(at, _)| *at == written.at);
-        found.is_some_and(|(_, next)| *next >= written.end)
-    }
-
-    async fn until<T>(
+    /// All products' pieces, once everything that `after` names is among them.
+    pub async fn stock(
         &self,
-        look: impl Fn() -> Result<Option<T>, Error>,
+        after: Option<Token>,
         patience: Duration,
-    ) -> Result<T, Error> {
-        let mut commits = self.feed.commits();
-        let awaited = async {
-            loop {
-                // Marked first, looked at second: a commit in between wakes at once.
-                commits.borrow_and_update();
-                if let Some(found) = look()? {
-                    return Ok(found);
-                }
-                if self.running.failed() || commits.changed().await.is_err() {
-                    return Err(Error::Failed("the Orders service has stopped".into()));
-                }
+    ) -> Result<Vec<Stock>, Error> {
+        let mut stock = Vec::new();
+        for product in Product::ALL {
+            let mut read = Read::new().within(patience);
+            if let Some(token) = &after {
+                read = read.after(token.clone());
             }
-        };
-        let waited = tokio::time::timeout(patience, awaited).await;
-        waited.unwrap_or(Err(Error::TimedOut))
+            let name = product.name().to_owned();
+            let sold = self.sold.get(&name, read.clone()).await?;
+            stock.push(Stock {
+                product,
+                quantity: self.stock.get(&product, read).await?,
+                sold: sold.unwrap_or(0),
+            });
+        }
+        Ok(stock)
     }
-}
 
-fn failed(error: impl std::fmt::Display) -> Error {
-    Error::Failed(error.to_string())
+    /// Reads of any instance that wait for an event here.
+    pub fn waiting(&self) -> usize {
+        self.queries.state().watches().waiters()
+    }
 }

@@ -117,6 +117,7 @@ fn every_honoured_name_is_read_by_something() {
     for known in config_names() {
         let value = match known.name {
             "processing.guarantee" => "at_least_once",
+            "application.server" => "host:1",
             _ => "1",
         };
         let (applied, told) = apply(&[(known.name, value)]);

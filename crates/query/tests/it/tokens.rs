@@ -1,6 +1,6 @@
 //! Reads that carry a token see what it names, on any instance, direct and across a repartition, while instances come and go.
 
-use crate::instance::{Shop, WAIT, block_on, place, share, until};
+use crate::instance::{PARTITIONS, Shop, WAIT, block_on, place, share, until};
 use headwater_log::TopicPartition;
 use headwater_query::{Error, Queries, Read, Token};
 use std::time::Duration;
@@ -125,4 +125,21 @@ fn with_a_token_nobody_misses_his_own_write_while_instances_come_and_go() {
         a.stop(&shop);
         b.stop(&shop);
     }
+}
+
+#[test]
+fn a_token_of_the_end_of_an_empty_partition_demands_nothing() {
+    let shop = Shop::new();
+    let instance = shop.start(1);
+    let ends = (0..PARTITIONS).map(|partition| (TopicPartition::new("orders", partition), 0));
+    let token: Token = ends.collect();
+    assert!(token.is_empty());
+    block_on(async {
+        instance
+            .queries
+            .reached("orders-store", &token, WAIT)
+            .await
+            .unwrap();
+    });
+    instance.stop(&shop);
 }

@@ -10,6 +10,7 @@ mod details;
 mod email;
 mod end_to_end;
 mod fraud;
+mod instances;
 mod inventory;
 mod page;
 mod rest;

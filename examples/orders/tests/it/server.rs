@@ -3,14 +3,17 @@
 
 use axum::response::Html;
 use axum::routing::get;
+use headwater::log::Endpoint;
 use headwater::log::Log;
+use headwater::query::http::Server as HttpServer;
 use headwater::{EmbeddedLog, Settings, SourceWriter};
 use orders::model::{Order, Product};
-use orders::rest::{Shop, routes};
-use orders::service::{Options, Service, Started, prepare};
+use orders::rest::Shop;
+use orders::service::{Options, Service, Started, limits, prepare};
 use orders::topics::{ORDERS, WAREHOUSE_INVENTORY};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -35,6 +38,8 @@ pub(crate) struct Server {
     log: Arc<dyn Log>,
     runtime: Runtime,
     started: Started,
+    /// Dropped with the runtime it is served on.
+    _http: HttpServer,
 }
 
 /// An answer.
@@ -66,27 +71,44 @@ impl Server {
     pub(crate) fn start(dir: &TempDir, services: &[Service]) -> Self {
         let log = EmbeddedLog::open(dir.path()).unwrap().shared();
         prepare(&*log).unwrap();
-        let options = Options {
-            state_dir: Some(dir.path().join("state")),
-            commit_interval_ms: 5,
-        };
-        let started = Started::start(&log, services, &options).unwrap();
-        let shop = started.shop.clone().unwrap();
+        Self::instance(log, Some(dir.path().join("state")), services)
+    }
+
+    /// An instance of these services on a log that others may use too.
+    pub(crate) fn instance(
+        log: Arc<dyn Log>,
+        state_dir: Option<PathBuf>,
+        services: &[Service],
+    ) -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime
             .block_on(TcpListener::bind(("127.0.0.1", 0)))
             .unwrap();
         let port = listener.local_addr().unwrap().port();
-        let routes = routes(shop.clone())
+        let options = Options {
+            state_dir,
+            commit_interval_ms: 5,
+            endpoint: Some(Endpoint {
+                host: "127.0.0.1".into(),
+                port,
+            }),
+        };
+        let started = Started::start(&log, services, &options).unwrap();
+        let shop = started.shop.clone().unwrap();
+        let routes = started.routes.clone().unwrap();
+        let routes = routes
             .route("/held", get(held))
             .route("/slow", get(|| tokio::time::sleep(HOLD)));
-        runtime.spawn(async move { axum::serve(listener, routes).await });
+        let http = runtime
+            .block_on(async { HttpServer::start(listener, routes, &limits(), None) })
+            .unwrap();
         Self {
             port,
             shop,
             log,
             runtime,
             started,
+            _http: http,
         }
     }
 
