@@ -291,8 +291,7 @@ async fn order(
     headers: HeaderMap,
     turn: Extension<Turn>,
 ) -> Result<Json<Order>, Problem> {
-    turn.give_up();
-    wait_for(shop, id, wait, headers, |_| true).await
+    wait_for(shop, id, wait, headers, turn, |_| true).await
 }
 
 async fn validated(
@@ -302,8 +301,7 @@ async fn validated(
     headers: HeaderMap,
     turn: Extension<Turn>,
 ) -> Result<Json<Order>, Problem> {
-    turn.give_up();
-    wait_for(shop, id, wait, headers, Order::is_decided).await
+    wait_for(shop, id, wait, headers, turn, Order::is_decided).await
 }
 
 async fn wait_for(
@@ -311,8 +309,10 @@ async fn wait_for(
     Path(id): Path<String>,
     Query(wait): Query<Wait>,
     headers: HeaderMap,
+    Extension(turn): Extension<Turn>,
     is_it: fn(&Order) -> bool,
 ) -> Result<Json<Order>, Problem> {
+    turn.give_up();
     let after = parse_token(&headers)?;
     let patience = Duration::from_millis(wait.ms());
     let found = shop.store.wait_for(&id, after, is_it, patience);

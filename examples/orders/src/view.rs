@@ -39,7 +39,7 @@ pub fn orders_service(feed: &Arc<Feed>) -> Result<Topology> {
     let answered = feed.clone();
     app.stream(topics::order_validations())
         .for_each(move |_, answer| answered.answer(answer));
-    // No global table: who waits for the stock is woken by commits, which global tables do not make.
+    // By partition, as the orders: an instance asks the one that has the product.
     app.table_in(topics::warehouse_inventory(), STOCK);
     app.build()
 }

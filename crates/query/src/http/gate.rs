@@ -47,11 +47,6 @@ impl Gate {
     pub fn around(self, routes: axum::Router) -> axum::Router {
         routes.layer(axum::middleware::from_fn_with_state(self, pass))
     }
-
-    /// Requests that could begin at once.
-    pub fn free_turns(&self) -> usize {
-        self.turns.available_permits()
-    }
 }
 
 async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
