@@ -22,7 +22,9 @@ pub(super) fn ends(
     partitions: u32,
 ) -> Places {
     let mut kcat = Command::new("kcat");
+    // The end of a partition is what is written, not what is committed.
     kcat.args(["-b", &cluster.bootstrap(), "-Q"]);
+    kcat.args(["-X", "isolation.level=read_uncommitted"]);
     for store in stores {
         for partition in 0..partitions {
             let topic = format!("{application}-{store}-changelog:{partition}:-1");
