@@ -19,8 +19,9 @@ use tokio::sync::Notify;
 
 /// Requests of one client that may be under way at once; one more ends at once with `Unavailable`.
 pub(crate) const REQUESTS_UNDER_WAY_MAX: usize = 1_024;
-/// Buffers kept for the next batch or chunk, each way.
+/// Buffers kept for the next batch or chunk, each way, and the bytes in them.
 const SPARE_BUFFERS_MAX: usize = 16;
+const SPARE_BYTES_MAX: usize = 4 << 20;
 /// Bytes that slots on hold may keep, what is on its way for them included. They count apart from what is read ahead for the
 /// others: else slots on hold could use all of that up, and those that a task waits for would not be read.
 const HELD_BYTES_MAX: usize = 16 << 20;
@@ -351,7 +352,8 @@ impl Shared {
 
 fn keep(spare: &Mutex<Vec<Vec<u8>>>, bytes: Vec<u8>) {
     let mut spare = lock(spare);
-    if spare.len() < SPARE_BUFFERS_MAX {
+    let held: usize = spare.iter().map(Vec::capacity).sum();
+    if spare.len() < SPARE_BUFFERS_MAX && held + bytes.capacity() <= SPARE_BYTES_MAX {
         spare.push(bytes);
     }
 }

@@ -136,6 +136,9 @@ pub(super) fn cut(uncut: Uncut<'_>, mut spare: impl FnMut() -> Vec<u8>) -> Resul
         if bytes.capacity() == 0 {
             bytes = spare();
             bytes.clear();
+            // All that the chunk can become, and no more: growing by doubling would leave half of it unused.
+            let rest = uncut.records.len() - at + batch.bytes().len();
+            bytes.reserve_exact(whole.len().max(uncut.chunk_bytes_max.min(rest)));
         }
         ranges.pass(&batch);
         bytes.extend_from_slice(whole);
@@ -233,6 +236,20 @@ mod tests {
             assert_eq!(cut.chunks.len(), if max == 1 { 2 } else { 1 });
             assert_eq!(cut.chunks[0].position, 0);
             assert_eq!(read(cut.chunks), ["a", "b", "c"]);
+        }
+    }
+
+    #[test]
+    fn a_buffer_has_room_for_its_chunk_and_not_for_twice_as_much() {
+        let name = TopicPartition::new("t", 0);
+        let batches: Vec<_> = (0..10).map(|at| batch(at, -1, &["a"])).collect();
+        let (records, one) = (batches.concat(), batches[0].len());
+        for (max, batches_of_each) in [(1, 1), (5 * one, 5), (1 << 20, 10)] {
+            let cut = cut(uncut(&name, &records, max), Vec::new).unwrap();
+            for chunk in cut.chunks {
+                assert_eq!(chunk.bytes.len(), batches_of_each * one);
+                assert_eq!(chunk.bytes.capacity(), chunk.bytes.len());
+            }
         }
     }
 
