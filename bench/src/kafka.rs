@@ -1,15 +1,18 @@
-//! The yardsticks on Apache Kafka: one run of one job against a running broker, one JSON line. `cargo xtask bench kafka` starts
-//! the broker, fills the input, runs the other systems beside ours and checks the outputs.
+//! The yardsticks on Apache Kafka: one run of one job against a running broker, one JSON line. `cargo xtask bench` starts the
+//! broker, fills the inputs, runs the other systems beside ours and checks the outputs.
 //! Not the measuring of CPU and memory: whoever starts this process does that, for every system alike.
-//! Invariant: a job reads and writes what `bench/java/KafkaYardstick.java` does, with the same settings.
+//! Invariant: a job reads and writes what the Java programs in `bench/java` do, with the same settings.
 
 mod consume;
-mod count;
+mod drive;
 mod fill;
 mod input;
 mod javarandom;
+mod job;
+mod limit;
 mod line;
 mod produce;
+mod streams;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -24,14 +27,20 @@ use std::time::Instant;
 const RUN_SECONDS_MAX: u64 = 600;
 /// How long a job waits for a topic to be known.
 const TOPIC_SECONDS_MAX: u64 = 30;
+/// Of every topic of the jobs.
+const PARTITIONS: usize = 4;
 
 /// Which job.
 #[derive(Subcommand)]
 pub(crate) enum Job {
-    /// Writes the input that all jobs read: the same records every time.
+    /// Writes an input of the jobs: the same records every time.
     Fill(fill::Options),
-    /// Counts by key, exactly once, state on disk.
-    Count(count::Options),
+    /// Runs a topology until it has seen all records.
+    Streams(streams::Options),
+    /// Writes records at a fixed rate and sees the results of an application that passes them on.
+    Drive(drive::Options),
+    /// Counts by key with sockets and a hash map: the floor.
+    Limit(limit::Options),
     /// Reads a topic to its end and does nothing with it.
     Consume(consume::Options),
     /// Writes the input's records to a topic, acknowledged by all replicas, idempotent.
@@ -39,7 +48,7 @@ pub(crate) enum Job {
 }
 
 /// Where.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Place {
     /// The broker, HOST:PORT.
     #[arg(long, default_value = "127.0.0.1:19092")]
@@ -53,7 +62,9 @@ pub(crate) struct Place {
 pub(crate) fn run(job: &Job) -> Result<()> {
     match job {
         Job::Fill(options) => fill::run(options),
-        Job::Count(options) => count::run(options),
+        Job::Streams(options) => streams::run(options),
+        Job::Drive(options) => drive::run(options),
+        Job::Limit(options) => limit::run(options),
         Job::Consume(options) => consume::run(options),
         Job::Produce(options) => produce::run(options),
     }
@@ -69,6 +80,11 @@ impl Place {
             kafka = kafka.with(name, value)?;
         }
         Ok(kafka)
+    }
+
+    fn with(mut self, setting: &str) -> Self {
+        self.settings.push(setting.to_owned());
+        self
     }
 
     /// A client that wakes this thread.

@@ -2,27 +2,45 @@
 //! broker and other systems beside ours, which is done here.
 //! Not the jobs. Invariant: a figure is only printed for a run whose output was checked.
 
+mod chosen;
 mod contender;
-mod kafka;
+mod input;
+mod job;
+mod judge;
+mod latency;
+mod lines;
+mod machine;
 mod measured;
+mod report;
+mod rounds;
 mod scene;
+mod svg;
 mod table;
+mod verdict;
 
 use crate::{graph, process, root};
 use anyhow::{Result, bail};
 
 const PACKAGE: &str = "headwater-bench";
+/// Jobs of the embedded log that no job on a broker shares its name with.
+const EMBEDDED: [&str; 3] = ["memory-image", "engine", "hot"];
 
-/// `cargo xtask bench [kafka] ..`.
+/// `cargo xtask bench ..`.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if graph::Graph::load(root())?.ours(PACKAGE).is_none() {
         bail!("the workspace has no package `{PACKAGE}`, so there is nothing to measure with");
     }
-    if let Some((first, rest)) = arguments.split_first()
-        && first == "kafka"
-    {
-        return kafka::run(rest);
+    match arguments.split_first() {
+        Some((first, rest)) if first == "embedded" => embedded(rest),
+        Some((first, _)) if EMBEDDED.contains(&first.as_str()) => embedded(arguments),
+        Some((first, rest)) if first == "report" => report::run(rest),
+        // Its name before there were others beside it.
+        Some((first, rest)) if first == "kafka" => rounds::run(rest),
+        _ => rounds::run(arguments),
     }
+}
+
+fn embedded(arguments: &[String]) -> Result<()> {
     let mut command = process::cargo(&["run", "--release", "--package", PACKAGE, "--"]);
     process::run(command.args(arguments))
 }

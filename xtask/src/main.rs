@@ -27,8 +27,9 @@ cargo xtask COMMAND
   tidy [--bless-hashes]  the rules of STYLE.md and ARCHITECTURE.md that a machine can check
   bless [ARGS]           run the tests and rewrite the expected results they compare with
   nightly [NAME..]       the long campaigns, all of them or those named
-  bench [JOB] [ARGS]     one benchmark job, or the list of them
-  bench kafka [JOB..]    jobs on a real broker, beside Kafka Streams, the Java client and librdkafka
+  bench [JOB..]          jobs on a real broker, beside Kafka Streams; `cargo xtask bench --help` says more
+  bench report           docs/performance.md from the results that are kept
+  bench embedded JOB     jobs on the embedded log
   guard [--bless]        instructions of the hot paths against bench/instructions.json
   oracle [CASE.json..]   cases of topologies against the results of Kafka Streams; all of the corpus without arguments
   oracle fuzz|record     random cases before Kafka Streams and us; `cargo xtask oracle help` says more

@@ -2,7 +2,7 @@
 //! with its default partitioner would write.
 
 use super::Place;
-use super::input::{Input, Record};
+use super::input::{Input, Record, Shape};
 use super::produce::Writer;
 use anyhow::Result;
 use clap::Args;
@@ -18,18 +18,16 @@ pub(crate) struct Options {
     topic: String,
     #[arg(long, default_value_t = 3_000_000)]
     records: u64,
-    #[arg(long, default_value_t = 200_000)]
-    keys: u64,
-    #[arg(long, default_value_t = 100)]
-    value_bytes: usize,
+    #[command(flatten)]
+    shape: Shape,
 }
 
 /// Fills, and prints how many distinct keys there are.
 pub(super) fn run(options: &Options) -> Result<()> {
-    let mut input = Input::new(options.keys, options.value_bytes);
+    let mut input = Input::new(&options.shape);
     let mut writer = Writer::open(&options.place, &options.topic)?;
     let mut record = Record::default();
-    let mut seen = vec![false; options.keys as usize];
+    let mut seen = vec![false; options.shape.keys as usize];
     for _ in 0..options.records {
         seen[input.next_into(&mut record)] = true;
         writer.write(&record)?;

@@ -1,10 +1,34 @@
-//! The records that all jobs read, one by one: skewed keys, printable values, seed 42.
+//! The records that the jobs read, one by one: skewed keys, printable values or lines of words, from a seed.
 //! Not the writing of them. Invariant: record `n` is the same in every run and in every language that fills the topic.
 
 use super::javarandom::JavaRandom;
+use clap::Args;
 
-/// Timestamp of record 0; every hundred records make one ms.
-const FIRST_TIMESTAMP_MS: i64 = 1_700_000_000_000;
+/// Distinct words of lines.
+const VOCABULARY: usize = 2_000;
+/// Words of a line.
+const LINE_WORDS: usize = 10;
+
+/// What an input is like.
+#[derive(Args, Clone)]
+pub(super) struct Shape {
+    /// Keys that are drawn from, low numbers more often.
+    #[arg(long, default_value_t = 200_000)]
+    pub(super) keys: u64,
+    /// Printable bytes of each value.
+    #[arg(long, default_value_t = 100)]
+    pub(super) value_bytes: usize,
+    /// Lines of ten words instead of printable bytes.
+    #[arg(long)]
+    pub(super) words: bool,
+    #[arg(long, default_value_t = 42)]
+    pub(super) seed: i64,
+    /// Of record 0.
+    #[arg(long, default_value_t = 1_700_000_000_000)]
+    pub(super) first_timestamp_ms: i64,
+    #[arg(long, default_value_t = 100)]
+    pub(super) records_per_ms: i64,
+}
 
 /// One record.
 #[derive(Clone, Default)]
@@ -17,35 +41,80 @@ pub(super) struct Record {
 /// The records in order.
 pub(super) struct Input {
     random: JavaRandom,
-    keys: u64,
-    value_bytes: usize,
+    shape: Shape,
+    vocabulary: Vec<String>,
     number: i64,
 }
 
 impl Input {
-    /// Keys `k0000000` up to `keys`, low numbers more often; values of so many printable bytes.
-    pub(super) fn new(keys: u64, value_bytes: usize) -> Self {
+    pub(super) fn new(shape: &Shape) -> Self {
+        let word = |number: usize| format!("w{}", base_36(number * 7_919));
         Self {
-            random: JavaRandom::new(42),
-            keys,
-            value_bytes,
+            random: JavaRandom::new(shape.seed),
+            shape: shape.clone(),
+            vocabulary: (0..VOCABULARY).map(word).collect(),
             number: 0,
         }
     }
 
-    /// Writes the next record over `record`; its key's number.
+    /// Writes the next record over `record`; its key's number. Keys are `k0000000` and up.
     pub(super) fn next_into(&mut self, record: &mut Record) -> usize {
-        let draw = self.random.next_double();
-        let number = (self.keys as f64 * draw * draw) as usize;
+        let number = self.key();
         record.key.clear();
         record.key.extend(format!("k{number:07}").bytes());
-        record.value.resize(self.value_bytes, 0);
-        self.random.fill(&mut record.value);
-        for byte in &mut record.value {
-            *byte = 32 + *byte % 90;
+        match self.shape.words {
+            true => self.line_into(&mut record.value),
+            false => self.printable_into(&mut record.value),
         }
-        record.timestamp_ms = FIRST_TIMESTAMP_MS + self.number / 100;
+        let per_ms = self.shape.records_per_ms;
+        record.timestamp_ms = self.shape.first_timestamp_ms + self.number / per_ms;
         self.number += 1;
         number
     }
+
+    fn key(&mut self) -> usize {
+        let draw = self.random.next_double();
+        (self.shape.keys as f64 * draw * draw) as usize
+    }
+
+    /// The number of a word; multiplied in the order of the Java program that fills such a topic.
+    fn word(&mut self) -> usize {
+        let draw = self.random.next_double();
+        (VOCABULARY as f64 * (draw * draw)) as usize
+    }
+
+    fn printable_into(&mut self, value: &mut Vec<u8>) {
+        value.resize(self.shape.value_bytes, 0);
+        self.random.fill(value);
+        for byte in value {
+            *byte = 32 + *byte % 90;
+        }
+    }
+
+    fn line_into(&mut self, value: &mut Vec<u8>) {
+        value.clear();
+        for word in 0..LINE_WORDS {
+            if word > 0 {
+                value.push(b' ');
+            }
+            let number = self.word();
+            value.extend(self.vocabulary[number].bytes());
+        }
+    }
+}
+
+fn base_36(mut number: usize) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[number % 36]);
+        number /= 36;
+        if number == 0 {
+            break;
+        }
+    }
+    digits
+        .iter()
+        .rev()
+        .map(|digit| char::from(*digit))
+        .collect()
 }

@@ -1,10 +1,10 @@
 //! The job "produce": records from memory into a topic, idempotent, acknowledged by all replicas; and the writing of any record.
 //! Not transactions. Invariant: the time ends when the last record is acknowledged.
 
-use super::input::{Input, Record};
+use super::input::{Input, Record, Shape};
 use super::line::Line;
 use super::{Place, RUN_SECONDS_MAX, nap, slots};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use headwater::log::{
     AppendRecord, Client, ClientOptions, CommitRequest, Error, HeadersRef, Request, Slot,
@@ -16,6 +16,8 @@ use std::time::Instant;
 const PREPARED_RECORDS: usize = 100_000;
 /// As the Java producer's `buffer.memory`.
 const BUFFER_BYTES_MAX: usize = 32 << 20;
+/// Flushes at once; as many requests as a client may have under way towards a broker.
+const FLUSHES_MAX: usize = 5;
 
 /// What to run.
 #[derive(Args)]
@@ -27,15 +29,13 @@ pub(crate) struct Options {
     topic: String,
     #[arg(long, default_value_t = 3_000_000)]
     records: u64,
-    #[arg(long, default_value_t = 200_000)]
-    keys: u64,
-    #[arg(long, default_value_t = 100)]
-    value_bytes: usize,
+    #[command(flatten)]
+    shape: Shape,
 }
 
 /// Runs it.
 pub(super) fn run(options: &Options) -> Result<()> {
-    let mut input = Input::new(options.keys, options.value_bytes);
+    let mut input = Input::new(&options.shape);
     let mut records = vec![Record::default(); PREPARED_RECORDS];
     for record in &mut records {
         input.next_into(record);
@@ -63,6 +63,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
 pub(super) struct Writer {
     client: Box<dyn Client>,
     slots: Vec<Slot>,
+    /// Flushes that are not answered.
+    flushes: usize,
 }
 
 impl Writer {
@@ -72,7 +74,11 @@ impl Writer {
             ..ClientOptions::default()
         })?;
         let slots = slots(&mut *client, topic)?;
-        Ok(Self { client, slots })
+        Ok(Self {
+            client,
+            slots,
+            flushes: 0,
+        })
     }
 
     pub(super) fn write(&mut self, record: &Record) -> Result<()> {
@@ -89,14 +95,32 @@ impl Writer {
                 Ok(()) => return Ok(()),
                 // Full: until the broker has acknowledged some of it.
                 Err(Error::Unavailable(_)) => {
-                    if let Some(done) = self.client.poll() {
-                        bail!("an answer to nothing: {done:?}");
-                    }
+                    self.answered()?;
                     nap();
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Sends what was written and does not wait for the answer, unless as many as may be are not answered: then it is sent
+    /// with what comes next.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.answered()?;
+        if self.flushes < FLUSHES_MAX {
+            self.client
+                .submit(Request::Commit(CommitRequest::default()));
+            self.flushes += 1;
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self) -> Result<()> {
+        while let Some(done) = self.client.poll() {
+            done.result?;
+            self.flushes = self.flushes.saturating_sub(1);
+        }
+        Ok(())
     }
 
     /// Waits until everything is acknowledged.
@@ -111,7 +135,10 @@ impl Writer {
                     done.result?;
                     return Ok(());
                 }
-                Some(_) => {}
+                // Of a flush before.
+                Some(done) => {
+                    done.result?;
+                }
                 None => nap(),
             }
             ensure!(

@@ -1,9 +1,13 @@
-//! Who does a job: ours, Apache Kafka's Java, librdkafka; how each is started, and how its output is judged.
+//! One run of a job by one system: how it is started, and what its figures are once its output was found right.
 //! Not the measuring. Invariant: the settings of one job are the same for all who do it; what differs is said here.
 
 use super::{
-    measured::Measured,
+    input::Size,
+    job::{Job, System, Work},
+    latency,
+    measured::{self, Measured},
     scene::{Scene, parse},
+    verdict::Verdicts,
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -12,216 +16,266 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A job by its name on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Job {
-    /// By key, exactly once, state on disk.
-    Count,
-    /// As `Count`, state in memory.
-    CountMemory,
-    /// Reading alone.
-    Consume,
-    /// Writing alone.
-    Produce,
-}
+/// The longest a run may take.
+const RUN_SECONDS_MAX: u64 = 900;
 
-/// Who does it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum System {
-    Headwater,
-    /// Kafka Streams, or the Java consumer and producer.
-    Java,
-    /// Through kcat, where it is installed.
-    Librdkafka,
-}
-
-impl Job {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Count, Self::CountMemory, Self::Consume, Self::Produce];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::CountMemory => "count-memory",
-            Self::Consume => "consume",
-            Self::Produce => "produce",
-        }
-    }
-
-    /// Who can do it here, ours first.
-    pub(super) fn systems(self) -> Vec<System> {
-        let mut systems = vec![System::Headwater, System::Java];
-        let is_bare = matches!(self, Self::Consume | Self::Produce);
-        if is_bare && Command::new("kcat").arg("-V").output().is_ok() {
-            systems.push(System::Librdkafka);
-        } else if is_bare {
-            eprintln!("bench: SKIPPED: librdkafka: there is no kcat (apt-get install kcat)");
-        }
-        systems
-    }
-}
-
-impl System {
-    /// As rows of the table are called.
-    pub(super) fn name(self, job: Job) -> &'static str {
-        match (self, job) {
-            (Self::Headwater, _) => "headwater",
-            (Self::Java, Job::Count | Job::CountMemory) => "kafka-streams",
-            (Self::Java, _) => "java-client",
-            (Self::Librdkafka, _) => "librdkafka-kcat",
-        }
-    }
+/// What all topologies are set to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tuning {
+    pub(super) threads: u32,
+    pub(super) commit_interval_ms: u64,
+    pub(super) cache_bytes: u64,
 }
 
 /// One run to be.
-pub(super) struct Entry {
-    pub(super) job: Job,
+pub(super) struct Entry<'a> {
+    pub(super) scene: &'a Scene,
+    pub(super) job: &'static Job,
     pub(super) system: System,
+    pub(super) tuning: Tuning,
     /// The application, or the topic written; no other run's.
     pub(super) name: String,
 }
 
-impl Entry {
-    /// The command, after what it needs was made.
-    pub(super) fn command(&self, scene: &Scene) -> Result<Command> {
-        match self.job {
-            Job::Count | Job::CountMemory => scene.create_topic(&format!("{}-out", self.name))?,
-            Job::Produce => scene.create_topic(&self.name)?,
-            Job::Consume => {}
-        }
-        let records = scene.size.records.to_string();
-        match self.system {
-            System::Headwater => Ok(self.ours(scene, &records)),
-            System::Java => self.java(scene, &records),
-            System::Librdkafka => self.kcat(scene, &records),
-        }
+impl Entry<'_> {
+    /// Runs it, and answers its figures if its output is right.
+    pub(super) fn run(&self, verdicts: &mut Verdicts) -> Result<Value> {
+        let outcome = self.figures(verdicts);
+        // Whatever came of it, nothing of it stays; what stands in the way of that is second to what came of it.
+        let cleared = self.clear();
+        let figures = outcome?;
+        cleared?;
+        Ok(figures)
     }
 
-    fn ours(&self, scene: &Scene, records: &str) -> Command {
-        let job = match self.job {
-            Job::CountMemory => "count",
-            job => job.name(),
+    fn figures(&self, verdicts: &mut Verdicts) -> Result<Value> {
+        match self.job.work {
+            Work::Restore | Work::Consume => {}
+            Work::Produce => self.scene.create_topic(&self.name)?,
+            _ => self.scene.create_topic(&format!("{}-out", self.name))?,
+        }
+        if self.job.work == Work::Latency {
+            return latency::run(self);
+        }
+        let measured = measured::run(&mut self.command()?, RUN_SECONDS_MAX)?;
+        let output = verdicts.judge(self, &measured)?;
+        let mut figures = match self.job.work {
+            Work::Start => self.start(&measured)?,
+            Work::Restore => self.restored(&measured)?,
+            _ => self.throughput(&measured)?,
         };
-        let mut command = scene.headwater(job);
-        command.args(["--records", records]);
-        match self.job {
-            Job::Count | Job::CountMemory => {
-                command.args(["--application", &self.name, "--state-dir"]);
-                command.arg(scene.folder.join(&self.name));
-            }
-            Job::Produce => {
-                command.args(["--topic", &self.name]);
-                command.args(["--keys", &scene.size.keys.to_string()]);
-                command.args(["--value-bytes", &scene.size.value_bytes.to_string()]);
-            }
-            Job::Consume => {}
-        }
-        if self.job == Job::CountMemory {
-            command.arg("--in-memory");
-        }
-        command
+        figures["output"] = output;
+        Ok(figures)
     }
 
-    fn java(&self, scene: &Scene, records: &str) -> Result<Command> {
-        let state = scene.folder.join(&self.name).display().to_string();
-        let (keys, bytes) = (
-            scene.size.keys.to_string(),
-            scene.size.value_bytes.to_string(),
-        );
-        match self.job {
-            Job::Count | Job::CountMemory => {
-                scene.java(&[self.job.name(), &self.name, records, &state])
+    fn command(&self) -> Result<Command> {
+        let size = self.scene.size;
+        match (self.job.work, self.system) {
+            (Work::Topology(_) | Work::Start | Work::Restore, _) => {
+                Ok(self.topology(self.job.input.seen(size), self.job.input.topic))
             }
-            Job::Consume => scene.java(&["consume", "events", records]),
-            Job::Produce => scene.java(&["produce", &self.name, records, &keys, &bytes]),
+            (Work::Limit, _) => {
+                let mut command = self.scene.headwater("limit");
+                command.args(["--topic", self.job.input.topic]);
+                command.args(["--records", &self.job.input.records(size).to_string()]);
+                command.args(["--output", &format!("{}-out", self.name)]);
+                Ok(command)
+            }
+            (_, System::Librdkafka) => self.kcat(),
+            (_, System::JavaClient) => self.java_client(),
+            _ => Ok(self.client()),
         }
+    }
+
+    /// A topology of the job's name, over `input`, waiting for `records` of it and those of the second input.
+    pub(super) fn topology(&self, records: u64, input: &str) -> Command {
+        let size = self.scene.size;
+        let others = self.job.second.map_or(0, |second| second.seen(size));
+        let second = self.job.second.map_or("none", |second| second.topic);
+        let records = (records + others).to_string();
+        let state = self.scene.folder.join(&self.name).display().to_string();
+        let job = self.topology_name();
+        match self.system {
+            System::Headwater => {
+                let mut command = self.scene.headwater("streams");
+                command.args([job, "--application", &self.name, "--records", &records]);
+                command.args(["--input", input, "--second", second, "--state-dir", &state]);
+                for property in self.properties() {
+                    command.args(["--property", &property]);
+                }
+                command
+            }
+            _ => {
+                let words = [job, &self.name, &records, &state, input, second];
+                let class = "StreamsYardstick";
+                self.scene.java(class, &words, &self.properties())
+            }
+        }
+    }
+
+    fn topology_name(&self) -> &'static str {
+        match self.job.work {
+            Work::Topology(name) => name,
+            Work::Restore => "restore",
+            Work::Start => "start",
+            _ => "latest",
+        }
+    }
+
+    /// The settings of both sides, by Kafka's names.
+    fn properties(&self) -> Vec<String> {
+        let cache_bytes = match self.job.work {
+            // Each record is to come out, so that each has a latency.
+            Work::Latency => 0,
+            _ => self.tuning.cache_bytes,
+        };
+        vec![
+            format!("processing.guarantee={}", self.job.guarantee()),
+            format!("commit.interval.ms={}", self.tuning.commit_interval_ms),
+            format!("statestore.cache.max.bytes={cache_bytes}"),
+            format!("num.stream.threads={}", self.tuning.threads),
+        ]
+    }
+
+    fn client(&self) -> Command {
+        let (input, size) = (self.job.input, self.scene.size);
+        match self.job.work {
+            Work::Produce => {
+                let mut command = self.scene.headwater("produce");
+                command
+                    .args(["--topic", &self.name])
+                    .args(input.shape(size));
+                command
+            }
+            _ => {
+                let mut command = self.scene.headwater("consume");
+                command.args(["--topic", input.topic]);
+                command.args(["--records", &input.records(size).to_string()]);
+                command
+            }
+        }
+    }
+
+    fn java_client(&self) -> Result<Command> {
+        let Size {
+            keys, value_bytes, ..
+        } = self.scene.size;
+        let records = self.job.input.records(self.scene.size).to_string();
+        let (keys, bytes) = (keys.to_string(), value_bytes.to_string());
+        let words = match self.job.work {
+            Work::Produce => vec!["produce", &self.name, &records, &keys, &bytes],
+            Work::Consume => vec!["consume", self.job.input.topic, &records],
+            work => bail!("the Java client cannot do {work:?}"),
+        };
+        Ok(self.scene.java("ClientYardstick", &words, &[]))
     }
 
     /// kcat prints nothing of what it reads, and reads what it writes from a file that it wrote before.
-    fn kcat(&self, scene: &Scene, records: &str) -> Result<Command> {
+    fn kcat(&self) -> Result<Command> {
         let kcat = |mode: &str| {
             let mut command = Command::new("kcat");
-            command.args([mode, "-b", &scene.bootstrap(), "-q"]);
+            command.args([mode, "-b", &self.scene.bootstrap(), "-q"]);
             command
         };
+        let records = self.job.input.records(self.scene.size).to_string();
         let read = |format: &str| {
             let mut command = kcat("-C");
-            command.args(["-t", "events", "-o", "beginning", "-c", records]);
-            command.args(["-f", format]);
+            command.args(["-t", self.job.input.topic, "-o", "beginning"]);
+            command.args(["-c", &records, "-f", format]);
             command
         };
-        match self.job {
-            Job::Consume => Ok(read("")),
-            Job::Produce => {
-                let file = scene.folder.join("records.txt");
-                if !file.exists() {
-                    let to = fs::File::create(&file)?;
-                    let status = read("%k\t%s\n").stdout(Stdio::from(to)).status()?;
-                    ensure!(status.success(), "kcat could not write its input");
-                }
-                let mut command = kcat("-P");
-                command.args(["-t", &self.name, "-K", "\t", "-l"]).arg(file);
-                for setting in [
-                    "linger.ms=20",
-                    "batch.size=262144",
-                    "enable.idempotence=true",
-                    "partitioner=murmur2_random",
-                ] {
-                    command.args(["-X", setting]);
-                }
-                Ok(command)
-            }
-            job => bail!("kcat cannot do {}", job.name()),
+        if self.job.work == Work::Consume {
+            return Ok(read(""));
         }
+        let file = self.scene.folder.join("records.txt");
+        if !file.exists() {
+            let to = fs::File::create(&file)?;
+            let status = read("%k\t%s\n").stdout(Stdio::from(to)).status()?;
+            ensure!(status.success(), "kcat could not write its input");
+        }
+        let mut command = kcat("-P");
+        command.args(["-t", &self.name, "-K", "\t", "-l"]).arg(file);
+        for setting in [
+            "linger.ms=20",
+            "batch.size=262144",
+            "enable.idempotence=true",
+            "partitioner=murmur2_random",
+        ] {
+            command.args(["-X", setting]);
+        }
+        Ok(command)
     }
 
-    /// The figures of a run, after its output was found right.
-    pub(super) fn judge(&self, scene: &Scene, measured: &Measured) -> Result<Value> {
-        let records = scene.size.records;
-        match self.job {
-            Job::Count | Job::CountMemory => {
-                let found = scene.ask(&["sum", &format!("{}-out", self.name)])?;
-                ensure!(
-                    found["sum"] == records && found["keys"] == scene.keys_held,
-                    "{} counted {records} records of {} keys as {found}",
-                    self.name,
-                    scene.keys_held
-                );
-            }
-            Job::Produce => {
-                let found = scene.ask(&["held", &self.name])?;
-                ensure!(found["records"] == records, "{} wrote {found}", self.name);
-            }
-            // The job itself ends after so many records and not before.
-            Job::Consume => {}
-        }
-        let said = match self.system {
+    fn throughput(&self, measured: &Measured) -> Result<Value> {
+        let size = self.scene.size;
+        let inputs = self.job.inputs().map(|input| input.seen(size));
+        let records: u64 = inputs.sum();
+        let (seconds, seconds_closed) = match self.system {
             // kcat tells nothing: its time is that of the whole process, connecting included.
-            System::Librdkafka => json!({
-                "seconds": measured.wall_seconds, "seconds_closed": measured.wall_seconds, "start_to_running_ms": 0,
-            }),
-            _ => parse(measured.stdout.as_bytes())?,
+            System::Librdkafka => (measured.wall_seconds, measured.wall_seconds),
+            _ => {
+                let said = parse(measured.stdout.as_bytes())?;
+                ensure!(
+                    said["records"] == records,
+                    "{} of {records} records came",
+                    said["records"]
+                );
+                (number(&said, "seconds")?, number(&said, "seconds_closed")?)
+            }
         };
-        let number = |name: &str| said[name].as_f64().with_context(|| format!("no {name}"));
-        Ok(json!({
-            "job": self.job.name(),
-            "system": self.system.name(self.job),
-            "records": records,
-            "records_per_second": (records as f64 / number("seconds")?).round(),
-            "records_per_second_closed": (records as f64 / number("seconds_closed")?).round(),
-            "cpu_us_per_record": measured.cpu_seconds * 1e6 / records as f64,
-            "peak_mb": measured.peak_mb.round(),
-            "wall_seconds": measured.wall_seconds,
-            "start_to_running_ms": number("start_to_running_ms")?,
-        }))
+        let mut figures = used(measured, records);
+        figures["records_per_second"] = json!((records as f64 / seconds).round());
+        figures["records_per_second_closed"] = json!((records as f64 / seconds_closed).round());
+        Ok(figures)
     }
 
-    /// Takes away what the run wrote.
-    pub(super) fn clear(&self, scene: &Scene) -> Result<()> {
-        let _ = fs::remove_dir_all(scene.folder.join(&self.name));
-        match self.job {
-            Job::Consume => Ok(()),
-            _ => scene.delete_topics(&self.name),
+    fn restored(&self, measured: &Measured) -> Result<Value> {
+        let said = parse(measured.stdout.as_bytes())?;
+        let records = said["restored"].as_u64().context("how many records?")?;
+        let mut figures = used(measured, records);
+        let speed = records as f64 / number(&said, "restore_seconds")?;
+        figures["records_per_second"] = json!(speed.round());
+        figures["start_to_running_ms"] = json!(to_running(&said, measured)?);
+        Ok(figures)
+    }
+
+    fn start(&self, measured: &Measured) -> Result<Value> {
+        let said = parse(measured.stdout.as_bytes())?;
+        let mut figures = used(measured, 0);
+        figures["start_to_running_ms"] = json!(to_running(&said, measured)?);
+        Ok(figures)
+    }
+
+    /// Takes away what the run wrote; a restore leaves the changelog to the next.
+    fn clear(&self) -> Result<()> {
+        let _ = fs::remove_dir_all(self.scene.folder.join(&self.name));
+        match self.job.work {
+            Work::Consume | Work::Restore => Ok(()),
+            _ => self.scene.delete_topics(&self.name),
         }
     }
+}
+
+/// What a process used, in all and for each record.
+pub(super) fn used(measured: &Measured, records: u64) -> Value {
+    let mut figures = json!({
+        "records": records,
+        "cpu_seconds": measured.cpu_seconds,
+        "peak_mb": measured.peak_mb.round(),
+        "wall_seconds": measured.wall_seconds,
+    });
+    if records > 0 {
+        figures["cpu_us_per_record"] = json!(measured.cpu_seconds * 1e6 / records as f64);
+    }
+    figures
+}
+
+pub(super) fn number(said: &Value, name: &str) -> Result<f64> {
+    said[name].as_f64().with_context(|| format!("no {name}"))
+}
+
+/// ms from the start of the process, as its parent saw it, until all tasks ran, as it says.
+fn to_running(said: &Value, measured: &Measured) -> Result<u64> {
+    let running = said["running_unix_ms"].as_u64().context("never running")?;
+    Ok(running.saturating_sub(measured.begin_unix_ms))
 }

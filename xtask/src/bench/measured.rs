@@ -7,28 +7,27 @@ use std::{
     fs,
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Ticks a second of the times in `/proc/PID/stat`: the kernel fixes USER_HZ.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// Between two looks at the peak; what grows within the last of them is missed.
 const LOOK_MS: u64 = 5;
-/// The longest a run may take.
-const RUN_SECONDS_MAX: u64 = 900;
-
 /// What it used, and what it said.
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) cpu_seconds: f64,
     pub(super) peak_mb: f64,
     pub(super) wall_seconds: f64,
+    /// ms since 1970 when it was started.
+    pub(super) begin_unix_ms: u64,
     pub(super) stdout: String,
 }
 
-/// Runs to the end. What it writes to standard output must be short.
-pub(super) fn run(command: &mut Command) -> Result<Measured> {
-    let begin = Instant::now();
+/// Runs to the end, which must come within `seconds_max`. What it writes to standard output must be short.
+pub(super) fn run(command: &mut Command, seconds_max: u64) -> Result<Measured> {
+    let (begin, since) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH));
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -43,11 +42,11 @@ pub(super) fn run(command: &mut Command) -> Result<Measured> {
             break cpu_seconds;
         }
         peak_mb = peak(pid).unwrap_or(peak_mb).max(peak_mb);
-        if begin.elapsed().as_secs() > RUN_SECONDS_MAX {
+        if begin.elapsed().as_secs() > seconds_max {
             child.kill()?;
             child.wait()?;
             bail!(
-                "`{}` did not end within {RUN_SECONDS_MAX} s",
+                "`{}` did not end within {seconds_max} s",
                 process::shown(command)
             );
         }
@@ -62,6 +61,7 @@ pub(super) fn run(command: &mut Command) -> Result<Measured> {
         cpu_seconds,
         peak_mb,
         wall_seconds,
+        begin_unix_ms: since?.as_millis() as u64,
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
     })
 }

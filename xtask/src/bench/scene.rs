@@ -1,52 +1,54 @@
-//! Where a run takes place: a real broker, the filled input, the programs to run, a folder for state.
+//! Where runs take place: a real broker, the filled inputs, the programs to run, a folder for state.
 //! Not the running. Invariant: what is built and filled here is no part of any figure.
 
-use super::PACKAGE;
+use super::{
+    PACKAGE,
+    input::{Input, Size},
+    judge::Judge,
+};
 use crate::{process, root};
 use anyhow::{Context, Result, ensure};
 use headwater_broker::{Cluster, Options, class_path};
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// Partitions of every topic.
 pub(super) const PARTITIONS: u32 = 4;
 /// MB of heap of the broker.
 const BROKER_HEAP_MB: u32 = 1_024;
-/// MB of heap of a measured Java program.
+/// MB of heap of a measured Java program, and of the judge.
 const JAVA_HEAP_MB: u32 = 2_048;
-const JAVA_CLASS: &str = "KafkaYardstick";
-
-/// How much of what.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Size {
-    pub(super) records: u64,
-    pub(super) keys: u64,
-    pub(super) value_bytes: u64,
-}
 
 /// The scene of all runs of one invocation.
 pub(super) struct Scene {
+    // Before the cluster: it ends first.
+    judge: Judge,
     cluster: Cluster,
     pub(super) size: Size,
-    /// Distinct keys that the input holds.
-    pub(super) keys_held: u64,
+    /// Distinct keys that each input holds.
+    keys_held: BTreeMap<&'static str, u64>,
     program: PathBuf,
-    classes: PathBuf,
+    class_path: String,
     pub(super) folder: PathBuf,
 }
 
 impl Scene {
-    /// Builds, starts the broker, fills "events".
-    pub(super) fn prepare(size: Size) -> Result<Self> {
+    /// Builds, starts the broker, fills `inputs`.
+    pub(super) fn prepare(
+        size: Size,
+        inputs: &[&'static Input],
+        program: Option<PathBuf>,
+    ) -> Result<Self> {
         let folder = root().join("target/bench/kafka");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)?;
-        let program = build()?;
-        let classes = compile(&folder.join("classes"))?;
+        let program = program.map_or_else(build, Ok)?;
+        let class_path = compile(&folder.join("classes"))?;
         let options = Options {
             heap_mb: BROKER_HEAP_MB,
             folder: Some(folder.join("broker")),
@@ -54,31 +56,49 @@ impl Scene {
         };
         // The records carry old timestamps: with a limit they would be deleted while we measure.
         let options = options.set("log.retention.ms", -1);
+        let cluster = Cluster::start(&options)?;
+        let mut judge = java(&class_path, "Judge", &[&cluster.bootstrap()], &[]);
+        // What it has to say comes as an answer.
+        judge.stderr(Stdio::null());
         let mut scene = Self {
-            cluster: Cluster::start(&options)?,
+            judge: Judge::start(judge)?,
+            cluster,
             size,
-            keys_held: 0,
+            keys_held: BTreeMap::new(),
             program,
-            classes,
+            class_path,
             folder,
         };
-        scene.create_topic("events")?;
-        scene.keys_held = scene.fill()?;
+        for input in inputs {
+            let keys = scene.fill(input)?;
+            scene.keys_held.insert(input.topic, keys);
+        }
         Ok(scene)
     }
 
-    fn fill(&self) -> Result<u64> {
+    fn fill(&self, input: &Input) -> Result<u64> {
+        self.create_topic(input.topic)?;
+        let records = input.records(self.size);
+        if records == 0 {
+            return Ok(0);
+        }
+        eprintln!("bench: {} gets {records} records", input.topic);
         let mut fill = self.headwater("fill");
-        fill.args(["--records", &self.size.records.to_string()]);
-        fill.args(["--keys", &self.size.keys.to_string()]);
-        fill.args(["--value-bytes", &self.size.value_bytes.to_string()]);
+        fill.args(["--topic", input.topic]);
+        fill.args(input.shape(self.size));
         let said = parse(&process::output(&mut fill)?)?;
-        let held = self.ask(&["held", "events"])?;
+        let held = self.ask(&format!("held {}", input.topic))?;
         ensure!(
-            held["records"] == self.size.records,
-            "the input holds {held}"
+            held["records"] == records,
+            "{} holds {held} instead of {records} records",
+            input.topic
         );
         said["keys"].as_u64().context("how many keys?")
+    }
+
+    /// Distinct keys of an input.
+    pub(super) fn keys_held(&self, input: &Input) -> u64 {
+        self.keys_held.get(input.topic).copied().unwrap_or(0)
     }
 
     pub(super) fn bootstrap(&self) -> String {
@@ -88,36 +108,30 @@ impl Scene {
     /// A job of ours.
     pub(super) fn headwater(&self, job: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(["kafka", job, "--bootstrap", &self.bootstrap()]);
+        command.args(["kafka", job]);
+        command.args(["--bootstrap", &self.bootstrap()]);
         command
     }
 
-    /// A job of the Java program, with the Java machine as it is by default but for its heap.
-    pub(super) fn java(&self, job: &[&str]) -> Result<Command> {
-        let mut command = Command::new("java");
-        command.arg(format!("-Xmx{JAVA_HEAP_MB}m"));
-        command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error");
-        command.args(["-cp", &java_path(&self.classes)?, JAVA_CLASS]);
-        command.arg(self.bootstrap()).args(job);
-        Ok(command)
+    /// A Java program, with the Java machine as it is by default but for its heap, and settings of its clients.
+    pub(super) fn java(&self, class: &str, words: &[&str], settings: &[String]) -> Command {
+        let bootstrap = self.bootstrap();
+        let words: Vec<&str> = [bootstrap.as_str()].iter().chain(words).copied().collect();
+        java(&self.class_path, class, &words, settings)
     }
 
     /// What the judge says.
-    pub(super) fn ask(&self, job: &[&str]) -> Result<Value> {
-        parse(&process::output(&mut self.java(job)?)?)
+    pub(super) fn ask(&self, request: &str) -> Result<Value> {
+        self.judge.ask(request)
     }
 
     pub(super) fn create_topic(&self, name: &str) -> Result<()> {
-        let partitions = PARTITIONS.to_string();
-        let words = ["--create", "--topic", name, "--partitions", &partitions];
-        self.cluster.tool("topics", &words).map(drop)
+        self.ask(&format!("create {name} {PARTITIONS}")).map(drop)
     }
 
     /// Deletes all topics whose names begin so.
     pub(super) fn delete_topics(&self, prefix: &str) -> Result<()> {
-        let pattern = format!("{prefix}.*");
-        let words = ["--delete", "--topic", &pattern];
-        self.cluster.tool("topics", &words).map(drop)
+        self.ask(&format!("delete {prefix}")).map(drop)
     }
 }
 
@@ -126,6 +140,15 @@ pub(super) fn parse(output: &[u8]) -> Result<Value> {
     let text = String::from_utf8_lossy(output);
     let line = text.lines().last().unwrap_or_default();
     serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))
+}
+
+fn java(class_path: &str, class: &str, words: &[&str], settings: &[String]) -> Command {
+    let mut command = Command::new("java");
+    command.arg(format!("-Xmx{JAVA_HEAP_MB}m"));
+    command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error");
+    command.args(settings.iter().map(|setting| format!("-Dset.{setting}")));
+    command.args(["-cp", class_path, class]).args(words);
+    command
 }
 
 /// Builds the jobs optimised and answers where the program is.
@@ -142,17 +165,15 @@ fn build() -> Result<PathBuf> {
     executable.with_context(|| format!("cargo named no executable for {PACKAGE}"))
 }
 
-fn compile(classes: &Path) -> Result<PathBuf> {
+/// Compiles all Java programs; the path of classes with which they run.
+fn compile(classes: &Path) -> Result<String> {
     fs::create_dir_all(classes)?;
-    let mut javac = Command::new("javac");
-    javac.arg("-d").arg(classes);
-    javac.args(["-cp", &java_path(classes)?]);
-    javac.arg(root().join(format!("bench/java/{JAVA_CLASS}.java")));
-    process::run(&mut javac)?;
-    Ok(classes.to_owned())
-}
-
-fn java_path(classes: &Path) -> Result<String> {
     let jars = class_path(&Options::default().version)?;
+    let mut javac = Command::new("javac");
+    javac.arg("-d").arg(classes).args(["-cp", &jars]);
+    for entry in fs::read_dir(root().join("bench/java"))? {
+        javac.arg(entry?.path());
+    }
+    process::run(&mut javac)?;
     Ok(format!("{}:{jars}", classes.display()))
 }

@@ -1,89 +1,66 @@
-//! The medians of what was measured, by job and system, and how the others stand to ours. Not a verdict.
+//! The medians of what was measured, by job and system, and how the others stand to ours, for a terminal. Not a verdict.
 //! Invariant: a ratio is of two medians of the same job in the same invocation.
 
+use super::lines::{Lines, shown};
 use serde_json::Value;
 
 const OURS: &str = "headwater";
+/// Figures by which a job is told, in the order in which they are told; of most jobs some are missing.
+const FIGURES: [(&str, &str); 8] = [
+    ("records_per_second", "records/s"),
+    ("cpu_us_per_record", "CPU us"),
+    ("peak_mb", "peak MB"),
+    ("start_to_running_ms", "to running ms"),
+    ("p50_ms", "p50 ms"),
+    ("p99_ms", "p99 ms"),
+    ("p999_ms", "p99.9 ms"),
+    ("load_after", "load"),
+];
 
-/// Prints a table for each job that has lines.
+/// Prints a table for each job.
 pub(super) fn print(lines: &[Value]) {
-    for job in firsts(lines.iter().map(|line| text(line, "job"))) {
-        let of_job: Vec<&Value> = lines.iter().filter(|it| text(it, "job") == job).collect();
-        println!(
-            "\n{job}: {} records{:>24}{:>34}{:>18}{:>10}{:>12}{:>8}",
-            of_job[0]["records"],
-            "records/s (median)",
-            "lowest to highest",
-            "to the close",
-            "CPU us",
-            "peak MB",
-            "load"
-        );
-        let systems = firsts(of_job.iter().map(|line| text(line, "system")));
-        for system in &systems {
-            row(system, &of_job);
+    let right = Lines::right(lines);
+    for job in right.each("job") {
+        let of_job = right.with("job", &job);
+        let records = of_job.first().map_or(0, |line| {
+            line["input"]["records"].as_u64().unwrap_or_default()
+        });
+        println!("\n{job}: input of {} records", shown(Some(records as f64)));
+        for system in of_job.each("system") {
+            row(&system, &of_job.with("system", &system));
         }
-        for system in systems.iter().filter(|system| *system != OURS) {
-            let ratio = |figure: &str| {
-                let of = |system: &str| median(&of_system(&of_job, system), figure);
-                of(OURS) / of(system)
-            };
-            println!(
-                "  ours to {system}: {:.1} x records/s, 1/{:.1} of the CPU per record, 1/{:.1} of the memory",
-                ratio("records_per_second"),
-                1.0 / ratio("cpu_us_per_record"),
-                1.0 / ratio("peak_mb")
-            );
+        let ours = of_job.with("system", OURS);
+        for system in of_job.each("system").iter().filter(|it| *it != OURS) {
+            ratios(&ours, system, &of_job.with("system", system));
         }
     }
 }
 
-fn row(system: &str, of_job: &[&Value]) {
-    let lines = of_system(of_job, system);
-    let speeds = sorted(&lines, "records_per_second");
-    let spread = format!(
-        "{} to {}",
-        speeds.first().copied().unwrap_or(f64::NAN),
-        speeds.last().copied().unwrap_or(f64::NAN)
-    );
-    println!(
-        "  {system:<36}{:>14}{spread:>34}{:>18}{:>10.2}{:>12}{:>8.1}",
-        median(&lines, "records_per_second"),
-        median(&lines, "records_per_second_closed"),
-        median(&lines, "cpu_us_per_record"),
-        median(&lines, "peak_mb"),
-        median(&lines, "load_after"),
-    );
-}
-
-fn of_system<'a>(lines: &[&'a Value], system: &str) -> Vec<&'a Value> {
-    let lines = lines.iter().copied();
-    lines.filter(|it| text(it, "system") == system).collect()
-}
-
-fn sorted(lines: &[&Value], figure: &str) -> Vec<f64> {
-    let figures = lines.iter().filter_map(|line| line[figure].as_f64());
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    figures
-}
-
-fn median(lines: &[&Value], figure: &str) -> f64 {
-    let figures = sorted(lines, figure);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn text(line: &Value, field: &str) -> String {
-    line[field].as_str().unwrap_or_default().to_owned()
-}
-
-/// Each once, in order.
-fn firsts(names: impl Iterator<Item = String>) -> Vec<String> {
-    let mut firsts = Vec::new();
-    for name in names {
-        if !firsts.contains(&name) {
-            firsts.push(name);
+fn row(system: &str, lines: &Lines<'_>) {
+    print!("  {system:<16}");
+    for (name, told) in FIGURES {
+        let figures = lines.sorted(name);
+        let (Some(lowest), Some(highest)) = (figures.first(), figures.last()) else {
+            continue;
+        };
+        print!("  {told} {}", shown(lines.median(name)));
+        if figures.len() > 1 {
+            print!(" ({} to {})", shown(Some(*lowest)), shown(Some(*highest)));
         }
     }
-    firsts
+    println!();
+}
+
+fn ratios(ours: &Lines<'_>, system: &str, others: &Lines<'_>) {
+    let ratio = |figure: &str| Some(ours.median(figure)? / others.median(figure)?);
+    let mut told = Vec::new();
+    for (name, figure) in FIGURES.iter().filter(|figure| figure.0 != "load_after") {
+        if let Some(ratio) = ratio(name) {
+            told.push(match *name {
+                "records_per_second" => format!("{ratio:.1} x {figure}"),
+                _ => format!("1/{:.1} {figure}", 1.0 / ratio),
+            });
+        }
+    }
+    println!("  ours to {system}: {}", told.join(", "));
 }

@@ -1,0 +1,144 @@
+//! The input topics of the jobs and their sizes. Not the records: `headwater-bench kafka fill` makes them.
+//! Invariant: a topic's records follow from its row here and the size chosen, and from nothing else.
+
+/// How much of what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Of `events`; other inputs are so many times smaller or larger.
+    pub(super) records: u64,
+    pub(super) keys: u64,
+    pub(super) value_bytes: u64,
+}
+
+/// An input topic.
+#[derive(Debug, PartialEq)]
+pub(super) struct Input {
+    pub(super) topic: &'static str,
+    /// Records for each hundred of `events`.
+    percent: u64,
+    /// Instead of those chosen.
+    keys: Option<u64>,
+    value_bytes: Option<u64>,
+    words: bool,
+    compression: &'static str,
+    seed: u32,
+    /// Of the first record.
+    timestamp_ms: u64,
+    records_per_ms: u32,
+}
+
+const EPOCH_MS: u64 = 1_700_000_000_000;
+/// So much before other inputs that a table is full when the first of their records comes, whatever the order of equal times.
+const EARLIER_MS: u64 = 3_600_000;
+/// Of each line.
+const LINE_WORDS: u64 = 10;
+
+impl Input {
+    pub(super) const EVENTS: Self = Self {
+        topic: "events",
+        percent: 100,
+        keys: None,
+        value_bytes: None,
+        words: false,
+        compression: "none",
+        seed: 42,
+        timestamp_ms: EPOCH_MS,
+        records_per_ms: 100,
+    };
+    pub(super) const EVENTS_HALF: Self = Self {
+        topic: "events-half",
+        percent: 50,
+        ..Self::EVENTS
+    };
+    pub(super) const EVENTS_LZ4: Self = Self {
+        topic: "events-lz4",
+        percent: 50,
+        compression: "lz4",
+        ..Self::EVENTS
+    };
+    pub(super) const EVENTS_ZSTD: Self = Self {
+        topic: "events-zstd",
+        percent: 50,
+        compression: "zstd",
+        ..Self::EVENTS
+    };
+    pub(super) const EVENTS_1KB: Self = Self {
+        topic: "events-1kb",
+        percent: 20,
+        value_bytes: Some(1_000),
+        ..Self::EVENTS
+    };
+    pub(super) const EVENTS_10M: Self = Self {
+        topic: "events-10m",
+        percent: 500,
+        keys: Some(10_000_000),
+        ..Self::EVENTS
+    };
+    pub(super) const PROFILES: Self = Self {
+        topic: "profiles",
+        percent: 20,
+        timestamp_ms: EPOCH_MS - EARLIER_MS,
+        ..Self::EVENTS
+    };
+    /// Over the same time as those that it is joined with.
+    pub(super) const CLICKS: Self = Self {
+        topic: "clicks",
+        percent: 5,
+        seed: 43,
+        records_per_ms: 10,
+        ..Self::EVENTS
+    };
+    pub(super) const LINES: Self = Self {
+        topic: "lines",
+        percent: 20,
+        words: true,
+        ..Self::EVENTS
+    };
+    pub(super) const NOTHING: Self = Self {
+        topic: "nothing",
+        percent: 0,
+        ..Self::EVENTS
+    };
+
+    /// Records of the topic.
+    pub(super) fn records(&self, size: Size) -> u64 {
+        size.records * self.percent / 100
+    }
+
+    /// What a job that reads it sees: records, or the words of lines.
+    pub(super) fn seen(&self, size: Size) -> u64 {
+        let each = if self.words { LINE_WORDS } else { 1 };
+        self.records(size) * each
+    }
+
+    /// Arguments of `fill`, and of `produce` without the topic.
+    pub(super) fn shape(&self, size: Size) -> Vec<String> {
+        let mut words = vec![
+            format!("--records={}", self.records(size)),
+            format!("--keys={}", self.keys.unwrap_or(size.keys)),
+            format!(
+                "--value-bytes={}",
+                self.value_bytes.unwrap_or(size.value_bytes)
+            ),
+            format!("--seed={}", self.seed),
+            format!("--first-timestamp-ms={}", self.timestamp_ms),
+            format!("--records-per-ms={}", self.records_per_ms),
+            format!("--set=compression.type={}", self.compression),
+        ];
+        if self.words {
+            words.push("--words".to_owned());
+        }
+        words
+    }
+
+    /// Keys drawn from and bytes of a value, as they are told with figures.
+    pub(super) fn told(&self, size: Size) -> serde_json::Value {
+        serde_json::json!({
+            "topic": self.topic,
+            "records": self.records(size),
+            "keys_drawn_from": self.keys.unwrap_or(size.keys),
+            "value_bytes": self.value_bytes.unwrap_or(size.value_bytes),
+            "compression": self.compression,
+        })
+    }
+}

@@ -1,0 +1,268 @@
+//! The jobs, by their names on the command line: what each reads, who does it, how its output is judged.
+//! Not the doing. Invariant: all who do a job read the same input under the same settings.
+
+use super::input::Input;
+
+/// Who does a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum System {
+    Headwater,
+    KafkaStreams,
+    JavaClient,
+    /// Through kcat, where it is installed.
+    Librdkafka,
+    /// Sockets and a hash map: what the job costs without a framework, a transaction or a state on disk.
+    Floor,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// A topology, until it has seen its input; by its name in both programs.
+    Topology(&'static str),
+    /// A state from its changelog.
+    Restore,
+    /// From the start of the process until all tasks run.
+    Start,
+    /// From a record's being written to its result's being visible, at a fixed rate.
+    Latency,
+    /// Reading alone.
+    Consume,
+    /// Writing alone.
+    Produce,
+    /// Counting by the floor.
+    Limit,
+}
+
+/// How an output is judged, besides being the same whoever wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A record for each of the input, all of them the same.
+    EachRecord,
+    /// The same records, however many.
+    AllRecords,
+    /// The last value of each key; they add up to the input's records.
+    Counts,
+    /// The last value of each key.
+    Rows,
+    /// By the work itself.
+    ByWork,
+}
+
+/// A job.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) name: &'static str,
+    pub(super) purpose: &'static str,
+    pub(super) work: Work,
+    pub(super) input: &'static Input,
+    pub(super) second: Option<&'static Input>,
+    pub(super) verdict: Verdict,
+    pub(super) is_exactly_once: bool,
+    /// Whether it runs unless it is named.
+    pub(super) by_default: bool,
+}
+
+/// By which a table row is made; most jobs differ from it in little.
+const COUNT: Job = Job {
+    name: "count",
+    purpose: "records by key, state on disk",
+    work: Work::Topology("count"),
+    input: &Input::EVENTS,
+    second: None,
+    verdict: Verdict::Counts,
+    is_exactly_once: true,
+    by_default: true,
+};
+
+/// A job is added here and nowhere else, if its topology is known to both programs.
+pub(super) const JOBS: &[Job] = &[
+    Job {
+        name: "map",
+        purpose: "values in capitals",
+        work: Work::Topology("map"),
+        verdict: Verdict::EachRecord,
+        ..COUNT
+    },
+    Job {
+        name: "map-at-least-once",
+        purpose: "as map, at least once",
+        work: Work::Topology("map"),
+        verdict: Verdict::EachRecord,
+        is_exactly_once: false,
+        ..COUNT
+    },
+    COUNT,
+    Job {
+        name: "count-memory",
+        purpose: "as count, state in memory",
+        work: Work::Topology("count-memory"),
+        ..COUNT
+    },
+    Job {
+        name: "limit",
+        purpose: "as count, by sockets and a hash map: no framework, no transaction, no state on disk",
+        work: Work::Limit,
+        is_exactly_once: false,
+        ..COUNT
+    },
+    Job {
+        name: "window",
+        purpose: "records by key and tumbling window of 5 s",
+        work: Work::Topology("window"),
+        ..COUNT
+    },
+    Job {
+        name: "session",
+        purpose: "records by key and session, gap 1 s",
+        work: Work::Topology("session"),
+        input: &Input::EVENTS_HALF,
+        ..COUNT
+    },
+    Job {
+        name: "words",
+        purpose: "words of lines by word, through a repartition topic",
+        work: Work::Topology("words"),
+        input: &Input::LINES,
+        ..COUNT
+    },
+    Job {
+        name: "join",
+        purpose: "a stream with a table, left",
+        work: Work::Topology("join"),
+        input: &Input::EVENTS_HALF,
+        second: Some(&Input::PROFILES),
+        verdict: Verdict::EachRecord,
+        ..COUNT
+    },
+    Job {
+        name: "stream-join",
+        purpose: "two streams, at most 500 ms apart",
+        work: Work::Topology("stream-join"),
+        input: &Input::EVENTS_HALF,
+        second: Some(&Input::CLICKS),
+        verdict: Verdict::AllRecords,
+        ..COUNT
+    },
+    Job {
+        name: "table-join",
+        purpose: "two tables",
+        work: Work::Topology("table-join"),
+        input: &Input::EVENTS_HALF,
+        second: Some(&Input::PROFILES),
+        verdict: Verdict::Rows,
+        ..COUNT
+    },
+    Job {
+        name: "restore",
+        purpose: "the state of count from its changelog, onto an empty disk",
+        work: Work::Restore,
+        verdict: Verdict::ByWork,
+        ..COUNT
+    },
+    Job {
+        name: "start",
+        purpose: "from the start of the process until all tasks run, of an application that is new",
+        work: Work::Start,
+        input: &Input::NOTHING,
+        verdict: Verdict::ByWork,
+        ..COUNT
+    },
+    Job {
+        name: "latency",
+        purpose: "from writing a record to seeing its result committed, exactly once",
+        work: Work::Latency,
+        input: &Input::NOTHING,
+        verdict: Verdict::ByWork,
+        ..COUNT
+    },
+    Job {
+        name: "latency-at-least-once",
+        purpose: "from writing a record to seeing its result, at least once",
+        work: Work::Latency,
+        input: &Input::NOTHING,
+        verdict: Verdict::ByWork,
+        is_exactly_once: false,
+        ..COUNT
+    },
+    Job {
+        name: "count-lz4",
+        purpose: "as count, input compressed by lz4",
+        input: &Input::EVENTS_LZ4,
+        ..COUNT
+    },
+    Job {
+        name: "count-zstd",
+        purpose: "as count, input compressed by zstd",
+        input: &Input::EVENTS_ZSTD,
+        ..COUNT
+    },
+    Job {
+        name: "count-1kb",
+        purpose: "as count, values of 1 KB",
+        input: &Input::EVENTS_1KB,
+        ..COUNT
+    },
+    Job {
+        name: "count-10m",
+        purpose: "as count, keys drawn from 10 million",
+        input: &Input::EVENTS_10M,
+        by_default: false,
+        ..COUNT
+    },
+    Job {
+        name: "consume",
+        purpose: "reading alone",
+        work: Work::Consume,
+        verdict: Verdict::ByWork,
+        by_default: false,
+        ..COUNT
+    },
+    Job {
+        name: "produce",
+        purpose: "writing alone, idempotent, acknowledged by all replicas",
+        work: Work::Produce,
+        verdict: Verdict::ByWork,
+        by_default: false,
+        ..COUNT
+    },
+];
+
+impl Job {
+    /// Who can do it, ours first.
+    pub(super) fn systems(&self) -> &'static [System] {
+        match self.work {
+            Work::Limit => &[System::Floor],
+            Work::Consume | Work::Produce => {
+                &[System::Headwater, System::JavaClient, System::Librdkafka]
+            }
+            _ => &[System::Headwater, System::KafkaStreams],
+        }
+    }
+
+    /// `processing.guarantee`.
+    pub(super) fn guarantee(&self) -> &'static str {
+        match self.is_exactly_once {
+            true => "exactly_once_v2",
+            false => "at_least_once",
+        }
+    }
+
+    /// All that it reads.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &'static Input> {
+        [Some(self.input), self.second].into_iter().flatten()
+    }
+}
+
+impl System {
+    /// As rows of tables are called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Headwater => "headwater",
+            Self::KafkaStreams => "kafka-streams",
+            Self::JavaClient => "java-client",
+            Self::Librdkafka => "librdkafka-kcat",
+            Self::Floor => "floor",
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! `cargo xtask bench`: rounds of jobs, ours and the others' in turn, so that all meet the same machine.
+//! Not a pass or fail by speed: figures on a shared machine are no verdict. Invariant: a run whose output is not right is told,
+//! kept as an error and counted, and the next goes on.
+
+use super::{
+    chosen::Chosen,
+    contender::{Entry, Tuning},
+    input::Input,
+    job::{Job, System, Work},
+    machine::Machine,
+    measured,
+    scene::Scene,
+    table,
+    verdict::Verdicts,
+};
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+/// So many runs that fail one after the other end the rest: the broker or the machine is gone.
+const FAILURES_MAX: usize = 6;
+/// The longest that filling a changelog may take.
+const FILL_SECONDS_MAX: u64 = 600;
+
+/// `cargo xtask bench ..`.
+pub(super) fn run(arguments: &[String]) -> Result<()> {
+    let Some(chosen) = Chosen::of(arguments)? else {
+        return Ok(());
+    };
+    if !headwater_broker::is_usable("bench") {
+        return Ok(());
+    }
+    let machine = Machine::look();
+    let mut inputs: Vec<&'static Input> = Vec::new();
+    for input in chosen.jobs.iter().flat_map(|job| job.inputs()) {
+        if !inputs.contains(&input) {
+            inputs.push(input);
+        }
+    }
+    let scene = Scene::prepare(chosen.size, &inputs, chosen.program.clone())?;
+    let mut rounds = Rounds {
+        has_kcat: has_kcat(&chosen.jobs),
+        chosen,
+        scene,
+        machine,
+        verdicts: Verdicts::default(),
+        lines: Vec::new(),
+        failures: Vec::new(),
+        failures_in_turn: 0,
+    };
+    rounds.all()
+}
+
+struct Rounds {
+    chosen: Chosen,
+    has_kcat: bool,
+    scene: Scene,
+    machine: Machine,
+    verdicts: Verdicts,
+    lines: Vec<Value>,
+    failures: Vec<String>,
+    failures_in_turn: usize,
+}
+
+impl Rounds {
+    fn all(&mut self) -> Result<()> {
+        let jobs = self.chosen.jobs.clone();
+        for job in jobs.iter().filter(|job| job.work == Work::Restore) {
+            for system in self.chosen.systems(job, self.has_kcat) {
+                fill_changelog(&self.scene, job, self.chosen.tuning, system)?;
+            }
+        }
+        let begin = Instant::now();
+        for run in 0..self.chosen.runs {
+            for job in &jobs {
+                let mut systems = self.chosen.systems(job, self.has_kcat);
+                // Who goes first changes, so that a machine that slows down or warms up favours nobody.
+                if run % 2 == 1 {
+                    systems.reverse();
+                }
+                for system in systems {
+                    self.one(job, system, run)?;
+                }
+            }
+            let minutes = begin.elapsed().as_secs_f64() / 60.0;
+            println!(
+                "\nafter round {} of {}, {minutes:.1} minutes",
+                run + 1,
+                self.chosen.runs
+            );
+            table::print(&self.lines);
+        }
+        if self.failures.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "{} runs failed:\n{}",
+            self.failures.len(),
+            self.failures.join("\n")
+        )
+    }
+
+    fn one(&mut self, job: &'static Job, system: System, run: usize) -> Result<()> {
+        let name = match job.work {
+            Work::Restore => restored(job, system),
+            _ => format!("bench-{}-{}-{run}", job.name, system.name()),
+        };
+        let entry = Entry {
+            scene: &self.scene,
+            job,
+            system,
+            tuning: self.chosen.tuning,
+            name,
+        };
+        let load = load();
+        let outcome = entry.run(&mut self.verdicts);
+        let mut line = match outcome {
+            Ok(figures) => {
+                self.failures_in_turn = 0;
+                figures
+            }
+            Err(error) => {
+                self.failures_in_turn += 1;
+                eprintln!(
+                    "bench: FAILED: {} of {}: {error:#}",
+                    job.name,
+                    system.name()
+                );
+                self.failures
+                    .push(format!("{} of {}: {error:#}", job.name, system.name()));
+                json!({"error": format!("{error:#}")})
+            }
+        };
+        line["job"] = json!(job.name);
+        line["system"] = json!(system.name());
+        line["run"] = json!(run);
+        line["guarantee"] = json!(job.guarantee());
+        line["input"] = job.input.told(self.chosen.size);
+        line["threads"] = json!(self.chosen.tuning.threads);
+        line["commit_interval_ms"] = json!(self.chosen.tuning.commit_interval_ms);
+        line["cache_bytes"] = json!(self.chosen.tuning.cache_bytes);
+        line["load_before"] = json!(load);
+        line["load_after"] = json!(self::load());
+        self.machine.sign(&mut line);
+        println!("{line}");
+        append(&self.chosen.file, &line)?;
+        self.lines.push(line);
+        if self.failures_in_turn >= FAILURES_MAX {
+            bail!(
+                "{FAILURES_MAX} runs failed one after the other, so the rest is not tried:\n{}",
+                self.failures.join("\n")
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The application whose changelog a system restores.
+fn restored(job: &Job, system: System) -> String {
+    format!("bench-{}-{}", job.name, system.name())
+}
+
+/// Counts once by ours under the application that `system` then restores: names and bytes are the same, and so is what there is
+/// to restore.
+fn fill_changelog(scene: &Scene, job: &'static Job, tuning: Tuning, system: System) -> Result<()> {
+    let count = Job {
+        work: Work::Topology("count"),
+        ..*job
+    };
+    let entry = Entry {
+        scene,
+        // One for each invocation and system.
+        job: Box::leak(Box::new(count)),
+        system: System::Headwater,
+        tuning,
+        name: restored(job, system),
+    };
+    scene.create_topic(&format!("{}-out", entry.name))?;
+    let mut command = entry.topology(job.input.seen(scene.size), job.input.topic);
+    measured::run(&mut command, FILL_SECONDS_MAX)?;
+    fs::remove_dir_all(scene.folder.join(&entry.name))?;
+    Ok(())
+}
+
+fn has_kcat(jobs: &[&Job]) -> bool {
+    let wanted = jobs
+        .iter()
+        .any(|job| job.systems().contains(&System::Librdkafka));
+    let mut kcat = Command::new("kcat");
+    kcat.arg("-V").stdout(Stdio::null()).stderr(Stdio::null());
+    let has = wanted && kcat.status().is_ok_and(|status| status.success());
+    if wanted && !has {
+        eprintln!("bench: SKIPPED: librdkafka: there is no kcat (apt-get install kcat)");
+    }
+    has
+}
+
+fn append(file: &PathBuf, line: &Value) -> Result<()> {
+    if let Some(parent) = file.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let opened = OpenOptions::new().create(true).append(true).open(file);
+    opened
+        .and_then(|mut file| writeln!(file, "{line}"))
+        .with_context(|| file.display().to_string())
+}
+
+/// The load average of the last minute.
+fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    first.and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
+}
