@@ -105,6 +105,23 @@ const CAMPAIGNS: &[Campaign] = &[
         kafka: Some("4.0.2"),
     },
     Campaign {
+        name: "orders",
+        purpose: "20,000 orders read with their tokens while processes are killed; GETs that wait over 20 rebalances",
+        arguments: &[
+            "test",
+            "-p",
+            "orders",
+            "--release",
+            "--test",
+            "it",
+            "--",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ],
+        kafka: None,
+    },
+    Campaign {
         name: "purchases-kills",
         purpose: "the main job killed 200 times; prints kills by phase and what restores cost",
         arguments: &[

@@ -1,37 +1,21 @@
 //! Several instances of the Orders service behind their own ports: whichever is asked has the answer. Not the routing itself, which
 //! is headwater's. Invariant: requests go to instances that run; what waits at one that stops is asked for anew by its client.
 
+use crate::place::{Place, everywhere, on_kafka};
 use crate::samples::order;
 use crate::server::Server;
-use headwater::EmbeddedLog;
-use headwater::log::Log;
 use orders::model::OrderState::Validated;
 use orders::model::Product::Jumpers;
-use orders::service::{Service, prepare};
-use std::sync::Arc;
+use orders::service::Service;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// Longer than a loaded machine needs.
 const WAIT: Duration = Duration::from_secs(60);
 
-struct Shops {
-    dir: TempDir,
-    log: Arc<dyn Log>,
-}
-
-impl Shops {
-    fn new() -> Self {
-        let dir = TempDir::new().unwrap();
-        let log = EmbeddedLog::open(dir.path()).unwrap().shared();
-        prepare(&*log).unwrap();
-        Self { dir, log }
-    }
-
-    fn start(&self, name: &str) -> Server {
-        let state = self.dir.path().join(name);
-        Server::instance(self.log.clone(), Some(state), &[Service::Orders])
-    }
+/// One more instance of the Orders service, with a state directory of its own.
+fn start(place: &Place, name: &str) -> Server {
+    let state = place.dir.path().join(name);
+    Server::instance(place.log(), Some(state), &[Service::Orders])
 }
 
 /// Partitions of the orders that an instance has.
@@ -57,80 +41,132 @@ fn until(mut is_so: impl FnMut() -> bool) {
 /// (fault 4: a key whose host is not known yet is waited for).
 #[test]
 fn both_instances_have_every_order_also_while_partitions_move() {
-    let shops = Shops::new();
-    let first = shops.start("first");
-    let placed: Vec<_> = (0..20).map(|id| order(id, 2, Jumpers, 1, 100.0)).collect();
-    for order in &placed {
-        first.place(order);
-    }
-    let second = shops.start("second");
-    for order in &placed {
-        for server in [&second, &first] {
-            let found = server.get(&format!("/v1/orders/{}?timeout=60000", order.id));
-            assert_eq!(&found.order(), order);
+    everywhere(|place| {
+        let first = start(place, "first");
+        let placed: Vec<_> = (0..20).map(|id| order(id, 2, Jumpers, 1, 100.0)).collect();
+        for order in &placed {
+            first.place(order);
         }
-    }
-    until(|| held(&first) > 0 && held(&second) > 0 && held(&first) + held(&second) == 4);
-    for order in &placed {
-        for server in [&first, &second] {
-            let found = server.get(&format!("/v1/orders/{}?timeout=60000", order.id));
-            assert_eq!(&found.order(), order);
+        let second = start(place, "second");
+        for order in &placed {
+            for server in [&second, &first] {
+                let found = server.get(&format!("/v1/orders/{}?timeout=60000", order.id));
+                assert_eq!(&found.order(), order);
+            }
         }
-    }
-    // Fault 5: the owner's answer comes through as it is, a 504 too.
-    for id in 100..110 {
-        let late = second.get(&format!("/v1/orders/{id}?timeout=100"));
-        assert_eq!(late.status, 504);
-        assert_eq!(late.body, "HTTP GET timed out after 100 ms");
-    }
-    first.stop();
-    second.stop();
+        until(|| held(&first) > 0 && held(&second) > 0 && held(&first) + held(&second) == 4);
+        for order in &placed {
+            for server in [&first, &second] {
+                let found = server.get(&format!("/v1/orders/{}?timeout=60000", order.id));
+                assert_eq!(&found.order(), order);
+            }
+        }
+        // Fault 5: the owner's answer comes through as it is, a 504 too.
+        for id in 100..110 {
+            let late = second.get(&format!("/v1/orders/{id}?timeout=100"));
+            assert_eq!(late.status, 504);
+            assert_eq!(late.body, "HTTP GET timed out after 100 ms");
+        }
+        first.stop();
+        second.stop();
+    });
 }
 
 #[test]
 fn a_write_is_seen_at_once_at_the_other_instance_by_who_carries_its_token() {
-    let shops = Shops::new();
-    let (first, second) = (shops.start("first"), shops.start("second"));
-    until(|| held(&first) > 0 && held(&second) > 0);
-    for id in 0..50 {
-        let placed = order(id, 2, Jumpers, 1, 100.0);
-        let (writer, reader) = match id % 2 {
-            0 => (&first, &second),
-            _ => (&second, &first),
-        };
-        let answer = writer.place(&placed);
-        let token = answer.header("headwater-token").unwrap();
-        let path = format!("/stores/orders-store/{}", placed.id);
-        assert_eq!(reader.get_after(&path, token).order(), placed);
-    }
-    first.stop();
-    second.stop();
+    everywhere(|place| {
+        let (first, second) = (start(place, "first"), start(place, "second"));
+        until(|| held(&first) > 0 && held(&second) > 0);
+        for id in 0..50 {
+            let placed = order(id, 2, Jumpers, 1, 100.0);
+            let (writer, reader) = match id % 2 {
+                0 => (&first, &second),
+                _ => (&second, &first),
+            };
+            let answer = writer.place(&placed);
+            let token = answer.header("headwater-token").unwrap();
+            let path = format!("/stores/orders-store/{}", placed.id);
+            assert_eq!(reader.get_after(&path, token).order(), placed);
+        }
+        first.stop();
+        second.stop();
+    });
 }
 
 /// Fault 7: who waits is not left behind where the partition was.
 #[test]
 fn gets_that_wait_follow_a_partition_that_moves() {
-    let shops = Shops::new();
-    let (first, second) = (shops.start("first"), shops.start("second"));
-    until(|| held(&first) > 0 && held(&second) > 0);
-    std::thread::scope(|scope| {
+    everywhere(|place| {
+        let (first, second) = (start(place, "first"), start(place, "second"));
+        until(|| held(&first) > 0 && held(&second) > 0);
+        std::thread::scope(|scope| {
+            let first = &first;
+            let waiting: Vec<_> = (0..20)
+                .map(|id| {
+                    let path = format!("/v1/orders/{id}/validated?timeout=60000");
+                    scope.spawn(move || first.get(&path))
+                })
+                .collect();
+            until(|| {
+                second.shop.waiting() > 0 && first.shop.waiting() + second.shop.waiting() >= 20
+            });
+            second.stop();
+            for id in 0..20 {
+                let placed = order(id, 2, Jumpers, 1, 100.0);
+                first.place(&placed);
+                first.write(&[placed.with_state(Validated)], &[]);
+            }
+            for waiter in waiting {
+                assert_eq!(waiter.join().unwrap().order().state, Validated);
+            }
+        });
+        first.stop();
+    });
+}
+
+/// The bar of the requirements: instances come and go twenty times, and every GET that waits has its order in the end.
+#[test]
+fn no_get_that_waits_is_lost_over_twenty_rebalances() {
+    rebalances(&Place::embedded(), 20);
+    on_kafka(|place| rebalances(place, 4));
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn no_get_that_waits_is_lost_over_twenty_rebalances_on_kafka() {
+    on_kafka(|place| rebalances(place, 20));
+}
+
+/// GETs wait at one instance, those of the other one's partitions with it, while the other one comes and goes: each time partitions
+/// move, and who waits for them.
+fn rebalances(place: &Place, times: usize) {
+    const WAITING: u32 = 200;
+    let (first, mut second) = (start(place, "first"), start(place, "second"));
+    let shared = |second: &Server| held(&first) > 0 && held(second) > 0;
+    until(|| shared(&second));
+    let second = std::thread::scope(|scope| {
         let first = &first;
-        let waiting: Vec<_> = (0..20)
-            .map(|id| {
-                let path = format!("/v1/orders/{id}/validated?timeout=60000");
-                scope.spawn(move || first.get(&path))
-            })
+        let waiting: Vec<_> = (0..WAITING)
+            .map(|id| scope.spawn(move || first.get(&format!("/v1/orders/{id}?timeout=300000"))))
             .collect();
-        until(|| second.shop.waiting() > 0 && first.shop.waiting() + second.shop.waiting() >= 20);
-        second.stop();
-        for id in 0..20 {
-            let placed = order(id, 2, Jumpers, 1, 100.0);
-            first.place(&placed);
-            first.write(&[placed.with_state(Validated)], &[]);
+        until(|| second.shop.waiting() > 0);
+        until(|| first.shop.waiting() + second.shop.waiting() >= WAITING as usize);
+        for _ in 0..times / 2 {
+            second.stop();
+            until(|| held(first) == 4);
+            second = start(place, "second");
+            until(|| shared(&second));
         }
-        for waiter in waiting {
-            assert_eq!(waiter.join().unwrap().order().state, Validated);
+        assert!(waiting.iter().all(|waiter| !waiter.is_finished()));
+        for id in 0..WAITING {
+            first.place(&order(id, 2, Jumpers, 1, 100.0));
         }
+        for (id, waiter) in (0..).zip(waiting) {
+            let answer = waiter.join().unwrap();
+            assert_eq!(answer.order(), order(id, 2, Jumpers, 1, 100.0));
+        }
+        second
     });
     first.stop();
+    second.stop();
 }

@@ -1,8 +1,10 @@
 //! The Orders service over HTTP: OrdersServiceTest of the Java original with its data, its waits, and what is not an order.
 //! Invariant: the service is asked over a real connection.
 
+use crate::place::everywhere;
 use crate::samples::order;
 use crate::server::Server;
+use crate::shops::Shops;
 use orders::model::OrderState::Validated;
 use orders::model::Product::{Jumpers, Underpants};
 use orders::service::Service;
@@ -16,117 +18,125 @@ const ONLY_ORDERS: &[Service] = &[Service::Orders];
 /// OrdersServiceTest.shouldPostOrderAndGetItBack.
 #[test]
 fn an_order_is_there_at_its_location_and_by_its_id() {
-    let dir = TempDir::new().unwrap();
-    let server = Server::start(&dir, ONLY_ORDERS);
-    let placed = order(1, 2, Jumpers, 10, 100.0);
-    let answer = server.place(&placed);
-    let location = answer.header("location").unwrap().to_owned();
-    assert_eq!(location, "/v1/orders/1");
-    let found = server.get(&format!("{location}?timeout=30000"));
-    assert_eq!(found.order(), placed);
-    assert_eq!(server.get("/v1/orders/1?timeout=30000").order(), placed);
-    server.stop();
-    // And after a restart, from what the log and the state's directory hold.
-    let server = Server::start(&dir, ONLY_ORDERS);
-    assert_eq!(server.get("/v1/orders/1?timeout=30000").order(), placed);
-    server.stop();
+    everywhere(|place| {
+        let shops = Shops::open(place, ONLY_ORDERS);
+        let placed = order(1, 2, Jumpers, 10, 100.0);
+        let answer = shops.place(&placed);
+        let location = answer.header("location").unwrap().to_owned();
+        assert_eq!(location, "/v1/orders/1");
+        let found = shops.get(&format!("{location}?timeout=30000"));
+        assert_eq!(found.order(), placed);
+        assert_eq!(shops.get("/v1/orders/1?timeout=30000").order(), placed);
+        shops.stop();
+        // And after a restart, from what the log and the state's directory hold.
+        let shops = Shops::open(place, ONLY_ORDERS);
+        assert_eq!(shops.get("/v1/orders/1?timeout=30000").order(), placed);
+        shops.stop();
+    });
 }
 
 /// OrdersServiceTest.shouldGetValidatedOrderOnRequest.
 #[test]
 fn a_validated_order_is_waited_for() {
-    let dir = TempDir::new().unwrap();
-    let server = Server::start(&dir, ONLY_ORDERS);
-    let placed = order(1, 3, Jumpers, 10, 100.0);
-    server.place(&placed);
-    server.write(&[placed.with_state(Validated)], &[]);
-    let found = server.get("/v1/orders/1/validated?timeout=30000");
-    assert_eq!(found.order().state, Validated);
-    server.stop();
+    everywhere(|place| {
+        let shops = Shops::open(place, ONLY_ORDERS);
+        let placed = order(1, 3, Jumpers, 10, 100.0);
+        shops.place(&placed);
+        shops.write(&[placed.with_state(Validated)], &[]);
+        let found = shops.get("/v1/orders/1/validated?timeout=30000");
+        assert_eq!(found.order().state, Validated);
+        shops.stop();
+    });
 }
 
 /// OrdersServiceTest.shouldTimeoutGetIfNoResponseIsFound.
 #[test]
 fn an_order_that_does_not_come_is_a_timeout_that_says_so() {
-    let dir = TempDir::new().unwrap();
-    let server = Server::start(&dir, ONLY_ORDERS);
-    let answer = server.get("/v1/orders/1?timeout=100");
-    assert_eq!(answer.status, 504);
-    assert_eq!(answer.body, "HTTP GET timed out after 100 ms");
-    server.stop();
+    everywhere(|place| {
+        let shops = Shops::open(place, ONLY_ORDERS);
+        let answer = shops.get("/v1/orders/1?timeout=100");
+        assert_eq!(answer.status, 504);
+        assert_eq!(answer.body, "HTTP GET timed out after 100 ms");
+        shops.stop();
+    });
 }
 
 /// Faults 1 and 2: no wake-up is lost between looking and waiting, and no waiter takes another's place.
 /// A new order releases those who wait for any order of its id, and not those who wait for a verdict.
 #[test]
 fn all_who_wait_for_an_order_hear_of_it_and_who_waits_for_a_verdict_waits_on() {
-    let dir = TempDir::new().unwrap();
-    let server = Server::start(&dir, ONLY_ORDERS);
-    let placed = order(1, 2, Jumpers, 1, 1.0);
-    std::thread::scope(|scope| {
-        let any: Vec<_> = (0..20)
-            .map(|_| scope.spawn(|| server.get("/v1/orders/1?timeout=60000")))
-            .collect();
-        let decided: Vec<_> = (0..20)
-            .map(|_| scope.spawn(|| server.get("/v1/orders/1/validated?timeout=60000")))
-            .collect();
-        std::thread::sleep(Duration::from_millis(200));
-        server.place(&placed);
-        for waiter in any {
-            assert_eq!(waiter.join().unwrap().order(), placed);
-        }
-        std::thread::sleep(Duration::from_millis(200));
-        assert!(decided.iter().all(|waiter| !waiter.is_finished()));
-        server.write(&[placed.clone().with_state(Validated)], &[]);
-        for waiter in decided {
-            assert_eq!(waiter.join().unwrap().order().state, Validated);
-        }
+    everywhere(|place| {
+        let shops = Shops::open(place, ONLY_ORDERS);
+        let placed = order(1, 2, Jumpers, 1, 1.0);
+        std::thread::scope(|scope| {
+            let any: Vec<_> = (0..20)
+                .map(|_| scope.spawn(|| shops.get("/v1/orders/1?timeout=60000")))
+                .collect();
+            let decided: Vec<_> = (0..20)
+                .map(|_| scope.spawn(|| shops.get("/v1/orders/1/validated?timeout=60000")))
+                .collect();
+            std::thread::sleep(Duration::from_millis(200));
+            shops.place(&placed);
+            for waiter in any {
+                assert_eq!(waiter.join().unwrap().order(), placed);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+            assert!(decided.iter().all(|waiter| !waiter.is_finished()));
+            shops.write(&[placed.clone().with_state(Validated)], &[]);
+            for waiter in decided {
+                assert_eq!(waiter.join().unwrap().order().state, Validated);
+            }
+        });
+        shops.stop();
     });
-    server.stop();
 }
 
 #[test]
 fn the_same_order_again_is_no_second_order_and_another_one_is_a_conflict() {
-    let dir = TempDir::new().unwrap();
-    let server = Server::start(&dir, ONLY_ORDERS);
-    let placed = order(1, 2, Jumpers, 1, 1.0);
-    std::thread::scope(|scope| {
-        let posts: Vec<_> = (0..10)
-            .map(|_| scope.spawn(|| server.place(&placed)))
-            .collect();
-        let locations = posts.into_iter().map(|post| post.join().unwrap());
-        assert!(
-            locations
-                .into_iter()
-                .all(|it| it.header("location") == Some("/v1/orders/1"))
-        );
+    everywhere(|place| {
+        let shops = Shops::open(place, ONLY_ORDERS);
+        // One instance decides what it is asked at the same time.
+        let server = shops.one();
+        let placed = order(1, 2, Jumpers, 1, 1.0);
+        std::thread::scope(|scope| {
+            let posts: Vec<_> = (0..10)
+                .map(|_| scope.spawn(|| server.place(&placed)))
+                .collect();
+            let locations = posts.into_iter().map(|post| post.join().unwrap());
+            assert!(
+                locations
+                    .into_iter()
+                    .all(|it| it.header("location") == Some("/v1/orders/1"))
+            );
+        });
+        let other = serde_json::to_string(&order(1, 2, Underpants, 1, 1.0)).unwrap();
+        assert_eq!(server.post("/v1/orders", &other).status, 409);
+        // Nor is it another one because its verdict has come.
+        shops.write(&[placed.clone().with_state(Validated)], &[]);
+        shops.get("/v1/orders/1/validated?timeout=30000").order();
+        server.place(&placed);
+        assert_eq!(shops.get("/v1/orders/1").order().state, Validated);
+        assert_eq!(shops.records(orders::topics::ORDERS), 2);
+        shops.stop();
     });
-    let other = serde_json::to_string(&order(1, 2, Underpants, 1, 1.0)).unwrap();
-    assert_eq!(server.post("/v1/orders", &other).status, 409);
-    // Nor is it another one because its verdict has come.
-    server.write(&[placed.clone().with_state(Validated)], &[]);
-    server.get("/v1/orders/1/validated?timeout=30000").order();
-    server.place(&placed);
-    assert_eq!(server.get("/v1/orders/1").order().state, Validated);
-    assert_eq!(server.records(orders::topics::ORDERS), 2);
-    server.stop();
 }
 
 #[test]
 fn a_token_shows_a_write_to_who_carries_it() {
-    let dir = TempDir::new().unwrap();
-    let server = Server::start(&dir, ONLY_ORDERS);
-    for pieces in 1..20 {
-        let body = format!(r#"{{"product":"JUMPERS","quantity":{pieces}}}"#);
-        let answer = server.post("/v1/inventory", &body);
-        assert_eq!(answer.status, 201);
-        let token = answer.header("headwater-token").unwrap().to_owned();
-        let stock = server.get_after("/v1/inventory", &token).body;
-        let expected = format!(r#"{{"product":"JUMPERS","quantity":{pieces},"sold":0}}"#);
-        assert!(stock.contains(&expected), "{stock}");
-    }
-    assert_eq!(server.get_after("/v1/inventory", "nonsense").status, 400);
-    server.stop();
+    everywhere(|place| {
+        let shops = Shops::open(place, ONLY_ORDERS);
+        for pieces in 1..20 {
+            let body = format!(r#"{{"product":"JUMPERS","quantity":{pieces}}}"#);
+            let answer = shops.post("/v1/inventory", &body);
+            assert_eq!(answer.status, 201);
+            let token = answer.header("headwater-token").unwrap().to_owned();
+            let stock = shops.get_after("/v1/inventory", &token).body;
+            let expected = format!(r#"{{"product":"JUMPERS","quantity":{pieces},"sold":0}}"#);
+            assert!(stock.contains(&expected), "{stock}");
+        }
+        assert_eq!(shops.get_after("/v1/inventory", "nonsense").status, 400);
+        shops.stop();
+    });
 }
 
 #[test]
@@ -183,25 +193,28 @@ fn what_is_no_order_is_refused_and_the_service_goes_on() {
 /// Fault 3: who has given up waiting is forgotten.
 #[test]
 fn nothing_is_kept_of_waiters_that_have_gone() {
-    let dir = TempDir::new().unwrap();
-    let server = Server::start(&dir, ONLY_ORDERS);
-    for _ in 0..20 {
-        // One that is answered, and one that hangs up.
-        assert_eq!(server.get("/v1/orders/1?timeout=1").status, 504);
-        let mut gone = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-        gone.write_all(b"GET /v1/orders/1?timeout=60000 HTTP/1.1\r\nhost: shop\r\n\r\n")
-            .unwrap();
-    }
-    let begun = Instant::now();
-    while server.shop.waiting() > 0 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "{} wait",
-            server.shop.waiting()
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    server.stop();
+    everywhere(|place| {
+        let shops = Shops::open(place, ONLY_ORDERS);
+        for _ in 0..20 {
+            // One that is answered, and one that hangs up.
+            assert_eq!(shops.get("/v1/orders/1?timeout=1").status, 504);
+            for server in &shops.servers {
+                let mut gone = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+                gone.write_all(b"GET /v1/orders/1?timeout=60000 HTTP/1.1\r\nhost: shop\r\n\r\n")
+                    .unwrap();
+            }
+        }
+        let begun = Instant::now();
+        while shops.waiting() > 0 {
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "{} wait",
+                shops.waiting()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        shops.stop();
+    });
 }
 
 #[test]

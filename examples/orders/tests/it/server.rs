@@ -11,7 +11,7 @@ use orders::model::{Order, Product};
 use orders::rest::Shop;
 use orders::service::{Options, Service, Started, limits, prepare};
 use orders::topics::{ORDERS, WAREHOUSE_INVENTORY};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// Longer than a loaded machine needs.
-const ANSWER_MAX: Duration = Duration::from_secs(90);
+/// Longer than a request waits at most.
+const ANSWER_MAX: Duration = Duration::from_secs(310);
 
 /// How long a browser takes the held page for unfinished.
 const HOLD: Duration = Duration::from_secs(4);
@@ -177,17 +177,30 @@ impl Server {
 }
 
 pub(crate) fn exchange(port: u16, request: &str) -> Answer {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
+    try_exchange(port, request).unwrap()
+}
+
+/// An error when nobody listens, or the answer is not whole.
+pub(crate) fn try_exchange(port: u16, request: &str) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(ANSWER_MAX))?;
     // A server that refuses a body answers before it has read it.
     let _ = stream.write_all(request.as_bytes());
     let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    Answer {
+    let ended = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    let broken_off = || std::io::Error::from(ErrorKind::UnexpectedEof);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return Err(ended.err().unwrap_or_else(broken_off));
+    };
+    let answer = Answer {
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
         head: head.to_owned(),
         body: body.to_owned(),
+    };
+    let length = answer.header("content-length");
+    match length.is_some_and(|length| length != body.len().to_string()) {
+        true => Err(broken_off()),
+        false => Ok(answer),
     }
 }
