@@ -1,5 +1,5 @@
 //! The Orders service over HTTP: place an order, ask for it and wait for its verdict, set and show the stock, watch. Not the checks.
-//! Invariant: 201 only when the log has acknowledged the order; an id stands for one order for ever.
+//! Invariant: 201 only when the order is the one that its id stands for, which is the first in the log, whoever was asked.
 //!
 //! ```text
 //! POST /v1/orders                  201 + Location | 409 another order has the id | 400 | 413 | 503
@@ -16,7 +16,7 @@ use crate::model::{Order, Payment, Product};
 use crate::page;
 use crate::producer::{self, Producer, Written};
 use crate::store::{self, Stock, Store};
-use crate::topics::{ORDERS, PAYMENTS, WAREHOUSE_INVENTORY};
+use crate::topics::{ORDER_REQUESTS, PAYMENTS, WAREHOUSE_INVENTORY};
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -29,31 +29,26 @@ use headwater::query::http::{TOKEN_HEADER, Turn};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 
 /// How long a request waits unless it says otherwise.
 const TIMEOUT_MS_DEFAULT: u64 = 10_000;
 /// The longest a request may wait.
 const TIMEOUT_MS_MAX: u64 = 300_000;
-/// How long an id stays closed to others after its order was written, and a look at the table takes, at most.
-const VISIBLE_MAX: Duration = Duration::from_secs(30);
+/// How long a look at the tables takes at most, and the decision which order an id stands for.
+const DECIDE_MAX: Duration = Duration::from_secs(30);
 /// Bytes of a request's body.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
 /// Characters of an id.
 const ID_CHARS_MAX: usize = 200;
-/// Ids that are placed at the same time share so many locks.
-const LOCKS: usize = 4096;
 
 /// What the routes work on.
 pub struct Shop {
-    store: Arc<Store>,
+    store: Store,
     producer: Producer,
     feed: Arc<Feed>,
-    placing: Vec<Arc<Mutex<()>>>,
 }
 
 /// Why an order was not placed.
@@ -73,50 +68,26 @@ impl Shop {
     /// Over the tables of a running Orders service.
     pub fn new(store: Store, producer: Producer, feed: Arc<Feed>) -> Arc<Self> {
         Arc::new(Self {
-            store: Arc::new(store),
+            store,
             producer,
             feed,
-            placing: (0..LOCKS).map(|_| Arc::default()).collect(),
         })
     }
 
     /// Places an order; again with the same order it does nothing more. `None` when it was there before.
     pub async fn place(&self, order: &Order) -> Result<Option<Written>, Refusal> {
         check(order).map_err(Refusal::Malformed)?;
-        let alone = self.lock(&order.id).await;
-        let known = self.store.get(&order.id, VISIBLE_MAX).await?;
-        if let Some(known) = known {
-            // The state has moved on since.
-            let same = known.with_state(order.state) == *order;
-            return if same {
-                Ok(None)
-            } else {
-                Err(Refusal::Conflict)
-            };
+        if let Some(known) = self.store.get(&order.id, DECIDE_MAX).await? {
+            return agree(order, known).map(|()| None);
         }
-        let written = self.producer.send(ORDERS, &order.id, order).await;
+        let written = self.producer.send(ORDER_REQUESTS, &order.id, order).await;
         let written = written.map_err(|error| match error {
             producer::Error::Overloaded => Refusal::Busy,
             producer::Error::Log(why) => Refusal::Failed(why),
         })?;
-        self.close_until_visible(alone, &written);
-        Ok(Some(written))
-    }
-
-    async fn lock(&self, id: &str) -> OwnedMutexGuard<()> {
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        let lock = &self.placing[hasher.finish() as usize % LOCKS];
-        lock.clone().lock_owned().await
-    }
-
-    /// Who places the same id next finds the order in the table.
-    fn close_until_visible(&self, alone: OwnedMutexGuard<()>, written: &Written) {
-        let (store, written) = (self.store.clone(), written.clone());
-        tokio::spawn(async move {
-            let _ = store.reached(&written, VISIBLE_MAX).await;
-            drop(alone);
-        });
+        // Others may have asked for the id meanwhile, here or at another instance.
+        let first = self.store.first(&order.id, &written, DECIDE_MAX).await?;
+        agree(order, first).map(|()| Some(written))
     }
 
     /// Requests, of any instance, that wait for a commit of this one.
@@ -132,6 +103,14 @@ impl Shop {
     ) -> Result<Written, producer::Error> {
         let producer = &self.producer;
         producer.send(WAREHOUSE_INVENTORY, &product, &pieces).await
+    }
+}
+
+/// Whether the order is the one that its id stands for; the state of that one may have moved on.
+fn agree(order: &Order, known: Order) -> Result<(), Refusal> {
+    match known.with_state(order.state) == *order {
+        true => Ok(()),
+        false => Err(Refusal::Conflict),
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::model::{Order, Product};
 use crate::producer::Written;
 use crate::topics::ORDERS;
-use crate::view::{ORDERS_STORE, SOLD, STOCK};
+use crate::view::{FIRST_ORDERS, ORDERS_STORE, SOLD, STOCK};
 use headwater::log::Log;
 use headwater::query::{Queries, Read, Table, Token};
 use serde::Serialize;
@@ -50,6 +50,7 @@ pub struct Stock {
 pub struct Store {
     queries: Queries,
     orders: Table<String, Order>,
+    first: Table<String, Order>,
     stock: Table<Product, i32>,
     sold: Table<String, i64>,
     /// What the topic held when this instance started.
@@ -62,6 +63,7 @@ impl Store {
         let failed = |error: headwater::query::Error| headwater::Error::System(error.to_string());
         Ok(Self {
             orders: queries.store(ORDERS_STORE).map_err(failed)?,
+            first: queries.store(FIRST_ORDERS).map_err(failed)?,
             stock: queries.store(STOCK).map_err(failed)?,
             sold: queries.store(SOLD).map_err(failed)?,
             queries,
@@ -92,11 +94,16 @@ impl Store {
         found.ok_or(Error::TimedOut)
     }
 
-    /// Waits until `written` is visible.
-    pub async fn reached(&self, written: &Written, patience: Duration) -> Result<(), Error> {
-        let token = written.token();
-        let reached = self.queries.reached(ORDERS_STORE, &token, patience);
-        Ok(reached.await?)
+    /// The order that `id` stands for, once the request that was `written` is decided.
+    pub async fn first(
+        &self,
+        id: &str,
+        written: &Written,
+        patience: Duration,
+    ) -> Result<Order, Error> {
+        let read = Read::new().within(patience).after(written.token());
+        let first = self.first.get(&id.to_owned(), read).await?;
+        first.ok_or_else(|| Error::Failed("the request was not taken".into()))
     }
 
     /// All products' pieces, once everything that `after` names is among them.

@@ -6,6 +6,8 @@ use headwater::{BadData, Data, KStream, Topic};
 
 /// Orders by id, of every state.
 pub const ORDERS: &str = "orders";
+/// Orders that clients want placed, by id: the Orders service takes the first of each id into [`ORDERS`].
+pub const ORDER_REQUESTS: &str = "order-requests";
 /// Enriched orders of customers whose level has no topic of its own.
 pub const ORDERS_ENRICHED: &str = "orders-enriched";
 /// Payments by id.
@@ -25,6 +27,7 @@ pub const LEVELS: [&str; 4] = ["bronze", "silver", "gold", "platinum"];
 pub fn all() -> Vec<&'static str> {
     let mut topics = vec![
         ORDERS,
+        ORDER_REQUESTS,
         ORDERS_ENRICHED,
         PAYMENTS,
         CUSTOMERS,
@@ -44,6 +47,11 @@ fn read<K: Data, V: Data>(name: &str) -> Topic<K, V> {
 /// The orders, for reading.
 pub fn orders() -> Topic<String, Order> {
     read(ORDERS)
+}
+
+/// The orders that clients want placed, for reading.
+pub fn order_requests() -> Topic<String, Order> {
+    read(ORDER_REQUESTS)
 }
 
 /// The answers of the checks, for reading.

@@ -13,6 +13,7 @@ mod fraud;
 mod instances;
 mod inventory;
 mod kills;
+mod overload;
 mod page;
 mod place;
 mod process;

@@ -5,6 +5,7 @@ use crate::place::everywhere;
 use crate::samples::order;
 use crate::server::Server;
 use crate::shops::Shops;
+use orders::model::Order;
 use orders::model::OrderState::Validated;
 use orders::model::Product::{Jumpers, Underpants};
 use orders::service::Service;
@@ -95,12 +96,10 @@ fn all_who_wait_for_an_order_hear_of_it_and_who_waits_for_a_verdict_waits_on() {
 fn the_same_order_again_is_no_second_order_and_another_one_is_a_conflict() {
     everywhere(|place| {
         let shops = Shops::open(place, ONLY_ORDERS);
-        // One instance decides what it is asked at the same time.
-        let server = shops.one();
         let placed = order(1, 2, Jumpers, 1, 1.0);
         std::thread::scope(|scope| {
             let posts: Vec<_> = (0..10)
-                .map(|_| scope.spawn(|| server.place(&placed)))
+                .map(|_| scope.spawn(|| shops.place(&placed)))
                 .collect();
             let locations = posts.into_iter().map(|post| post.join().unwrap());
             assert!(
@@ -110,13 +109,46 @@ fn the_same_order_again_is_no_second_order_and_another_one_is_a_conflict() {
             );
         });
         let other = serde_json::to_string(&order(1, 2, Underpants, 1, 1.0)).unwrap();
-        assert_eq!(server.post("/v1/orders", &other).status, 409);
+        assert_eq!(shops.post("/v1/orders", &other).status, 409);
         // Nor is it another one because its verdict has come.
         shops.write(&[placed.clone().with_state(Validated)], &[]);
         shops.get("/v1/orders/1/validated?timeout=30000").order();
-        server.place(&placed);
+        shops.place(&placed);
         assert_eq!(shops.get("/v1/orders/1").order().state, Validated);
         assert_eq!(shops.records(orders::topics::ORDERS), 2);
+        shops.stop();
+    });
+}
+
+#[test]
+fn of_two_orders_of_one_id_at_the_same_time_one_is_taken_and_the_other_hears_it() {
+    const IDS: u32 = 20;
+    everywhere(|place| {
+        let shops = Shops::open(place, ONLY_ORDERS);
+        let post = |order: &Order| {
+            let answer = shops.post("/v1/orders", &serde_json::to_string(order).unwrap());
+            (answer.status, order.clone())
+        };
+        for id in 0..IDS {
+            // At different instances, where there are two.
+            let rivals = [Jumpers, Underpants].map(|product| order(id, 2, product, 1, 1.0));
+            let answers = std::thread::scope(|scope| {
+                let post = &post;
+                let posts = rivals
+                    .each_ref()
+                    .map(|order| scope.spawn(move || post(order)));
+                posts.map(|post| post.join().unwrap())
+            });
+            let taken: Vec<_> = answers
+                .iter()
+                .filter(|(status, _)| *status == 201)
+                .collect();
+            let refused = answers.iter().filter(|(status, _)| *status == 409);
+            assert_eq!((taken.len(), refused.count()), (1, 1), "{answers:?}");
+            let found = shops.get(&format!("/v1/orders/{id}?timeout=60000"));
+            assert_eq!(found.order(), taken[0].1);
+        }
+        assert_eq!(shops.records(orders::topics::ORDERS), u64::from(IDS));
         shops.stop();
     });
 }

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 /// Longer than a request waits at most.
-const ANSWER_MAX: Duration = Duration::from_secs(310);
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(310);
 
 /// How long a browser takes the held page for unfinished.
 const HOLD: Duration = Duration::from_secs(4);
