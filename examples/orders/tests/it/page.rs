@@ -44,6 +44,30 @@ fn the_page_shows_orders_with_their_steps_and_the_stock() {
     server.stop();
 }
 
+#[test]
+fn stock_is_counted_and_an_order_placed_by_clicks() {
+    let Some(browser) = browser() else {
+        return;
+    };
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(&dir, &Service::ALL);
+    let dom = chromium(browser, server.port, "used", 390, "--dump-dom");
+    for expected in [
+        "<div class=\"step green\">validated</div>",
+        "2 × Jumpers",
+        "19.00 by customer 3",
+    ] {
+        assert!(dom.contains(expected), "{expected} in {dom}");
+    }
+    let stock = server.get("/v1/inventory").body;
+    assert!(
+        stock.contains(r#""product":"JUMPERS","quantity":5"#),
+        "{stock}"
+    );
+    assert_eq!(server.records(orders::topics::ORDER_REQUESTS), 1);
+    server.stop();
+}
+
 /// Chromium, as Debian or as others name it. On a machine without one the test is skipped, which CI does not take.
 fn browser() -> Option<&'static str> {
     let runs = |name: &&str| Command::new(name).arg("--version").output().is_ok();
@@ -67,11 +91,11 @@ fn dom(browser: &str, port: u16, width: u32) -> String {
         "--screenshot={}/orders-{width}.png",
         env!("CARGO_TARGET_TMPDIR")
     );
-    chromium(browser, port, width, &picture);
-    chromium(browser, port, width, "--dump-dom")
+    chromium(browser, port, "held", width, &picture);
+    chromium(browser, port, "held", width, "--dump-dom")
 }
 
-fn chromium(browser: &str, port: u16, width: u32, what: &str) -> String {
+fn chromium(browser: &str, port: u16, page: &str, width: u32, what: &str) -> String {
     let profile = TempDir::new().unwrap();
     let output = Command::new(browser)
         .args([
@@ -83,7 +107,7 @@ fn chromium(browser: &str, port: u16, width: u32, what: &str) -> String {
         ])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("--window-size={width},1000"))
-        .arg(format!("http://127.0.0.1:{port}/held"))
+        .arg(format!("http://127.0.0.1:{port}/{page}"))
         .stderr(Stdio::null())
         .output()
         .unwrap();

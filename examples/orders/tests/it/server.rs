@@ -1,6 +1,7 @@
 //! A shop that listens, and a small HTTP client of the test's own. Not a test.
 //! Invariant: a request is one connection; its answer is read to the end.
 
+use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use headwater::log::Endpoint;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 
 /// Longer than a request waits at most.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(310);
@@ -30,6 +32,31 @@ const HOLD: Duration = Duration::from_secs(4);
 async fn held() -> Html<String> {
     let page = include_str!("../../src/page.html");
     Html(page.replace("</body>", "<img src=\"/slow\" alt=\"\"></body>"))
+}
+
+/// The page as one who counts five pairs of jumpers and orders two uses it, by its fields and buttons; a browser looks at it when the
+/// page has told the verdict.
+async fn used() -> Html<String> {
+    let page = include_str!("../../src/page.html");
+    let hands = include_str!("hands.js");
+    let hands = format!("<script>{hands}</script><img src=\"/told\" alt=\"\"></body>");
+    Html(page.replace("</body>", &hands))
+}
+
+/// Beside the shop's own routes: the page for a browser that looks only once.
+fn with_pages(routes: Router) -> Router {
+    let told = Arc::new(Notify::new());
+    let hears = told.clone();
+    // A page that never tells is looked at in the end, and found wanting.
+    let waits = move || async move {
+        let _ = tokio::time::timeout(ANSWER_MAX, told.notified()).await;
+    };
+    let hear = move || async move { hears.notify_one() };
+    routes
+        .route("/held", get(held))
+        .route("/slow", get(|| tokio::time::sleep(HOLD)))
+        .route("/used", get(used))
+        .route("/told", get(waits).post(hear))
 }
 
 pub(crate) struct Server {
@@ -96,9 +123,7 @@ impl Server {
         let started = Started::start(&log, services, &options).unwrap();
         let shop = started.shop.clone().unwrap();
         let routes = started.routes.clone().unwrap();
-        let routes = routes
-            .route("/held", get(held))
-            .route("/slow", get(|| tokio::time::sleep(HOLD)));
+        let routes = with_pages(routes);
         let http = runtime
             .block_on(async { HttpServer::start(listener, routes, &limits(), None) })
             .unwrap();
