@@ -9,7 +9,7 @@ use crate::positions::Positions;
 use crate::state_dir::StateDir;
 use crate::views::Views;
 use crate::{Result, Settings};
-use headwater_log::{ClientOptions, Log};
+use headwater_log::{ClientOptions, Guarantee, Log};
 use headwater_store::Budget;
 use headwater_streams::Topology;
 use std::sync::Arc;
@@ -73,7 +73,8 @@ impl Process {
         Ok(GlobalTask::new(topology, settings, client, self))
     }
 
-    /// How worker `number` of this process opens its client; names as in Kafka Streams.
+    /// How worker `number` of this process opens its client; names as in Kafka Streams, which has no transactional id at least
+    /// once either: an application that is not granted one can run so.
     pub(crate) fn client_options(
         &self,
         topology: &Topology,
@@ -82,10 +83,11 @@ impl Process {
         waker: Option<std::task::Waker>,
     ) -> ClientOptions {
         let name = format!("{}-{}-{number}", topology.application(), self.id);
+        let exactly_once = settings.guarantee == Guarantee::ExactlyOnce;
         ClientOptions {
             client_id: name.clone(),
             guarantee: settings.guarantee,
-            transactional_id: Some(name),
+            transactional_id: exactly_once.then_some(name),
             waker,
             ..ClientOptions::default()
         }
