@@ -5,6 +5,7 @@
 mod admin;
 mod client;
 mod fault;
+mod marker;
 mod member;
 mod partition;
 mod request;
@@ -74,6 +75,14 @@ impl MemoryLog {
     /// Ends [`MemoryLog::freeze`]. What happened meanwhile, the clients find out by themselves.
     pub fn thaw(&self, client_id: &str) {
         self.shared.with(|state| state.thaw(client_id));
+    }
+
+    /// Takes a member out of its group at once, as another does that holds it for dead. It finds out by itself.
+    pub fn evict(&self, group: &str, member: &str) {
+        self.shared.with(|state| {
+            state.coordinator.leave(group, member);
+            state.news = true;
+        });
     }
 
     /// Makes a partition unavailable, or available again: it is neither read nor written, and requests that need it wait.

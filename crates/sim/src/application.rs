@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) const APPLICATION: &str = "app";
 pub(crate) const RECORDS: u64 = 60;
 const KEYS: u64 = 7;
 const REGIONS: u64 = 3;
@@ -44,7 +45,7 @@ pub(crate) fn topology_in_memory() -> Arc<Topology> {
 }
 
 fn build(settings: TopologySettings) -> Arc<Topology> {
-    let app = App::new("app");
+    let app = App::new(APPLICATION);
     app.configure(settings);
     let input = app.stream::<u64, i64>("in");
     input

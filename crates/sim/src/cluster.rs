@@ -1,10 +1,10 @@
-//! Several members on a log that delays, loses and forgets, with members killed and frozen, in seeded order on one thread.
+//! Several members on a log that delays, loses and forgets, with members killed, frozen and evicted, in seeded order on one thread.
 //! Not the disk's losses: the crash tests of the runtime have those. Invariant: under exactly once the results are the undisturbed
 //! ones; under at least once nothing is lost; under both, stores are what their changelogs say.
 
 use crate::Planted;
 use crate::application::{
-    RECORDS, Results, differences, expected, impatient, is_done, load_until, results,
+    APPLICATION, RECORDS, Results, differences, expected, impatient, is_done, load_until, results,
     topology_in_memory,
 };
 use crate::planted::PlantedLog;
@@ -50,6 +50,8 @@ pub struct Report {
     pub kills: usize,
     /// Members frozen.
     pub freezes: usize,
+    /// Members taken out of the group while they were alive.
+    pub evictions: usize,
     /// Commits whose outcome had to be settled.
     pub unsettled: usize,
     /// Members fenced.
@@ -168,6 +170,8 @@ impl Cluster {
             unavailable_ms: 50,
             request_timeout_ms: 60,
             transaction_timeout_ms: 10_000,
+            // Longer than a session: a take-over may find the ends of its predecessor's last commit still to come.
+            marker_delay_ms_max: if seed % 3 == 0 { 200 } else { 0 },
         };
         let seen: Arc<dyn Log> = match planted {
             Some(planted) => Arc::new(PlantedLog {
@@ -244,6 +248,12 @@ impl Cluster {
                 self.report.freezes += 1;
             }
             3..=8 => self.log.thaw(client),
+            9 => {
+                let member = client.strip_prefix(&format!("{APPLICATION}-"));
+                let member = member.expect("clients are named after their member");
+                self.log.evict(APPLICATION, member);
+                self.report.evictions += 1;
+            }
             _ => {}
         }
     }

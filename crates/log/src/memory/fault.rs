@@ -25,6 +25,9 @@ pub struct Faults {
     pub request_timeout_ms: u64,
     /// A transaction open for longer than so many ms is aborted and its producer fenced.
     pub transaction_timeout_ms: u64,
+    /// Each marker and position of a transaction whose end was answered is written by so many ms later; see
+    /// [`Faults::kafka_like`].
+    pub marker_delay_ms_max: u64,
 }
 
 impl Default for Faults {
@@ -41,6 +44,7 @@ impl Default for Faults {
             request_timeout_ms: 30_000,
             // What Kafka Streams sets for its producers (`StreamsConfig.PRODUCER_EOS_OVERRIDES`).
             transaction_timeout_ms: 10_000,
+            marker_delay_ms_max: 0,
         }
     }
 }
@@ -62,6 +66,13 @@ impl Dice {
         match self.faults.delay_polls_max {
             0 => 0,
             max => self.random.below(u64::from(max) + 1) as u32,
+        }
+    }
+
+    pub(super) fn marker_delay_ms(&self) -> i64 {
+        match self.faults.marker_delay_ms_max {
+            0 => 0,
+            max => self.random.below(max.saturating_add(1)) as i64,
         }
     }
 

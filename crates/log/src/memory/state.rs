@@ -4,6 +4,7 @@
 
 use super::{
     fault::{Dice, Faults},
+    marker::Owed,
     partition::Partition,
     transaction::Producer,
 };
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) topics: BTreeMap<Arc<str>, Topic>,
     pub(super) positions: BTreeMap<Arc<str>, Positions>,
     pub(super) producers: BTreeMap<i64, Producer>,
+    /// In the order in which it was decided.
+    pub(super) owed: Vec<Owed>,
     pub(super) coordinator: Coordinator,
     /// When the coordinator last looked around, at which version of itself and of the topics.
     ticked: Option<(Duration, u64, u64)>,
@@ -60,6 +63,7 @@ impl State {
             topics: BTreeMap::new(),
             positions: BTreeMap::new(),
             producers: BTreeMap::new(),
+            owed: Vec::new(),
             coordinator: Coordinator::new(),
             ticked: None,
             topics_version: 0,
@@ -171,6 +175,7 @@ impl State {
             .retain(|_, until| until.is_none_or(|until| until > now));
         self.news |= away != self.unavailable.len();
         self.expire_transactions(now, now_ms);
+        self.settle_due(now_ms);
         let mut coordinator = std::mem::take(&mut self.coordinator);
         coordinator.tick(
             now,

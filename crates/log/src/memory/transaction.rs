@@ -2,7 +2,7 @@
 //! Not the requests that lead here: see [`super::request`]. Invariant: a transaction ends once, and of one transactional id
 //! only the newest client writes; the older ones are fenced at their next write.
 
-use super::state::State;
+use super::{marker::What, state::State};
 use crate::{CommitRequest, CommittedOffset, Error, Receipt, Result, TopicPartition};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -30,6 +30,9 @@ pub(super) struct ProducerKey {
     pub(super) id: i64,
     pub(super) epoch: i16,
 }
+
+/// A producer's id and epoch in a batch or marker.
+pub(super) type Producing = (i64, i16);
 
 /// Sealed batches with their partitions.
 pub(super) type Batches = Vec<(TopicPartition, Vec<u8>)>;
@@ -71,6 +74,7 @@ impl State {
                 now_ms,
             );
         }
+        self.settle_all_of(id);
         key
     }
 
@@ -149,6 +153,7 @@ impl State {
         now: Duration,
     ) -> Result<()> {
         self.check_producer(key)?;
+        self.settle_all_of(key.id);
         for (name, bytes) in batches {
             let end = self.partition_mut(&name)?.append_open(key.id, bytes);
             self.transaction(key, now).ends.insert(name, end);
@@ -215,8 +220,10 @@ impl State {
             .producers
             .values()
             .filter_map(|producer| producer.open.as_ref());
-        open.flat_map(|open| &open.offsets)
-            .any(|(of, ..)| **of == *group)
+        self.owes_positions(group)
+            || open
+                .flat_map(|open| &open.offsets)
+                .any(|(of, ..)| **of == *group)
     }
 
     /// Aborts what is open for too long. Its producer learns of it at its next write, which must not begin another transaction.
@@ -247,16 +254,12 @@ impl State {
     }
 
     fn end(&mut self, key: ProducerKey, open: Transaction, commit: bool, now_ms: i64) -> Receipt {
+        let producer = (key.id, key.epoch);
         for name in open.ends.keys() {
-            // A topic deleted meanwhile took its part of the transaction with it.
-            if let Ok(partition) = self.partition_mut(name) {
-                partition.end_transaction((key.id, key.epoch), commit, now_ms);
-            }
+            self.settle(producer, commit, now_ms, What::Marker(name.clone()));
         }
-        if commit {
-            for (group, name, at) in open.offsets {
-                self.positions.entry(group).or_default().insert(name, at);
-            }
+        for (group, name, at) in open.offsets {
+            self.settle(producer, commit, now_ms, What::Position(group, name, at));
         }
         self.news = true;
         Receipt {

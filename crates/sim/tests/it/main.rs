@@ -23,6 +23,7 @@ fn campaign(seeds: Range<u64>, guarantee: Guarantee) -> Report {
         );
         total.kills += report.kills;
         total.freezes += report.freezes;
+        total.evictions += report.evictions;
         total.unsettled += report.unsettled;
         total.fenced += report.fenced;
         total.promoted += report.promoted;
@@ -37,7 +38,11 @@ fn campaign(seeds: Range<u64>, guarantee: Guarantee) -> Report {
 fn exactly_once_holds_while_members_die_freeze_and_answers_are_lost() {
     let told = campaign(1..41, Guarantee::ExactlyOnce);
     assert!(
-        told.kills > 50 && told.unsettled > 50 && told.fenced > 50 && told.promoted > 50,
+        told.kills > 50
+            && told.evictions > 50
+            && told.unsettled > 50
+            && told.fenced > 50
+            && told.promoted > 50,
         "{told:?}"
     );
     assert!(told.stores > 1_000 && told.standby_stores > 300, "{told:?}");

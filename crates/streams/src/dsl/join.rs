@@ -96,19 +96,22 @@ pub(crate) fn repartition_for_join<'a, K: Clone + 'static, V: Clone + 'static>(
         (
             own,
             base,
-            graph.join_repartitions.get(&stream.node).copied(),
+            graph.join_repartitions.get(&stream.node).cloned(),
         )
     };
-    if let Some(node) = shared.filter(|_| own == base) {
+    if let Some((node, made_for)) = shared.filter(|_| own == base) {
         burn(app);
         return Partitioned {
             stream: KStream::at(app, node, false),
-            forgotten: is_generated(&base),
+            // The source that there is has another name than the one that is spent, unless both come from the same given name.
+            forgotten: is_generated(&base) || made_for != base,
         };
     }
+    let stream_node = stream.node;
     let behind = through_repartition(stream, &base, formats, 0, join.is_some());
     let mut graph = app.graph.borrow_mut();
-    graph.join_repartitions.insert(stream.node, behind.node);
+    let made = (behind.node, base);
+    graph.join_repartitions.insert(stream_node, made);
     drop(graph);
     Partitioned::already(behind)
 }

@@ -254,7 +254,7 @@ pub(crate) struct Graph {
     /// Joins of streams, which the build gives their stores.
     pub(crate) stream_joins: Vec<StreamJoin>,
     /// The repartition of a stream that joins share, by the stream's node (`KStreamImpl.repartitionForJoin`).
-    pub(crate) join_repartitions: FxHashMap<usize, usize>,
+    pub(crate) join_repartitions: FxHashMap<usize, (usize, String)>,
     /// The repartition of a named group that its aggregates share, by group.
     pub(crate) grouped_repartitions: FxHashMap<usize, usize>,
     pub(crate) grouped: usize,

@@ -28,6 +28,29 @@ fn an_open_transaction_holds_the_stable_offset_back() {
 }
 
 #[test]
+fn markers_and_positions_may_come_after_the_answer() {
+    let scene = kafka_like();
+    scene.log.set_faults(Faults {
+        marker_delay_ms_max: 5_000,
+        ..Faults::default()
+    });
+    let mut client = scene.client("a");
+    add(&mut *client, "a");
+    scene.ask(&mut *client, commit(1)).unwrap();
+    assert_eq!(scene.look_up(OffsetSpec::Stable), 0, "the marker is owed");
+    assert_eq!(scene.look_up(OffsetSpec::End), 1);
+    // Its producer waits for its markers before it writes on; a later client of its id does, too.
+    add(&mut *client, "b");
+    client.poll();
+    assert_eq!(scene.values(), ["a"]);
+    scene.ask(&mut *client, commit(2)).unwrap();
+    assert_eq!(scene.look_up(OffsetSpec::Stable), 2);
+    drop(scene.client("a"));
+    assert_eq!(scene.values(), ["a", "b"]);
+    assert_eq!(scene.position(), Some(2));
+}
+
+#[test]
 fn aborted_records_leave_gaps_as_on_kafka_and_none_otherwise() {
     for (kafka_like, offsets) in [(true, [4, 5]), (false, [0, 1])] {
         let scene = Scene::with_topic(Faults {
