@@ -25,7 +25,7 @@ fn a_thousand_writes_are_read_with_their_token_while_processes_are_killed() {
 }
 
 #[test]
-#[ignore = "takes half an hour"]
+#[ignore = "takes minutes"]
 fn twenty_thousand_writes_are_read_with_their_token_while_processes_are_killed() {
     on_kafka(|place| campaign(place, 20_000, 60, 3));
 }
