@@ -35,7 +35,7 @@ public class StreamsYardstick {
     private static final Duration SESSION_GAP = Duration.ofSeconds(1);
     private static final Duration JOIN_DIFFERENCE = Duration.ofMillis(500);
     private static final Duration JOIN_GRACE = Duration.ofSeconds(1);
-    private static final long RUN_SECONDS_MAX = 600;
+    private static final long RUN_SECONDS_MAX = 1_200;
 
     private static final LongAdder seen = new LongAdder();
     private static volatile long first = 0;

@@ -24,7 +24,7 @@ use std::thread::Thread;
 use std::time::Instant;
 
 /// The longest a job may take.
-const RUN_SECONDS_MAX: u64 = 600;
+const RUN_SECONDS_MAX: u64 = 1_200;
 /// How long a job waits for a topic to be known.
 const TOPIC_SECONDS_MAX: u64 = 30;
 /// Of every topic of the jobs.

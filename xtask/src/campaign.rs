@@ -122,6 +122,12 @@ const CAMPAIGNS: &[Campaign] = &[
         kafka: None,
     },
     Campaign {
+        name: "bench-quick",
+        purpose: "each job beside Kafka Streams once over a small input: outputs are the same",
+        arguments: &["run", "-p", "xtask", "--", "bench", "--quick"],
+        kafka: None,
+    },
+    Campaign {
         name: "purchases-kills",
         purpose: "the main job killed 200 times; prints kills by phase and what restores cost",
         arguments: &[

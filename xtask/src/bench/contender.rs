@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The longest a run may take.
-const RUN_SECONDS_MAX: u64 = 900;
+const RUN_SECONDS_MAX: u64 = 1_500;
 
 /// What all topologies are set to.
 #[derive(Clone, Copy, Debug)]

@@ -36,7 +36,7 @@ pub(super) fn run(entry: &Entry<'_>) -> Result<Value> {
     );
     let said = parse(&output.stdout)?;
     let mut figures = used(&measured, records);
-    figures["records_per_second"] = json!(RATE);
+    figures["rate_per_second"] = json!(RATE);
     for name in ["p50_ms", "p99_ms", "p999_ms", "max_ms"] {
         figures[name] = json!(number(&said, name)?);
     }

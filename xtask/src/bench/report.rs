@@ -107,8 +107,7 @@ fn figures(lines: &Lines<'_>) -> String {
     if lines.is_empty() {
         return format!("No results are kept in `{RESULTS}`.\n");
     }
-    let throughput = jobs_with(lines, "cpu_us_per_record");
-    let throughput = throughput.iter().filter(|job| !job.starts_with("latency"));
+    let throughput = jobs_with(lines, "records_per_second");
     let mut text = conditions(lines);
     text += "\n### Throughput, CPU, memory\n\n";
     text += "| job | records/s: Headwater | Kafka Streams | | CPU us a record: Headwater | Kafka Streams | | peak MB: Headwater | Kafka Streams | |\n";

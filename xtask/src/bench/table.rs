@@ -30,6 +30,9 @@ pub(super) fn print(lines: &[Value]) {
             row(&system, &of_job.with("system", &system));
         }
         let ours = of_job.with("system", OURS);
+        if ours.is_empty() {
+            continue;
+        }
         for system in of_job.each("system").iter().filter(|it| *it != OURS) {
             ratios(&ours, system, &of_job.with("system", system));
         }
