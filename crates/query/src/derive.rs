@@ -123,7 +123,7 @@ impl Queries {
             stale: false,
         };
         Box::pin(async move {
-            match self.ask(ask, deadline, false).await? {
+            match self.ask(&ask, deadline, false).await? {
                 Answer::Token(text) => text.parse(),
                 other => Err(Error::Peer(format!("{other:?} is no token"))),
             }

@@ -3,7 +3,10 @@
 //! Invariant: whatever a client sends, it gets a status, in time, or its connection is closed; nobody else notices.
 
 mod access;
+mod around;
 mod ask;
+mod connection;
+mod desk;
 mod gate;
 mod metrics;
 mod openapi;
@@ -11,6 +14,7 @@ mod operations;
 mod remote;
 mod server;
 mod shown;
+mod socket;
 mod status;
 mod stores;
 mod tls;

@@ -51,7 +51,7 @@ impl Queries {
     /// Answers a question that another instance asks. Never fails but by [`Answer::Failed`].
     pub async fn answer(&self, ask: Ask) -> Answer {
         let deadline = Instant::now() + Duration::from_millis(ask.deadline_ms.min(ASKED_MS_MAX));
-        match self.ask(ask, deadline, true).await {
+        match self.ask(&ask, deadline, true).await {
             Ok(answer) => answer,
             Err(error) => Answer::Failed(error),
         }

@@ -48,9 +48,14 @@ impl Queries {
     }
 
     /// The answer to `ask`, from wherever it can be had until `deadline`.
-    pub(crate) async fn ask(&self, ask: Ask, deadline: Instant, forwarded: bool) -> Result<Answer> {
+    pub(crate) async fn ask(
+        &self,
+        ask: &Ask,
+        deadline: Instant,
+        forwarded: bool,
+    ) -> Result<Answer> {
         let token = ask.token.as_deref().map(str::parse::<Token>).transpose()?;
-        let target = self.target(&ask)?;
+        let target = self.target(ask)?;
         let mut retry_ms = RETRY_MS;
         let patience = match forwarded {
             true => deadline.min(Instant::now() + Duration::from_millis(FORWARDED_WAIT_MS)),
@@ -58,17 +63,17 @@ impl Queries {
         };
         loop {
             let (not_ready, was_here) =
-                match self.here(&ask, &target, token.as_ref(), deadline).await {
+                match self.here(ask, &target, token.as_ref(), deadline).await {
                     Some(Err(error)) if error.is_retriable() => (error, true),
                     Some(answer) => return answer,
-                    None => (Error::NotReady(self.nowhere(&ask, &target)), false),
+                    None => (Error::NotReady(self.nowhere(ask, &target)), false),
                 };
             // Registered before the hosts are looked at: what comes from here on rings.
             let placement = self.waiter(vec![Interest::Placement])?;
-            if !was_here && self.is_here(&ask, &target) {
+            if !was_here && self.is_here(ask, &target) {
                 continue;
             }
-            let failed = match self.elsewhere(&ask, &target, deadline).await {
+            let failed = match Box::pin(self.elsewhere(ask, &target, deadline)).await {
                 Some(Err(error)) if error.is_retriable() => error,
                 Some(answer) => return answer,
                 None => not_ready,
@@ -145,7 +150,8 @@ impl Queries {
             return self.standby_here(ask, token);
         }
         if let Some(token) = token
-            && let Err(error) = self.reach(target, ask.what.store(), token, deadline).await
+            && let Err(error) =
+                Box::pin(self.reach(target, ask.what.store(), token, deadline)).await
         {
             return Some(Err(error));
         }

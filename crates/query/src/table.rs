@@ -71,7 +71,7 @@ impl<K: 'static, V: 'static> Table<K, V> {
     /// The value under `key`; of a store that keeps versions, the latest.
     pub async fn get(&self, key: &K, read: Read) -> Result<Option<V>> {
         if self.is_versioned() {
-            let version = self.latest(key, read).await?;
+            let version = Box::pin(self.latest(key, read)).await?;
             return Ok(version.map(|version| version.value));
         }
         let deadline = Instant::now() + read.deadline;
@@ -94,7 +94,7 @@ impl<K: 'static, V: 'static> Table<K, V> {
         }
         let deadline = Instant::now() + read.deadline;
         let key = Blob(self.encode(key)?);
-        let partition = self.partition_of(&key.0, &read, deadline).await?;
+        let partition = Box::pin(self.partition_of(&key.0, &read, deadline)).await?;
         // Who waits for news asks who has them first.
         read.staleness = crate::Staleness::Owner;
         let mut known = self
@@ -276,28 +276,32 @@ impl<K: 'static, V: 'static> Table<K, V> {
         })
     }
 
-    async fn get_bytes(
-        &self,
+    fn get_bytes<'a>(
+        &'a self,
         key: Blob,
         partition: u32,
-        read: &Read,
+        read: &'a Read,
         deadline: Instant,
-    ) -> Result<Option<Blob>> {
+    ) -> impl Future<Output = Result<Option<Blob>>> + Send + 'a {
         let store = self.name.clone();
         let what = Question::Get { store, key };
-        self.value(what, partition, read, deadline).await
+        self.value(what, partition, read, deadline)
     }
 
-    async fn value(
-        &self,
+    /// Not an `async fn`: the question is not kept through the wait.
+    fn value<'a>(
+        &'a self,
         what: Question,
         partition: u32,
-        read: &Read,
+        read: &'a Read,
         deadline: Instant,
-    ) -> Result<Option<Blob>> {
-        match ask(&self.queries, &self.place, what, partition, read, deadline).await? {
-            Answer::Value { value, .. } => Ok(value),
-            other => Err(Error::Peer(format!("{other:?} is no value"))),
+    ) -> impl Future<Output = Result<Option<Blob>>> + Send + 'a {
+        let asked = ask(&self.queries, &self.place, what, partition, read, deadline);
+        async move {
+            match asked.await? {
+                Answer::Value { value, .. } => Ok(value),
+                other => Err(Error::Peer(format!("{other:?} is no value"))),
+            }
         }
     }
 
@@ -358,19 +362,21 @@ impl<K: 'static, V: 'static> Table<K, V> {
     }
 }
 
-/// Asks one partition of a store.
-pub(crate) async fn ask(
-    queries: &Queries,
-    place: &StorePlace,
+/// Asks one partition of a store. Boxed, as what comes before the wait is inside: else each caller of a caller would have room for the
+/// greatest of them as often as it waits, and thousands wait.
+pub(crate) fn ask<'a>(
+    queries: &'a Queries,
+    place: &'a StorePlace,
     what: Question,
     partition: u32,
-    read: &Read,
+    read: &'a Read,
     deadline: Instant,
-) -> Result<Answer> {
-    let ask = queries
-        .prepare(what, place, partition, read, deadline)
-        .await?;
-    queries.ask(ask, deadline, false).await
+) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>> {
+    let prepared = Box::pin(queries.prepare(what, place, partition, read, deadline));
+    Box::pin(async move {
+        let ask = prepared.await?;
+        queries.ask(&ask, deadline, false).await
+    })
 }
 
 impl Queries {
@@ -389,7 +395,7 @@ impl Queries {
                     ..Span::default()
                 },
             };
-            questions.push(Box::pin(ask(self, place, what, partition, read, deadline)));
+            questions.push(ask(self, place, what, partition, read, deadline));
         }
         merge::all(questions).await.map(drop)
     }

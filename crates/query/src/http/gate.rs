@@ -1,16 +1,18 @@
 //! What every request passes before its handler: the secret, its turn, its body within limits. Not the connection's limits.
 //! Invariant: more requests than there are turns are told so at once; those that wait for an event hold no turn.
 
+use super::around::{Before, Passing, around};
 use super::{Bearer, Limits, Problem};
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
+use axum::routing::Route;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Service;
 
 /// What requests must pass; put around routes by [`Gate::around`].
 #[derive(Clone)]
@@ -45,19 +47,25 @@ impl Gate {
 
     /// `routes`, with this gate before each.
     pub fn around(self, routes: axum::Router) -> axum::Router {
-        routes.layer(axum::middleware::from_fn_with_state(self, pass))
+        around(routes, self)
     }
 }
 
-async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    match gate.admit(request).await {
-        Ok((request, turn)) => {
-            let response = next.run(request).await;
+impl Before for Gate {
+    fn pass(&self, request: Request, mut handler: Route) -> Passing {
+        let gate = self.clone();
+        // Boxed by itself: what it takes to read a body is gone before the request waits.
+        let admitted = Box::pin(async move { gate.admit(request).await });
+        Box::pin(async move {
+            let (answer, turn) = match admitted.await {
+                Ok((request, turn)) => (handler.call(request), turn),
+                Err(problem) => return Ok(problem.into_response()),
+            };
+            let response = answer.await;
             // Held until here: a handler that takes no turn drops the request, and its extensions, as it begins.
             drop(turn);
             response
-        }
-        Err(problem) => problem.into_response(),
+        })
     }
 }
 

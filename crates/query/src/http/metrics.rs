@@ -1,10 +1,9 @@
 //! Numbers for Prometheus: what the server did, and what the application did, counted where it happens and read when asked.
 //! Not a store of history. Invariant: labels are names of routes, tasks and states, never keys: their number is bounded.
 
+use super::around::{Before, Passing, around};
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{MatchedPath, Request};
 use headwater_runtime::{Role, Running};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
@@ -16,6 +15,7 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use tokio::time::Instant;
+use tower::Service;
 
 /// The numbers of one instance.
 #[derive(Clone)]
@@ -72,7 +72,7 @@ impl Metrics {
 
     /// `routes`, counted.
     pub fn around(&self, routes: Router) -> Router {
-        routes.layer(axum::middleware::from_fn_with_state(self.clone(), count))
+        around(routes, self.clone())
     }
 
     /// All numbers in the text format of OpenMetrics.
@@ -99,21 +99,26 @@ impl Drop for Flight {
     }
 }
 
-async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>();
-    let route = path.map_or("none", MatchedPath::as_str).to_owned();
-    let begun = Instant::now();
-    let flight = Flight::begin(&metrics.0.in_flight);
-    let response = next.run(request).await;
-    drop(flight);
-    let route = Route {
-        route,
-        status: response.status().as_u16(),
-    };
-    metrics.0.requests.get_or_create(&route).inc();
-    let seconds = metrics.0.seconds.get_or_create(&route);
-    seconds.observe(begun.elapsed().as_secs_f64());
-    response
+impl Before for Metrics {
+    fn pass(&self, request: Request, mut handler: axum::routing::Route) -> Passing {
+        let metrics = self.clone();
+        let path = request.extensions().get::<MatchedPath>();
+        let route = path.map_or("none", MatchedPath::as_str).to_owned();
+        let (begun, flight) = (Instant::now(), Flight::begin(&self.0.in_flight));
+        let answer = handler.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            drop(flight);
+            let route = Route {
+                route,
+                status: response.status().as_u16(),
+            };
+            metrics.0.requests.get_or_create(&route).inc();
+            let seconds = metrics.0.seconds.get_or_create(&route);
+            seconds.observe(begun.elapsed().as_secs_f64());
+            Ok(response)
+        })
+    }
 }
 
 /// What the application has counted itself.

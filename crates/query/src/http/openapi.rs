@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// Describes the stores that are shown.
 pub(super) fn describe(application: &str, stores: &Stores) -> Value {
     let mut paths = serde_json::Map::new();
-    for (name, shown) in &stores.shown {
+    for (name, shown) in stores.shown.iter() {
         let kind = shown.kind();
         let one = match kind {
             "windowed" => vec!["from_ms", "to_ms", "limit", "page", "reverse"],

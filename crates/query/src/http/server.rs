@@ -2,31 +2,21 @@
 //! may take, and in the time they may take to end.
 
 use super::ServerTls;
+use super::connection::{Service, Stopped, talk};
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
 
 /// After a failed accept, mostly for want of file descriptors.
 const ACCEPT_AGAIN_MS: u64 = 50;
-/// Requests of one HTTP/2 connection at a time: instances send all they have to say over one.
-const STREAMS_MAX: u32 = 20_000;
-/// The buffer of an HTTP/1 connection: the longest head of a request.
-const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// What a server takes.
 #[derive(Clone, Debug)]
@@ -73,10 +63,12 @@ impl Server {
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let door = Door {
-            routes,
+            service: Arc::new(Service {
+                routes,
+                head_wait: Duration::from_millis(limits.head_ms_max),
+            }),
             tls: tls.map(|tls| TlsAcceptor::from(tls.0)),
             connections: Arc::new(Semaphore::new(limits.connections_max)),
-            head_wait: Duration::from_millis(limits.head_ms_max),
         };
         let ended = tokio::spawn(door.open(listener, stopped));
         Ok(Self {
@@ -104,15 +96,13 @@ impl Server {
 
 /// What connections come through.
 struct Door {
-    routes: Router,
+    service: Arc<Service>,
     tls: Option<TlsAcceptor>,
     connections: Arc<Semaphore>,
-    head_wait: Duration,
 }
 
 impl Door {
-    async fn open(self, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
-        let graceful = GracefulShutdown::new();
+    async fn open(self, listener: TcpListener, mut stopped: Stopped) {
         let mut connections = tokio::task::JoinSet::new();
         loop {
             let Ok(permit) = self.connections.clone().acquire_owned().await else {
@@ -128,74 +118,35 @@ impl Door {
                 tokio::time::sleep(Duration::from_millis(ACCEPT_AGAIN_MS)).await;
                 continue;
             };
-            let connection = self.serve(stream, graceful.watcher());
+            let connection = self.serve(stream, stopped.clone());
             connections.spawn(async move {
                 connection.await;
                 drop(permit);
             });
         }
         drop(listener);
-        graceful.shutdown().await;
-        // Those that were not watched yet: still in their handshakes.
-        connections.shutdown().await;
+        while connections.join_next().await.is_some() {}
     }
 
     fn serve(
         &self,
         stream: TcpStream,
-        watcher: hyper_util::server::graceful::Watcher,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let (routes, tls, head_wait) = (self.routes.clone(), self.tls.clone(), self.head_wait);
-        async move {
-            // Answers are small: they leave at once.
-            drop(stream.set_nodelay(true));
-            match tls {
-                None => talk(stream, routes, head_wait, watcher).await,
-                Some(tls) => {
-                    let secured = tokio::time::timeout(head_wait, tls.accept(stream)).await;
-                    if let Ok(Ok(stream)) = secured {
-                        talk(stream, routes, head_wait, watcher).await;
-                    }
-                }
+        mut stopped: Stopped,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        // Answers are small: they leave at once.
+        drop(stream.set_nodelay(true));
+        let service = self.service.clone();
+        let Some(tls) = self.tls.clone() else {
+            return Box::pin(talk(stream, service, stopped));
+        };
+        Box::pin(async move {
+            let secured = tokio::select! {
+                secured = timeout(service.head_wait, tls.accept(stream)) => secured,
+                _ = stopped.wait_for(|it| *it) => return,
+            };
+            if let Ok(Ok(stream)) = secured {
+                talk(stream, service, stopped).await;
             }
-        }
+        })
     }
-}
-
-async fn talk(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    routes: Router,
-    head_wait: Duration,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_wait)
-        .max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(head_wait))
-        .max_concurrent_streams(STREAMS_MAX);
-    let (asked, mut was_asked) = watch::channel(false);
-    let service = routes.map_request(move |request: Request<Incoming>| {
-        asked.send_if_modified(|asked| !std::mem::replace(asked, true));
-        request.map(Body::new)
-    });
-    let service = TowerToHyperService::new(service);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let connection = watcher.watch(connection.into_owned());
-    tokio::pin!(connection);
-    // The builder has no patience of its own before it knows the protocol. What goes wrong is the client's affair.
-    let first = tokio::time::timeout(head_wait, was_asked.wait_for(|asked| *asked));
-    tokio::select! {
-        _ = &mut connection => return,
-        asked = first => match asked {
-            Ok(_) => {}
-            Err(_) => return,
-        },
-    }
-    drop(connection.await);
 }

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// What a shown store answers.
-pub(super) type Told<'a> = Pin<Box<dyn Future<Output = Result<Value, Problem>> + Send + 'a>>;
+pub(super) type Told = Pin<Box<dyn Future<Output = Result<Value, Problem>> + Send>>;
 
 /// A key as it stands in a path: what it is read from, and what JSON shows of it.
 pub trait KeyText: FromStr<Err: Display> + Serialize + Send + Sync + 'static {}
@@ -37,17 +37,18 @@ pub(super) trait Shown: Send + Sync {
     fn kind(&self) -> &'static str;
 
     /// The value under a key, `null` where there is none; `wait` until there is one.
-    fn get(&self, key: String, wait: bool, as_of_ms: Option<i64>, read: Read) -> Told<'_>;
+    fn get(self: Arc<Self>, key: String, wait: bool, as_of_ms: Option<i64>, read: Read) -> Told;
 
     /// A page.
-    fn page(&self, part: Part, scan: Scan, read: Read) -> Told<'_>;
+    fn page(self: Arc<Self>, part: Part, scan: Scan, read: Read) -> Told;
 }
 
 /// The stores that an application shows.
 #[derive(Clone)]
 pub struct Stores {
     pub(super) queries: Queries,
-    pub(super) shown: BTreeMap<String, Arc<dyn Shown>>,
+    /// Shared: each request has a copy.
+    pub(super) shown: Arc<BTreeMap<String, Arc<dyn Shown>>>,
 }
 
 impl Stores {
@@ -55,7 +56,7 @@ impl Stores {
     pub fn new(queries: &Queries) -> Self {
         Self {
             queries: queries.clone(),
-            shown: BTreeMap::new(),
+            shown: Arc::default(),
         }
     }
 
@@ -65,7 +66,7 @@ impl Stores {
         V: Serialize + Send + Sync + 'static,
     {
         let table: Table<K, V> = self.queries.store(store)?;
-        self.shown.insert(store.into(), Arc::new(Plain(table)));
+        self.add(store, Plain(table));
         Ok(self)
     }
 
@@ -75,7 +76,7 @@ impl Stores {
         V: Serialize + Send + Sync + 'static,
     {
         let table: Table<K, V> = self.queries.store(store)?;
-        self.shown.insert(store.into(), Arc::new(Versioned(table)));
+        self.add(store, Versioned(table));
         Ok(self)
     }
 
@@ -85,9 +86,12 @@ impl Stores {
         V: Serialize + Send + Sync + 'static,
     {
         let table = self.queries.store(store)?;
-        self.shown
-            .insert(store.into(), Arc::new(Windows::<K, V>(table)));
+        self.add(store, Windows::<K, V>(table));
         Ok(self)
+    }
+
+    fn add(&mut self, store: &str, shown: impl Shown + 'static) {
+        Arc::make_mut(&mut self.shown).insert(store.into(), Arc::new(shown));
     }
 }
 
@@ -100,7 +104,7 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Plain<K, V> {
         "key-value"
     }
 
-    fn get(&self, key: String, wait: bool, as_of_ms: Option<i64>, read: Read) -> Told<'_> {
+    fn get(self: Arc<Self>, key: String, wait: bool, as_of_ms: Option<i64>, read: Read) -> Told {
         Box::pin(async move {
             if as_of_ms.is_some() {
                 return Err(Problem::bad_request("as_of: this store keeps no versions"));
@@ -114,7 +118,7 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Plain<K, V> {
         })
     }
 
-    fn page(&self, part: Part, scan: Scan, read: Read) -> Told<'_> {
+    fn page(self: Arc<Self>, part: Part, scan: Scan, read: Read) -> Told {
         Box::pin(async move { entries(range(&self.0, part, scan, read).await?, plain_key) })
     }
 }
@@ -124,7 +128,7 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Versioned<K, V>
         "versioned"
     }
 
-    fn get(&self, key: String, wait: bool, as_of_ms: Option<i64>, read: Read) -> Told<'_> {
+    fn get(self: Arc<Self>, key: String, wait: bool, as_of_ms: Option<i64>, read: Read) -> Told {
         Box::pin(async move {
             if wait {
                 return Err(Problem::bad_request(
@@ -140,7 +144,7 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Versioned<K, V>
         })
     }
 
-    fn page(&self, part: Part, scan: Scan, read: Read) -> Told<'_> {
+    fn page(self: Arc<Self>, part: Part, scan: Scan, read: Read) -> Told {
         Box::pin(async move {
             let Some(key) = part.key else {
                 return entries(range(&self.0, part, scan, read).await?, plain_key);
@@ -160,7 +164,7 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Windows<K, V> {
         "windowed"
     }
 
-    fn get(&self, key: String, wait: bool, as_of_ms: Option<i64>, read: Read) -> Told<'_> {
+    fn get(self: Arc<Self>, key: String, wait: bool, as_of_ms: Option<i64>, read: Read) -> Told {
         if wait || as_of_ms.is_some() {
             let problem = Problem::bad_request("wait and as_of: not on a windowed store");
             return Box::pin(std::future::ready(Err(problem)));
@@ -172,7 +176,7 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Windows<K, V> {
         self.page(part, Scan::new(), read)
     }
 
-    fn page(&self, part: Part, scan: Scan, read: Read) -> Told<'_> {
+    fn page(self: Arc<Self>, part: Part, scan: Scan, read: Read) -> Told {
         Box::pin(async move {
             if part.from.is_some() || part.to.is_some() || part.prefix.is_some() {
                 return Err(Problem::bad_request(

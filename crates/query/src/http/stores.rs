@@ -1,7 +1,7 @@
 //! The routes of shown stores: a key, a key once it is there, a page. Not writes: those go through the log.
 //! Invariant: an answer with a value is 200, one without is 404, and a wait that ends without is 504.
 
-use super::shown::{Part, Shown, Stores};
+use super::shown::{Part, Shown, Stores, Told};
 use super::{Gate, Problem, Turn};
 use crate::{Read, Scan, Staleness, Token};
 use axum::extract::rejection::QueryRejection;
@@ -58,38 +58,44 @@ async fn list(State(stores): State<Stores>) -> Json<Value> {
     Json(json!({ "stores": shown.collect::<Vec<Value>>() }))
 }
 
-async fn one(
+/// Not an `async fn`: what was asked is not kept through the wait.
+fn one(
     State(stores): State<Stores>,
     Path((store, key)): Path<(String, String)>,
     asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
     Extension(turn): Extension<Turn>,
-) -> Result<Response, Problem> {
+) -> impl Future<Output = Result<Response, Problem>> + Send {
+    let told = ask_one(&stores, &store, key, asked, &headers, &turn);
+    async move {
+        match told?.await? {
+            Value::Null => Err(Problem::not_found(format!(
+                "store '{store}' has no such key"
+            ))),
+            value => Ok(Json(value).into_response()),
+        }
+    }
+}
+
+fn ask_one(
+    stores: &Stores,
+    store: &str,
+    key: String,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: &HeaderMap,
+    turn: &Turn,
+) -> Result<Told, Problem> {
     let asked = asked.map_err(refuse)?.0;
-    let read = asked.read(&headers)?;
-    let shown = stores.shown(&store)?;
-    if asked.wait.is_some() || asked.token(&headers).is_some() {
+    let read = asked.read(headers)?;
+    let shown = stores.shown(store)?;
+    if asked.wait.is_some() || asked.token(headers).is_some() {
         turn.give_up();
     }
     let is_part = asked.from_ms.is_some() || asked.to_ms.is_some() || asked.page.is_some();
-    let value = match is_part {
-        true => {
-            shown
-                .page(asked.part(Some(key))?, asked.scan(), read)
-                .await?
-        }
-        false => {
-            shown
-                .get(key, asked.wait.is_some(), asked.as_of_ms, read)
-                .await?
-        }
-    };
-    match value {
-        Value::Null => Err(Problem::not_found(format!(
-            "store '{store}' has no such key"
-        ))),
-        value => Ok(Json(value).into_response()),
-    }
+    Ok(match is_part {
+        true => shown.page(asked.part(Some(key))?, asked.scan(), read),
+        false => shown.get(key, asked.wait.is_some(), asked.as_of_ms, read),
+    })
 }
 
 async fn page(

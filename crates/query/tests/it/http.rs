@@ -4,8 +4,10 @@
 mod client;
 mod instances;
 mod limits;
+mod parked;
 mod reads;
 mod secrets;
+mod ten_thousand;
 
 use crate::instance::{Shop, WAIT};
 use headwater_log::Endpoint;

@@ -1,0 +1,51 @@
+//! Puts a part of ours before the handlers of a router: as middleware of axum, without what that keeps for every request that waits.
+//! Not the parts. Invariant: the request reaches the handler once, or not at all.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::Route;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tower::Service;
+use tower::layer::layer_fn;
+
+/// An answer that is being made.
+pub(super) type Passing = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+/// What comes before handlers.
+pub(super) trait Before: Clone + Send + Sync + 'static {
+    /// Answers a request, by the handler behind it or without. Not an `async fn`: those have room for all that they ever held.
+    fn pass(&self, request: Request, handler: Route) -> Passing;
+}
+
+/// `routes`, with `before` before each.
+pub(super) fn around(routes: Router, before: impl Before) -> Router {
+    routes.layer(layer_fn(move |handler: Route| Passed {
+        before: before.clone(),
+        handler,
+    }))
+}
+
+#[derive(Clone)]
+struct Passed<B> {
+    before: B,
+    handler: Route,
+}
+
+impl<B: Before> Service<Request<Body>> for Passed<B> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Passing;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // A route is always ready.
+        self.before.pass(request, self.handler.clone())
+    }
+}
