@@ -8,8 +8,8 @@ pub(crate) mod writer;
 
 use crate::{settings::Settings, watch::Watches};
 use headwater_log::{
-    AppendRecord, Chunk, Client, ClientOptions, Completion, Error, GroupEvent, Host, Membership,
-    Offset, Request, Result, Slot, TaskId, Ticket, TopicPartition,
+    AppendRecord, Chunk, Client, ClientOptions, Completion, Error, GroupEvent, Guarantee, Host,
+    Membership, Offset, Request, Result, Slot, TaskId, Ticket, TopicPartition,
     batch::{BatchBuilder, HEADER_LEN},
 };
 use reading::Reading;
@@ -54,6 +54,8 @@ pub(crate) struct KafkaClient {
     generation: u64,
     /// The caller was told that the outcome of its last commit is unknown, and has not settled it.
     in_doubt: bool,
+    /// Readers need not wait for a commit.
+    is_at_least_once: bool,
     reading: Reading,
     counts: FxHashMap<Arc<str>, Option<u32>>,
     events: VecDeque<GroupEvent>,
@@ -88,6 +90,7 @@ impl KafkaClient {
             done: VecDeque::new(),
             generation: 0,
             in_doubt: false,
+            is_at_least_once: options.guarantee == Guarantee::AtLeastOnce,
             reading: Reading::default(),
             counts: FxHashMap::default(),
             events: VecDeque::new(),
@@ -334,6 +337,15 @@ impl Client for KafkaClient {
             self.dirty.push(slot);
         }
         Ok(())
+    }
+
+    fn send_appended(&mut self) {
+        if !self.is_at_least_once || self.in_doubt || self.dirty.is_empty() {
+            return;
+        }
+        let dirty = std::mem::take(&mut self.dirty);
+        let batches: Vec<_> = dirty.iter().filter_map(|slot| self.seal(*slot)).collect();
+        self.shared.send_all(batches);
     }
 
     fn appended_bytes(&self) -> usize {

@@ -228,7 +228,12 @@ pub trait Client: Send {
         drop(chunk);
     }
 
-    /// Adds a record to the open batch of `slot`; it goes out with the next commit.
+    /// At least once: sends what is appended ahead of the next commit, which still waits for all of it and fails if any of it was
+    /// not written. Nothing is completed by it. Exactly once, and where a commit is one step, nothing happens.
+    fn send_appended(&mut self) {}
+
+    /// Adds a record to the open batch of `slot`; it goes out with the next commit, when the batch is full, or by
+    /// [`Client::send_appended`].
     fn append(&mut self, slot: Slot, record: &AppendRecord<'_>) -> Result<()>;
     /// Bytes appended and not yet acknowledged.
     fn appended_bytes(&self) -> usize;

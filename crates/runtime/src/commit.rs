@@ -18,8 +18,8 @@ use crate::watches::Changed;
 use crate::worker::Worker;
 use crate::{Committed, Result};
 use headwater_log::{
-    CommitRequest, CommittedOffset, Error as LogError, Fate, Receipt, Request, Response, TaskId,
-    Ticket, TopicPartition,
+    CommitRequest, CommittedOffset, Error as LogError, Fate, Guarantee, Receipt, Request, Response,
+    TaskId, Ticket, TopicPartition,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +27,8 @@ use std::time::Duration;
 /// First wait between two attempts to settle; doubles to [`SETTLE_WAIT_MS_MAX`], with jitter.
 const SETTLE_WAIT_MS: u64 = 20;
 const SETTLE_WAIT_MS_MAX: u64 = 2_000;
+/// At least once: how long a record waits for others that go out with it; `linger.ms` as Kafka Streams sets it.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// Input positions that moved.
 type Moved = Vec<(TopicPartition, CommittedOffset)>;
@@ -86,6 +88,28 @@ impl Worker {
         self.draining_since = None;
         self.begin_commit()?;
         Ok(true)
+    }
+
+    /// At least once a commit may be far away (30 s by Kafka's default), and nobody downstream has to wait for it.
+    pub(crate) fn send_lingering(&mut self) {
+        if self.settings.guarantee != Guarantee::AtLeastOnce || !self.has_uncommitted() {
+            self.lingers_since = None;
+            return;
+        }
+        let now = self.settings.world.clock.elapsed();
+        let since = *self.lingers_since.get_or_insert(now);
+        if now.saturating_sub(since) >= LINGER {
+            self.client.send_appended();
+            self.lingers_since = None;
+        }
+    }
+
+    /// How long a worker with something uncommitted may sleep at most.
+    pub(crate) fn linger_max(&self) -> Duration {
+        match self.settings.guarantee {
+            Guarantee::AtLeastOnce => LINGER,
+            Guarantee::ExactlyOnce => Duration::MAX,
+        }
     }
 
     fn calls_running(&self) -> bool {

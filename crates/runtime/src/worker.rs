@@ -85,6 +85,8 @@ pub struct Worker {
     /// Something was processed that no commit covers yet.
     pub(crate) uncommitted: bool,
     pub(crate) committed_at: Duration,
+    /// At least once: since when something may have been appended that is not on its way.
+    pub(crate) lingers_since: Option<Duration>,
     pub(crate) purged_at: Duration,
     pub(crate) checkpointed_at: Duration,
     pub(crate) commits: u64,
@@ -197,6 +199,7 @@ impl Worker {
             commit: Commit::Idle,
             uncommitted: false,
             committed_at: now,
+            lingers_since: None,
             purged_at: now,
             checkpointed_at: now,
             commits: 0,
@@ -252,6 +255,7 @@ impl Worker {
         step.records = self.process()?;
         step.busy |= step.records > 0;
         step.busy |= self.commit_if_due()?;
+        self.send_lingering();
         self.checkpoint_due()?;
         if self.stopping {
             self.close_revoked()?;
@@ -382,7 +386,7 @@ impl Worker {
             .elapsed()
             .saturating_sub(self.committed_at);
         if self.uncommitted {
-            interval.saturating_sub(elapsed)
+            interval.saturating_sub(elapsed).min(self.linger_max())
         } else {
             interval
         }

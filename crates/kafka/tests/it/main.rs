@@ -8,5 +8,6 @@
 
 mod broker;
 mod contract;
+mod early;
 mod hygiene;
 mod settings;
