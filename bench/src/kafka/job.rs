@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_secs(5);
 const SESSION_GAP: Duration = Duration::from_secs(1);
+const SESSION_GRACE: Duration = Duration::from_secs(60);
 const JOIN_DIFFERENCE: Duration = Duration::from_millis(500);
 const JOIN_GRACE: Duration = Duration::from_secs(1);
 /// Bytes that a join takes of each side.
@@ -140,7 +141,7 @@ impl StreamsJob {
                 .to_stream()
                 .to(Topic::named(output).keys(windowed(String::format(), WINDOW))),
             Self::Session => grouped
-                .windowed_by(SessionWindows::of(SESSION_GAP))
+                .windowed_by(SessionWindows::of(SESSION_GAP).grace(SESSION_GRACE))
                 .count("counts")
                 .to_stream()
                 .to(Topic::named(output).keys(session_windowed(String::format()))),
