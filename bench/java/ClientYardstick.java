@@ -36,10 +36,15 @@ public class ClientYardstick {
     private static Properties settings(String bootstrap) {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);
+        addGiven(settings);
+        return settings;
+    }
+
+    /** The settings of the command line, over those that are there. */
+    static void addGiven(Properties settings) {
         System.getProperties().forEach((name, value) -> {
             if (name.toString().startsWith("set.")) settings.put(name.toString().substring("set.".length()), value);
         });
-        return settings;
     }
 
     private static void line(String job, long records, long first, long last, long closed, long startToRunningMs) {
@@ -47,7 +52,7 @@ public class ClientYardstick {
             job, records, (last - first) / 1e9, (closed - first) / 1e9, startToRunningMs);
     }
 
-    private static List<TopicPartition> partitions(KafkaConsumer<?, ?> consumer, String topic) {
+    static List<TopicPartition> partitions(KafkaConsumer<?, ?> consumer, String topic) {
         return consumer.partitionsFor(topic).stream().map(it -> new TopicPartition(topic, it.partition())).toList();
     }
 

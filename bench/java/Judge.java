@@ -99,13 +99,9 @@ public class Judge {
         return new KafkaConsumer<>(own, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 
-    private static List<TopicPartition> partitions(KafkaConsumer<?, ?> consumer, String topic) {
-        return consumer.partitionsFor(topic).stream().map(it -> new TopicPartition(topic, it.partition())).toList();
-    }
-
     private static String held(Properties settings, String topic) {
         try (var consumer = consumer(settings)) {
-            var partitions = partitions(consumer, topic);
+            var partitions = ClientYardstick.partitions(consumer, topic);
             long ends = consumer.endOffsets(partitions).values().stream().mapToLong(Long::longValue).sum();
             long begins = consumer.beginningOffsets(partitions).values().stream().mapToLong(Long::longValue).sum();
             return "{\"records\":" + (ends - begins) + "}";
@@ -117,7 +113,7 @@ public class Judge {
         Map<String, Last> last = new HashMap<>();
         long records = 0, digest = 0, until = System.nanoTime() + READ_MAX.toNanos();
         try (var consumer = consumer(settings)) {
-            var partitions = partitions(consumer, topic);
+            var partitions = ClientYardstick.partitions(consumer, topic);
             var ends = consumer.endOffsets(partitions);
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);

@@ -93,9 +93,7 @@ public class StreamsYardstick {
         settings.put("auto.offset.reset", "earliest");
         settings.put("default.key.serde", Serdes.StringSerde.class);
         settings.put("default.value.serde", Serdes.StringSerde.class);
-        System.getProperties().forEach((name, value) -> {
-            if (name.toString().startsWith("set.")) settings.put(name.toString().substring("set.".length()), value);
-        });
+        ClientYardstick.addGiven(settings);
         return settings;
     }
 

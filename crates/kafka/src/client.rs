@@ -119,10 +119,15 @@ impl KafkaClient {
         Some(Command::Write(self.generation, Write::Batch(slot, batch)))
     }
 
+    /// Ends all open batches.
+    fn seal_dirty(&mut self) -> Vec<Command> {
+        let dirty = std::mem::take(&mut self.dirty);
+        dirty.iter().filter_map(|slot| self.seal(*slot)).collect()
+    }
+
     /// Hands over all open batches and what ends them, under one lock.
     fn seal_all(&mut self, then: Write) {
-        let dirty = std::mem::take(&mut self.dirty);
-        let mut commands: Vec<_> = dirty.iter().filter_map(|slot| self.seal(*slot)).collect();
+        let mut commands = self.seal_dirty();
         commands.push(Command::Write(self.generation, then));
         self.shared.send_all(commands);
     }
@@ -343,8 +348,7 @@ impl Client for KafkaClient {
         if !self.is_at_least_once || self.in_doubt || self.dirty.is_empty() {
             return;
         }
-        let dirty = std::mem::take(&mut self.dirty);
-        let batches: Vec<_> = dirty.iter().filter_map(|slot| self.seal(*slot)).collect();
+        let batches = self.seal_dirty();
         self.shared.send_all(batches);
     }
 

@@ -1,13 +1,13 @@
 //! Several instances of the Orders service behind their own ports: whichever is asked has the answer. Not the routing itself, which
 //! is headwater's. Invariant: requests go to instances that run; what waits at one that stops is asked for anew by its client.
 
-use crate::place::{Place, everywhere, on_kafka};
+use crate::place::{Place, everywhere, on_kafka, until};
 use crate::samples::order;
 use crate::server::Server;
 use orders::model::OrderState::Validated;
 use orders::model::Product::Jumpers;
 use orders::service::Service;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longer than a loaded machine needs.
 const WAIT: Duration = Duration::from_secs(60);
@@ -28,15 +28,6 @@ fn held(server: &Server) -> usize {
     partitions.iter().filter(|it| it["here"] == true).count()
 }
 
-#[track_caller]
-fn until(mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < WAIT);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// OrdersServiceTest.shouldGetOrderByIdWhenOnDifferentHost, for orders of every partition; while the second instance joins, too
 /// (fault 4: a key whose host is not known yet is waited for).
 #[test]
@@ -54,7 +45,9 @@ fn both_instances_have_every_order_also_while_partitions_move() {
                 assert_eq!(&found.order(), order);
             }
         }
-        until(|| held(&first) > 0 && held(&second) > 0 && held(&first) + held(&second) == 4);
+        until(WAIT, || {
+            held(&first) > 0 && held(&second) > 0 && held(&first) + held(&second) == 4
+        });
         for order in &placed {
             for server in [&first, &second] {
                 let found = server.get(&format!("/v1/orders/{}?timeout=60000", order.id));
@@ -76,7 +69,7 @@ fn both_instances_have_every_order_also_while_partitions_move() {
 fn a_write_is_seen_at_once_at_the_other_instance_by_who_carries_its_token() {
     everywhere(|place| {
         let (first, second) = (start(place, "first"), start(place, "second"));
-        until(|| held(&first) > 0 && held(&second) > 0);
+        until(WAIT, || held(&first) > 0 && held(&second) > 0);
         for id in 0..50 {
             let placed = order(id, 2, Jumpers, 1, 100.0);
             let (writer, reader) = match id % 2 {
@@ -98,7 +91,7 @@ fn a_write_is_seen_at_once_at_the_other_instance_by_who_carries_its_token() {
 fn gets_that_wait_follow_a_partition_that_moves() {
     everywhere(|place| {
         let (first, second) = (start(place, "first"), start(place, "second"));
-        until(|| held(&first) > 0 && held(&second) > 0);
+        until(WAIT, || held(&first) > 0 && held(&second) > 0);
         std::thread::scope(|scope| {
             let first = &first;
             let waiting: Vec<_> = (0..20)
@@ -107,7 +100,7 @@ fn gets_that_wait_follow_a_partition_that_moves() {
                     scope.spawn(move || first.get(&path))
                 })
                 .collect();
-            until(|| {
+            until(WAIT, || {
                 second.shop.waiting() > 0 && first.shop.waiting() + second.shop.waiting() >= 20
             });
             second.stop();
@@ -143,19 +136,21 @@ fn rebalances(place: &Place, times: usize) {
     const WAITING: u32 = 200;
     let (first, mut second) = (start(place, "first"), start(place, "second"));
     let shared = |second: &Server| held(&first) > 0 && held(second) > 0;
-    until(|| shared(&second));
+    until(WAIT, || shared(&second));
     let second = std::thread::scope(|scope| {
         let first = &first;
         let waiting: Vec<_> = (0..WAITING)
             .map(|id| scope.spawn(move || first.get(&format!("/v1/orders/{id}?timeout=300000"))))
             .collect();
-        until(|| second.shop.waiting() > 0);
-        until(|| first.shop.waiting() + second.shop.waiting() >= WAITING as usize);
+        until(WAIT, || second.shop.waiting() > 0);
+        until(WAIT, || {
+            first.shop.waiting() + second.shop.waiting() >= WAITING as usize
+        });
         for _ in 0..times / 2 {
             second.stop();
-            until(|| held(first) == 4);
+            until(WAIT, || held(first) == 4);
             second = start(place, "second");
-            until(|| shared(&second));
+            until(WAIT, || shared(&second));
         }
         assert!(waiting.iter().all(|waiter| !waiter.is_finished()));
         for id in 0..WAITING {

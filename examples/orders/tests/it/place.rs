@@ -34,6 +34,16 @@ struct Turn {
     _alone: MutexGuard<'static, ()>,
 }
 
+/// Waits until it is so, `at_most` so long.
+#[track_caller]
+pub(crate) fn until(at_most: Duration, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < at_most);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Runs a test on the embedded log, and on Kafka with two instances.
 pub(crate) fn everywhere(test: impl Fn(&Place)) {
     test(&Place::embedded());

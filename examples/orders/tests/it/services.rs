@@ -2,7 +2,7 @@
 //! instance of each, on Kafka two that share the partitions. Their rules are tested in the services' own files, on the driver.
 //! Invariant: orders are placed one after the other, so that partitions read side by side cannot change an answer.
 
-use crate::place::{Place, everywhere};
+use crate::place::{Place, everywhere, until};
 use crate::samples::{answer, order};
 use headwater::log::Log;
 use headwater::{App, Data, Running, Settings, SourceWriter, Topic, Topology};
@@ -19,7 +19,7 @@ use orders::topics::{CUSTOMERS, ORDER_VALIDATIONS, ORDERS, PAYMENTS, WAREHOUSE_I
 use orders::validations::{ORDER_TIMEOUT, validations_aggregator_service};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const WAIT: Duration = Duration::from_secs(90);
 
@@ -103,17 +103,8 @@ impl<'a> Fleet<'a> {
 }
 
 #[track_caller]
-fn until(mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < WAIT);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-#[track_caller]
 fn wait<K, V>(heard: &Heard<K, V>, records: usize) {
-    until(|| heard.lock().unwrap().len() >= records);
+    until(WAIT, || heard.lock().unwrap().len() >= records);
 }
 
 /// InventoryServiceTest.
@@ -125,7 +116,7 @@ fn orders_with_sufficient_stock_pass_on_a_log_and_the_changelog_has_what_is_rese
             fleet.send(WAREHOUSE_INVENTORY, &product, &pieces, 1);
         }
         // Read before the first order is, so that no order can overtake its stock.
-        until(|| {
+        until(WAIT, || {
             let ends = end_offsets(&*fleet.log, WAREHOUSE_INVENTORY).unwrap();
             let read = committed_offsets(&*fleet.log, "InventoryService").unwrap();
             let mut written = ends.iter().filter(|(_, end)| *end > 0);
@@ -193,7 +184,7 @@ fn orders_that_make_sense_pass_on_a_log_and_a_restart_answers_nothing_again() {
             fleet.send(ORDERS, &order.id, &verdict, 1_001);
             wait(&heard, at + 1);
             let ends = end_offsets(&*fleet.log, ORDERS).unwrap();
-            until(|| {
+            until(WAIT, || {
                 let read = committed_offsets(&*fleet.log, details::APPLICATION).unwrap();
                 let mut written = ends.iter().filter(|(_, end)| *end > 0);
                 written.all(|at| read.contains(at))
@@ -271,7 +262,7 @@ fn a_mail_holds_the_order_its_payment_and_the_customer_on_a_log() {
         let fleet = Fleet::start(place, service);
         fleet.send(ORDERS, &order.id, &order, 1);
         fleet.send(PAYMENTS, &payment.id, &payment, 2);
-        until(|| !sent.lock().unwrap().is_empty());
+        until(WAIT, || !sent.lock().unwrap().is_empty());
         fleet.stop();
         let expected = Email {
             order,
