@@ -3,6 +3,7 @@
 //! Not the measuring of CPU and memory: whoever starts this process does that, for every system alike.
 //! Invariant: a job reads and writes what the Java programs in `bench/java` do, with the same settings.
 
+mod ask;
 mod consume;
 mod drive;
 mod fill;
@@ -11,7 +12,9 @@ mod javarandom;
 mod job;
 mod limit;
 mod line;
+mod pour;
 mod produce;
+mod serve;
 mod streams;
 
 use anyhow::{Context, Result};
@@ -45,6 +48,12 @@ pub(crate) enum Job {
     Consume(consume::Options),
     /// Writes the input's records to a topic, acknowledged by all replicas, idempotent.
     Produce(produce::Options),
+    /// Runs an instance that counts and answers for its counts over HTTP, until standard input ends.
+    Serve(serve::Options),
+    /// Writes records at a fixed rate until standard input ends.
+    Pour(pour::Options),
+    /// Asks two instances for their counts while these change, and checks every answer.
+    Ask(ask::Options),
 }
 
 /// Where.
@@ -67,10 +76,17 @@ pub(crate) fn run(job: &Job) -> Result<()> {
         Job::Limit(options) => limit::run(options),
         Job::Consume(options) => consume::run(options),
         Job::Produce(options) => produce::run(options),
+        Job::Serve(options) => serve::run(options),
+        Job::Pour(options) => pour::run(options),
+        Job::Ask(options) => ask::run(options),
     }
 }
 
 impl Place {
+    fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
     fn kafka(&self) -> Result<Kafka> {
         let mut kafka = Kafka::at(&self.bootstrap)?;
         for setting in &self.settings {

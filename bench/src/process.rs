@@ -1,4 +1,4 @@
-//! What the process itself used: CPU time and memory, from `/proc`. Not what the machine did meanwhile.
+//! What this process, or another, used: CPU time and memory, from `/proc`. Not what the machine did meanwhile.
 //! Invariant: CPU time counts all threads of the process.
 
 use std::fs;
@@ -8,7 +8,12 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// User and system time of the process so far, in seconds.
 pub(crate) fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_seconds_of("self")
+}
+
+/// The same of the process with this id.
+pub(crate) fn cpu_seconds_of(process: &str) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The name in parentheses may hold spaces: count fields after it.
     let fields: Vec<&str> = stat
         .rsplit(')')
@@ -27,7 +32,12 @@ pub(crate) fn cpu_seconds() -> f64 {
 
 /// Peak resident memory in MB since [`reset_peak`], page cache not included.
 pub(crate) fn peak_mb() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    peak_mb_of("self")
+}
+
+/// The same of the process with this id.
+pub(crate) fn peak_mb_of(process: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status
         .lines()
         .find(|line| line.starts_with("VmHWM:"))

@@ -2,6 +2,7 @@
 //! broker and other systems beside ours, which is done here.
 //! Not the jobs. Invariant: a figure is only printed for a run whose output was checked.
 
+mod asked;
 mod chosen;
 mod contender;
 mod input;
@@ -11,6 +12,7 @@ mod latency;
 mod lines;
 mod machine;
 mod measured;
+mod query;
 mod report;
 mod rounds;
 mod scene;

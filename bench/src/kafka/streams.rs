@@ -106,15 +106,20 @@ pub(super) fn run(options: &Options) -> Result<()> {
 }
 
 fn settings(options: &Options, listener: Arc<dyn Listener>) -> Result<Settings> {
-    let mut pairs = Vec::new();
-    for property in &options.properties {
-        let pair = property.split_once('=');
-        pairs.push(pair.with_context(|| format!("`{property}` is not NAME=VALUE"))?);
-    }
     let settings = Settings {
         listener,
         ..Settings::in_dir(&options.state_dir)
     };
+    with_properties(settings, &options.properties)
+}
+
+/// `settings` with properties NAME=VALUE.
+pub(super) fn with_properties(settings: Settings, properties: &[String]) -> Result<Settings> {
+    let mut pairs = Vec::new();
+    for property in properties {
+        let pair = property.split_once('=');
+        pairs.push(pair.with_context(|| format!("`{property}` is not NAME=VALUE"))?);
+    }
     Ok(settings.with_properties(pairs)?)
 }
 

@@ -6,6 +6,7 @@ use super::{
     job::{Job, System, Work},
     latency,
     measured::{self, Measured},
+    query,
     scene::{Scene, parse},
     verdict::Verdicts,
 };
@@ -56,6 +57,9 @@ impl Entry<'_> {
         }
         if self.job.work == Work::Latency {
             return latency::run(self);
+        }
+        if self.job.work == Work::Query {
+            return query::run(self);
         }
         let measured = measured::run(&mut self.command()?, RUN_SECONDS_MAX)?;
         let output = verdicts.judge(self, &measured)?;
@@ -123,7 +127,7 @@ impl Entry<'_> {
     }
 
     /// The settings of both sides, by Kafka's names.
-    fn properties(&self) -> Vec<String> {
+    pub(super) fn properties(&self) -> Vec<String> {
         let cache_bytes = match self.job.work {
             // Each record is to come out, so that each has a latency.
             Work::Latency => 0,

@@ -1,6 +1,9 @@
 //! The input topics of the jobs and their sizes. Not the records: `headwater-bench kafka fill` makes them.
 //! Invariant: a topic's records follow from its row here and the size chosen, and from nothing else.
 
+/// Records of `events` up to which a run only shows that everything goes.
+const QUICK_RECORDS_MAX: u64 = 100_000;
+
 /// How much of what.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
@@ -8,6 +11,13 @@ pub(super) struct Size {
     pub(super) records: u64,
     pub(super) keys: u64,
     pub(super) value_bytes: u64,
+}
+
+impl Size {
+    /// Too small for figures.
+    pub(super) fn is_quick(self) -> bool {
+        self.records <= QUICK_RECORDS_MAX
+    }
 }
 
 /// An input topic.

@@ -8,6 +8,8 @@ use super::input::Input;
 pub(super) enum System {
     Headwater,
     KafkaStreams,
+    /// As `KafkaStreams`, behind the leanest REST layer instead of the usual one.
+    KafkaStreamsJetty,
     JavaClient,
     /// Through kcat, where it is installed.
     Librdkafka,
@@ -26,6 +28,8 @@ pub(super) enum Work {
     Start,
     /// From a record's being written to its result's being visible, at a fixed rate.
     Latency,
+    /// Answers for counts that change, by two instances.
+    Query,
     /// Reading alone.
     Consume,
     /// Writing alone.
@@ -186,6 +190,14 @@ pub(super) const JOBS: &[Job] = &[
         ..COUNT
     },
     Job {
+        name: "query",
+        purpose: "gets of counts over HTTP while records are counted: local, forwarded, mixed",
+        work: Work::Query,
+        input: &Input::NOTHING,
+        verdict: Verdict::ByWork,
+        ..COUNT
+    },
+    Job {
         name: "count-lz4",
         purpose: "as count, input compressed by lz4",
         input: &Input::EVENTS_LZ4,
@@ -233,6 +245,11 @@ impl Job {
     pub(super) fn systems(&self) -> &'static [System] {
         match self.work {
             Work::Limit => &[System::Floor],
+            Work::Query => &[
+                System::Headwater,
+                System::KafkaStreams,
+                System::KafkaStreamsJetty,
+            ],
             Work::Consume | Work::Produce => {
                 &[System::Headwater, System::JavaClient, System::Librdkafka]
             }
@@ -260,6 +277,7 @@ impl System {
         match self {
             Self::Headwater => "headwater",
             Self::KafkaStreams => "kafka-streams",
+            Self::KafkaStreamsJetty => "kafka-streams-jetty",
             Self::JavaClient => "java-client",
             Self::Librdkafka => "librdkafka-kcat",
             Self::Floor => "floor",

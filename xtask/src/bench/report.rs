@@ -2,6 +2,7 @@
 //! Not the measuring. Invariant: page and pictures follow from the results alone; a test compares them.
 
 use super::{
+    asked,
     chosen::RESULTS,
     job::JOBS,
     lines::{Lines, shown},
@@ -82,6 +83,15 @@ fn made(results: &Path) -> Result<Vec<(String, String)>> {
         };
         made.push((file.to_owned(), bars.svg()));
     }
+    let groups = asked::groups(&latest);
+    if !groups.is_empty() {
+        let bars = Bars {
+            title: "Answers per second to GETs of a count, medians",
+            series: &asked::SYSTEMS.map(|(_, name)| name),
+            groups,
+        };
+        made.push((asked::PICTURE.to_owned(), bars.svg()));
+    }
     Ok(made)
 }
 
@@ -139,7 +149,8 @@ fn figures(lines: &Lines<'_>) -> String {
             &[("p50_ms", false), ("p99_ms", false), ("p999_ms", false)],
         );
     }
-    text + "\n![Latency](performance/latency.svg)\n"
+    text += "\n![Latency](performance/latency.svg)\n";
+    text + &asked::section(lines)
 }
 
 /// Of each figure ours, theirs, and how they stand to each other.
@@ -163,7 +174,7 @@ fn row(lines: &Lines<'_>, job: &str, figures: &[(&str, bool)]) -> String {
 }
 
 /// The median, and between what it lies where there are several.
-fn spread(lines: &Lines<'_>, figure: &str) -> String {
+pub(super) fn spread(lines: &Lines<'_>, figure: &str) -> String {
     let (median, sorted) = (shown(lines.median(figure)), lines.sorted(figure));
     match (sorted.first(), sorted.last()) {
         (Some(lowest), Some(highest)) if sorted.len() > 1 => format!(

@@ -120,7 +120,7 @@ impl Rounds {
         };
         let load = load();
         let outcome = entry.run(&mut self.verdicts);
-        let mut line = match outcome {
+        let line = match outcome {
             Ok(figures) => {
                 self.failures_in_turn = 0;
                 figures
@@ -137,20 +137,26 @@ impl Rounds {
                 json!({"error": format!("{error:#}")})
             }
         };
-        line["job"] = json!(job.name);
-        line["system"] = json!(system.name());
-        line["run"] = json!(run);
-        line["guarantee"] = json!(job.guarantee());
-        line["input"] = job.input.told(self.chosen.size);
-        line["threads"] = json!(self.chosen.tuning.threads);
-        line["commit_interval_ms"] = json!(self.chosen.tuning.commit_interval_ms);
-        line["cache_bytes"] = json!(self.chosen.tuning.cache_bytes);
-        line["load_before"] = json!(load);
-        line["load_after"] = json!(self::load());
-        self.machine.sign(&mut line);
-        println!("{line}");
-        append(&self.chosen.file, &line)?;
-        self.lines.push(line);
+        let mut common = json!({
+            "system": system.name(),
+            "run": run,
+            "guarantee": job.guarantee(),
+            "input": job.input.told(self.chosen.size),
+            "threads": self.chosen.tuning.threads,
+            "commit_interval_ms": self.chosen.tuning.commit_interval_ms,
+            "cache_bytes": self.chosen.tuning.cache_bytes,
+            "load_before": load,
+            "load_after": self::load(),
+        });
+        self.machine.sign(&mut common);
+        for mut line in by_case(job, line) {
+            for (name, value) in common.as_object().into_iter().flatten() {
+                line[name] = value.clone();
+            }
+            println!("{line}");
+            append(&self.chosen.file, &line)?;
+            self.lines.push(line);
+        }
         if self.failures_in_turn >= FAILURES_MAX {
             bail!(
                 "{FAILURES_MAX} runs failed one after the other, so the rest is not tried:\n{}",
@@ -159,6 +165,20 @@ impl Rounds {
         }
         Ok(())
     }
+}
+
+/// A line for each case of a job that has some, else one, with its job's name.
+fn by_case(job: &Job, mut figures: Value) -> Vec<Value> {
+    let Some(cases) = figures.get_mut("cases").and_then(Value::as_object_mut) else {
+        figures["job"] = json!(job.name);
+        return vec![figures];
+    };
+    let cases = std::mem::take(cases).into_iter();
+    let named = cases.map(|(case, mut figures)| {
+        figures["job"] = json!(format!("{}-{case}", job.name));
+        figures
+    });
+    named.collect()
 }
 
 /// The application whose changelog a system restores.

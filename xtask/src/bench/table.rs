@@ -6,7 +6,9 @@ use serde_json::Value;
 
 const OURS: &str = "headwater";
 /// Figures by which a job is told, in the order in which they are told; of most jobs some are missing.
-const FIGURES: [(&str, &str); 8] = [
+const FIGURES: [(&str, &str); 10] = [
+    ("requests_per_second", "requests/s"),
+    ("cpu_us_per_request", "CPU us"),
     ("records_per_second", "records/s"),
     ("cpu_us_per_record", "CPU us"),
     ("peak_mb", "peak MB"),
@@ -60,7 +62,7 @@ fn ratios(ours: &Lines<'_>, system: &str, others: &Lines<'_>) {
     for (name, figure) in FIGURES.iter().filter(|figure| figure.0 != "load_after") {
         if let Some(ratio) = ratio(name) {
             told.push(match *name {
-                "records_per_second" => format!("{ratio:.1} x {figure}"),
+                "records_per_second" | "requests_per_second" => format!("{ratio:.1} x {figure}"),
                 _ => format!("1/{:.1} {figure}", 1.0 / ratio),
             });
         }
