@@ -2,7 +2,7 @@
 //! Invariant: a scan visits each live key of the range once, in byte order (or its reverse).
 
 use crate::Result;
-use std::ops::{Bound, ControlFlow, RangeInclusive};
+use std::ops::{Bound, ControlFlow, RangeBounds, RangeInclusive};
 
 /// Which way a scan walks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,11 @@ impl<'a> KeyRange<'a> {
         }
     }
 
+    /// True when `key` lies in it.
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        <(Bound<&[u8]>, Bound<&[u8]>) as RangeBounds<[u8]>>::contains(&(self.from, self.to), key)
+    }
+
     /// `from..=to`, as Kafka Streams' ranges are.
     pub fn inclusive(from: &'a [u8], to: &'a [u8]) -> Self {
         Self {
@@ -70,6 +75,19 @@ pub trait ReadBytes {
     ) -> Result<()> {
         let _ = times;
         self.scan(range, direction, visit)
+    }
+    /// As [`Self::scan_times`], for a range whose bounds begin with `key`, a plain key of a window or session store: entries of
+    /// other keys may be left out too, and the store saves looking for their places.
+    fn scan_key(
+        &self,
+        key: &[u8],
+        range: KeyRange<'_>,
+        times: RangeInclusive<i64>,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let _ = key;
+        self.scan_times(range, times, direction, visit)
     }
     /// The store's name, for messages.
     fn name(&self) -> &str {

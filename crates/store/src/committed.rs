@@ -2,7 +2,7 @@
 //! Invariant: only the owner changes it, and each change of a key is preceded by saving its old value while snapshots live.
 
 use crate::{
-    Budget, Error, Result,
+    Budget, Error, Result, StoreOptions,
     budget::Usage,
     engine::segments::Segments,
     index::{append, hash},
@@ -48,15 +48,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        name: String,
-        retention_ms: Option<i64>,
-        engine: Segments,
-        budget: Arc<Budget>,
-    ) -> Self {
+    pub(crate) fn new(options: &StoreOptions, engine: Segments, budget: Arc<Budget>) -> Self {
         budget.store_opened();
+        let (tail_bytes, newer_from_ms) = (options.layout.tail_bytes(), engine.newer_from_ms());
         let state = Committed {
-            write_back: WriteBack::default(),
+            write_back: WriteBack::new(tail_bytes, newer_from_ms),
             engine,
             undo: Undo::default(),
             commit: 0,
@@ -66,8 +62,8 @@ impl Shared {
             reported: Usage::default(),
         };
         Self {
-            name,
-            retention_ms,
+            name: options.name.clone(),
+            retention_ms: options.layout.retention_ms(),
             state: RwLock::new(state),
             live: Live::default(),
             budget,
@@ -161,6 +157,7 @@ impl Committed {
                 append(value, found.unwrap_or_default());
                 Ok((found.is_some(), Layer::WriteBack(slot)))
             }
+            None if self.write_back.would_have(key) => Ok((false, Layer::Engine)),
             None => Ok((self.engine.get(key, value)?, Layer::Engine)),
         }
     }

@@ -1,7 +1,7 @@
 //! What a store is: its layout, engine and names. Not a configuration file: the caller fills every field.
 //! Invariant: layout and format version are stored with the data, and a store is never read under another one.
 
-use crate::{Error, Result};
+use crate::{Error, PlainKey, Result, session, window};
 
 /// What kind of store; decides key layout routing, segments and expiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,21 @@ impl Layout {
             3 => "session",
             4 => "versioned",
             _ => "unknown",
+        }
+    }
+
+    /// One key of a layout that puts times behind keys; `None` where each key is one entry, and for versions.
+    pub fn plain_key<'a>(&self, key: &'a [u8]) -> Option<PlainKey<'a>> {
+        let tail_bytes = self.tail_bytes()?;
+        Some(PlainKey::new(key, tail_bytes))
+    }
+
+    /// The bytes behind plain keys, the first eight of which are the time of the entry.
+    pub(crate) fn tail_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Window { .. } => Some(window::SUFFIX_BYTES),
+            Self::Session { .. } => Some(session::SUFFIX_BYTES),
+            Self::KeyValue | Self::Lru { .. } | Self::Versioned { .. } => None,
         }
     }
 

@@ -2,7 +2,8 @@
 //! Invariant: a key has one slot; its last change wins; keys and values live in one buffer that is emptied as a whole.
 
 use crate::{
-    Direction, KeyRange,
+    Direction, KeyRange, PlainKey,
+    families::{Families, Kin, Slots},
     index::{Index, same},
     order::{Order, Walk},
 };
@@ -100,6 +101,7 @@ pub(crate) struct Overlay {
     slots: Vec<Slot>,
     arena: Vec<u8>,
     order: OnceCell<Order>,
+    families: OnceCell<Families>,
 }
 
 impl Overlay {
@@ -176,6 +178,10 @@ impl Overlay {
             order.insert(slot, |slot| self.key(slot));
             self.order = OnceCell::from(order);
         }
+        if let Some(families) = self.families.get_mut() {
+            let (slots, arena) = (&self.slots, &self.arena);
+            families.insert(slot, |slot| slots[slot as usize].key(arena));
+        }
         slot
     }
 
@@ -199,13 +205,39 @@ impl Overlay {
     }
 
     /// The slots of a range in key order. The first call sorts; from then on each new key is put in its place.
-    pub(crate) fn range(&self, range: KeyRange<'_>, direction: Direction) -> Walk<'_> {
+    fn range(&self, range: KeyRange<'_>, direction: Direction) -> Walk<'_> {
         let order = self.order.get_or_init(|| {
             Order::build((0..self.slots.len() as u32).collect(), |slot| {
                 self.key(slot)
             })
         });
         order.range(range, direction, |slot| self.key(slot))
+    }
+
+    /// As [`Self::range`], of one plain key. The first call finds all families; from then on each new key joins its own.
+    fn family(&self, plain: PlainKey<'_>, range: KeyRange<'_>, direction: Direction) -> Kin<'_> {
+        let families = self.families.get_or_init(|| {
+            let slots = 0..self.slots.len() as u32;
+            Families::build(plain, slots, |slot| self.key(slot))
+        });
+        families.range(plain, range, direction, |slot| self.key(slot))
+    }
+
+    /// The changes of a range, of one plain key where one is named, in key order.
+    pub(crate) fn scan<'a>(
+        &'a self,
+        range: KeyRange<'_>,
+        plain: Option<PlainKey<'a>>,
+        direction: Direction,
+    ) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
+        let slots = match plain {
+            _ if self.is_empty() => Slots::None,
+            None => Slots::All(self.range(range, direction)),
+            Some(plain) => Slots::OfOne(self.family(plain, range, direction)),
+        };
+        slots
+            .map(|slot| (self.key(slot), self.value(slot)))
+            .filter(move |(key, _)| plain.is_none_or(|plain| plain.owns(key)))
     }
 
     /// True when nothing changed.
@@ -230,6 +262,9 @@ impl Overlay {
             self.slots.shrink_to(IDLE_BYTES_MAX / size_of::<Slot>());
         }
         self.order = OnceCell::new();
+        if let Some(families) = self.families.get_mut() {
+            families.clear();
+        }
     }
 }
 

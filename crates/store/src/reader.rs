@@ -5,7 +5,7 @@ use crate::{
     Direction, Error, KeyRange, ReadBytes, Result, Visit,
     committed::{Committed, Shared},
     index::hash,
-    scan::{CommittedScan, Query},
+    scan::{Chunk, CommittedScan, Query},
 };
 use std::{
     ops::RangeInclusive,
@@ -124,11 +124,12 @@ impl ReadBytes for Snapshot {
         }
         let query = Query {
             range,
+            plain: None,
             times,
             direction,
             commit: Some(self.commit),
         };
-        let mut scan = CommittedScan::start(&self.shared, query)?;
+        let mut scan = CommittedScan::start(&self.shared, query, Chunk::default())?;
         while let Some((key, value)) = scan.head() {
             if visit(key, value).is_break() {
                 break;

@@ -5,7 +5,7 @@
 mod key;
 mod named;
 
-use crate::{Direction, KeyRange};
+use crate::{Direction, KeyRange, PlainKey};
 use named::NamedCache;
 use std::cell::RefCell;
 
@@ -205,7 +205,19 @@ impl RecordCache {
         range: KeyRange<'_>,
         direction: Direction,
     ) -> impl Iterator<Item = (&[u8], &Entry)> {
-        self.stores[store].range(range, direction)
+        self.stores[store].range(range, None, direction)
+    }
+
+    /// As [`Self::range`], of one plain key, with which both bounds begin. The first call makes the store keep each key's entries
+    /// together.
+    pub fn range_of<'a>(
+        &'a self,
+        store: usize,
+        key: PlainKey<'a>,
+        range: KeyRange<'_>,
+        direction: Direction,
+    ) -> impl Iterator<Item = (&'a [u8], &'a Entry)> + use<'a> {
+        self.stores[store].range(range, Some(key), direction)
     }
 
     /// Forgets a store's entries, dirty ones too.

@@ -83,6 +83,11 @@ impl Routing {
         }
     }
 
+    /// The first time after a segment.
+    pub(crate) fn end_of(&self, segment: i64) -> i64 {
+        segment.saturating_add(1).saturating_mul(self.interval_ms)
+    }
+
     /// The first segment that is not beyond retention.
     pub(crate) fn first_live(&self, stream_time_ms: i64) -> i64 {
         match self.layout.retention_ms() {

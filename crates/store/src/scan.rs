@@ -3,7 +3,7 @@
 //! Invariant: no lock is held while the caller looks at an entry, so that it may read the same store.
 
 use crate::{
-    Direction, KeyRange, Result,
+    Direction, KeyRange, PlainKey, Result,
     committed::{Committed, Shared},
     engine::Cursor,
 };
@@ -21,9 +21,14 @@ const CHUNK_ENTRIES_MAX: usize = 1024;
 /// Bytes at which a chunk ends early.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
+/// Memory that is kept for the next scan.
+const IDLE_BYTES_MAX: usize = 16 << 10;
+
 /// What a range read asks for.
 pub(crate) struct Query<'a> {
     pub(crate) range: KeyRange<'a>,
+    /// The only key asked for, with which both bounds begin.
+    pub(crate) plain: Option<PlainKey<'a>>,
     pub(crate) times: RangeInclusive<i64>,
     pub(crate) direction: Direction,
     /// The commit to read at; `None` reads the newest.
@@ -70,33 +75,40 @@ pub(crate) fn compare(direction: Direction, a: &[u8], b: &[u8]) -> Ordering {
 
 /// Where a range read stands in the engine.
 struct EngineHead {
-    cursor: Box<dyn Cursor>,
-    /// False when the engine has no more entries.
-    live: bool,
+    /// None when the engine has no more entries.
+    cursor: Option<Box<dyn Cursor>>,
     /// The checkpoint the cursor was opened after; entries move into the engine with the next.
     generation: u64,
 }
 
 impl EngineHead {
     fn open(committed: &Committed, query: &Query<'_>) -> Result<Self> {
-        let mut cursor = committed
-            .engine
-            .cursor(query.range, &query.times, query.direction)?;
-        let live = cursor.advance()?;
-        Ok(Self {
+        let is_above = query.plain.is_some() && query.commit.is_none();
+        let cursor = match is_above && committed.write_back.is_complete_from(*query.times.start()) {
+            true => None,
+            false => (committed.engine).cursor(query.range, &query.times, query.direction)?,
+        };
+        let mut head = Self {
             cursor,
-            live,
             generation: committed.generation,
-        })
+        };
+        head.advance()?;
+        Ok(head)
     }
 
+    #[inline]
     fn get(&self) -> Option<(&[u8], Option<&[u8]>)> {
-        self.live
-            .then(|| (self.cursor.key(), Some(self.cursor.value())))
+        let cursor = self.cursor.as_ref()?;
+        Some((cursor.key(), Some(cursor.value())))
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<()> {
-        self.live = self.cursor.advance()?;
+        if let Some(cursor) = &mut self.cursor
+            && !cursor.advance()?
+        {
+            self.cursor = None;
+        }
         Ok(())
     }
 }
@@ -113,7 +125,7 @@ fn collect(
     let direction = query.direction;
     let mut dirty = committed
         .write_back
-        .dirty_range(query.range, direction)
+        .range(query.range, query.plain, direction)
         .peekable();
     let mut undone = query.commit.map(|commit| {
         committed
@@ -149,6 +161,7 @@ fn collect(
             has_key(undo_head),
         );
         if let Some(value) = value
+            && query.plain.is_none_or(|plain| plain.owns(key))
             && committed.engine.is_live(key)
         {
             chunk.push(key, value);
@@ -177,11 +190,11 @@ pub(crate) struct CommittedScan<'a> {
 }
 
 impl<'a> CommittedScan<'a> {
-    /// Reads the first chunk. The range must not be empty.
-    pub(crate) fn start(shared: &'a Shared, query: Query<'a>) -> Result<Self> {
+    /// Reads the first chunk into the memory of `chunk`. The range must not be empty.
+    pub(crate) fn start(shared: &'a Shared, query: Query<'a>, mut chunk: Chunk) -> Result<Self> {
         let committed = shared.read();
         shared.check_readable(&committed, query.commit)?;
-        let (mut chunk, limit) = (Chunk::default(), FIRST_CHUNK_ENTRIES);
+        let limit = FIRST_CHUNK_ENTRIES;
         let mut engine = EngineHead::open(&committed, &query)?;
         collect(&committed, &query, &mut engine, limit, &mut chunk)?;
         Ok(Self {
@@ -192,6 +205,14 @@ impl<'a> CommittedScan<'a> {
             at: 0,
             limit,
         })
+    }
+
+    /// The memory, for another scan.
+    pub(crate) fn into_chunk(self) -> Chunk {
+        match self.chunk.bytes.capacity() <= IDLE_BYTES_MAX {
+            true => self.chunk,
+            false => Chunk::default(),
+        }
     }
 
     /// The current entry.

@@ -56,7 +56,8 @@ pub fn find_directed(
     let (mut from, mut to) = (Vec::new(), Vec::new());
     key(wanted, 0, earliest_end_ms, &mut from);
     key(wanted, i64::MAX, i64::MAX, &mut to);
-    store.scan_times(
+    store.scan_key(
+        wanted,
         KeyRange::inclusive(&from, &to),
         earliest_end_ms..=i64::MAX,
         direction,

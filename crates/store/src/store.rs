@@ -20,6 +20,7 @@ use crate::{
     index::hash,
     lru::Lru,
     overlay::{Overlay, UNKNOWN},
+    scan::Chunk,
 };
 use headwater_world::Clock;
 use std::{
@@ -60,6 +61,8 @@ pub struct Store {
     buffer: Vec<u8>,
     /// The hash of the key that was read last from the write-back cache, and its slot there: as a rule it is written next.
     below: Cell<(u32, u32)>,
+    /// Reused by range reads.
+    chunk: Cell<Chunk>,
 }
 
 /// Counted behind `&self`.
@@ -416,6 +419,7 @@ impl Store {
         committed.undo.give_up(number);
         committed.position = None;
         committed.engine.wipe()?;
+        committed.write_back.engine_wiped();
         committed.generation += 1;
         self.shared.settle(&mut committed);
         drop(committed);

@@ -41,7 +41,8 @@ pub fn fetch(
     let (mut from, mut to) = (Vec::new(), Vec::new());
     key(wanted, from_ms, 0, &mut from);
     key(wanted, to_ms, u32::MAX, &mut to);
-    store.scan_times(
+    store.scan_key(
+        wanted,
         KeyRange::inclusive(&from, &to),
         from_ms..=to_ms,
         direction,

@@ -1,11 +1,13 @@
 //! Committed entries in memory: dirty ones no checkpoint holds yet, clean ones the engine holds as well.
 //! Not the record cache: nothing here decides what is emitted.
-//! Invariant: a dirty entry is newer than the engine's and stays until a checkpoint; a clean one equals the engine's.
+//! Invariant: a dirty entry is newer than the engine's and stays until a checkpoint; a clean one equals the engine's. In window and
+//! session stores every entry from `complete_from_ms` on is here, so that nobody has to ask the engine for those.
 
 use crate::{
-    Direction, KeyRange,
+    Direction, KeyRange, PlainKey,
+    families::{Families, Slots},
     index::{Index, same},
-    order::{Order, Walk},
+    order::Order,
 };
 use std::sync::{
     OnceLock,
@@ -17,6 +19,19 @@ const ENTRY_OVERHEAD_BYTES: usize = size_of::<Slot>() + 12 + 16;
 
 /// Key and value of so many bytes lie in the slot itself, which is then one cache line.
 const INLINE_BYTES: usize = 47;
+
+/// How often older and older entries are given up for one eviction.
+const ROUNDS_MAX: usize = 8;
+
+/// Entries that are looked at to find the oldest quarter.
+const SAMPLES: usize = 64;
+
+/// The time of a key that has one: the first number behind the plain key.
+#[inline]
+fn time_of(key: &[u8], tail_bytes: Option<usize>) -> Option<i64> {
+    let tail = &key[key.len().checked_sub(tail_bytes?)?..];
+    tail.first_chunk().map(|time| i64::from_be_bytes(*time))
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -115,9 +130,36 @@ pub(crate) struct WriteBack {
     hand: usize,
     /// Dirty slots in key order, once a scan asked for it.
     order: OnceLock<Order>,
+    /// The slots of each plain key, dirty or clean, once a read of one asked for them.
+    families: OnceLock<Families>,
+    /// The bytes behind the plain key, which begin with its time.
+    tail_bytes: Option<usize>,
+    /// The engine has no entry of this time or later that is not here.
+    complete_from_ms: i64,
 }
 
 impl WriteBack {
+    /// An empty one. The engine has no entry of `complete_from_ms` or later. `tail_bytes` are behind the plain keys, if the layout
+    /// has such.
+    pub(crate) fn new(tail_bytes: Option<usize>, complete_from_ms: i64) -> Self {
+        Self {
+            tail_bytes,
+            complete_from_ms,
+            ..Self::default()
+        }
+    }
+
+    /// True when what the engine has of this time or later is here too.
+    pub(crate) fn is_complete_from(&self, time_ms: i64) -> bool {
+        self.tail_bytes.is_some() && time_ms >= self.complete_from_ms
+    }
+
+    /// True when the engine does not have this key unless it is here.
+    #[inline]
+    pub(crate) fn would_have(&self, key: &[u8]) -> bool {
+        time_of(key, self.tail_bytes).is_some_and(|time_ms| time_ms >= self.complete_from_ms)
+    }
+
     #[inline(always)]
     fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
         self.index
@@ -221,6 +263,10 @@ impl WriteBack {
             }
         };
         self.index.insert(hash, slot);
+        if let Some(families) = self.families.get_mut() {
+            let slots = &self.slots;
+            families.insert(slot, |slot| slots[slot as usize].key());
+        }
         slot
     }
 
@@ -231,6 +277,9 @@ impl WriteBack {
             State::Clean => self.clean_bytes -= cost,
             State::Dirty => self.dirty_bytes -= cost,
             State::Free => return,
+        }
+        if let Some(families) = self.families.get_mut() {
+            families.remove(slot, place.key());
         }
         place.state = State::Free;
         (place.key_len, place.value_len) = (0, 0);
@@ -259,12 +308,29 @@ impl WriteBack {
         sorted.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    /// The dirty slots of a range in key order.
-    pub(crate) fn dirty_range(&self, range: KeyRange<'_>, direction: Direction) -> Walk<'_> {
-        let order = self
-            .order
-            .get_or_init(|| Order::build(self.dirty.clone(), |slot| self.key(slot)));
-        order.range(range, direction, |slot| self.key(slot))
+    /// The dirty slots of a range in key order; where a plain key is named, all slots of that.
+    pub(crate) fn range<'a>(
+        &'a self,
+        range: KeyRange<'_>,
+        plain: Option<PlainKey<'a>>,
+        direction: Direction,
+    ) -> impl Iterator<Item = u32> + use<'a> {
+        let key_of = |slot| self.key(slot);
+        let slots = match plain {
+            None if self.dirty.is_empty() => Slots::None,
+            None => {
+                let order = (self.order).get_or_init(|| Order::build(self.dirty.clone(), key_of));
+                Slots::All(order.range(range, direction, key_of))
+            }
+            Some(plain) => {
+                let is_live = |slot: &u32| self.slots[*slot as usize].state != State::Free;
+                let live = || (0..self.slots.len() as u32).filter(is_live);
+                let families =
+                    (self.families).get_or_init(|| Families::build(plain, live(), key_of));
+                Slots::OfOne(families.range(plain, range, direction, key_of))
+            }
+        };
+        slots.filter(move |slot| plain.is_none_or(|plain| plain.owns(self.key(*slot))))
     }
 
     /// A checkpoint holds every dirty entry: they are clean from here on, and deletions need not be remembered.
@@ -280,9 +346,50 @@ impl WriteBack {
         self.order = OnceLock::new();
     }
 
-    /// Evicts clean entries that were not used lately until `bytes` are free or the hand went round twice.
+    /// Evicts clean entries that were not used lately until `bytes` are free or the hand went round often; where entries have
+    /// times the old ones before the new ones, which are asked for soon.
     pub(crate) fn evict(&mut self, bytes: usize) {
         let goal = self.clean_bytes.saturating_sub(bytes);
+        for _ in 0..ROUNDS_MAX {
+            self.evict_to(goal);
+            if self.clean_bytes <= goal || self.tail_bytes.is_none() || !self.give_up_oldest() {
+                return;
+            }
+        }
+    }
+
+    /// A quarter of the clean entries, about, may go: those of the earliest times. False when there are none.
+    fn give_up_oldest(&mut self) -> bool {
+        let every = (self.slots.len() / SAMPLES).max(1);
+        let mut times = self.clean_times(every);
+        if times.is_empty() {
+            times = self.clean_times(1);
+        }
+        times.sort_unstable();
+        let Some(oldest) = times.get(times.len() / 4) else {
+            return false;
+        };
+        self.complete_from_ms = oldest.saturating_add(1);
+        true
+    }
+
+    /// The times of clean entries that may not go, of each so manieth slot.
+    fn clean_times(&self, every: usize) -> Vec<i64> {
+        let slots = self.slots.iter().step_by(every);
+        let clean = slots.filter(|slot| slot.state == State::Clean);
+        let times = clean.filter_map(|slot| time_of(slot.key(), self.tail_bytes));
+        times
+            .filter(|time_ms| *time_ms >= self.complete_from_ms)
+            .collect()
+    }
+
+    /// The engine has nothing any more.
+    pub(crate) fn engine_wiped(&mut self) {
+        self.complete_from_ms = i64::MIN;
+    }
+
+    fn evict_to(&mut self, goal: usize) {
+        let (from, tail_bytes) = (self.complete_from_ms, self.tail_bytes);
         let mut steps = 2 * self.slots.len();
         while self.clean_bytes > goal && steps > 0 {
             steps -= 1;
@@ -292,7 +399,9 @@ impl WriteBack {
                 0
             };
             let slot = &mut self.slots[self.hand];
-            if slot.state == State::Clean && !std::mem::take(slot.used.get_mut()) {
+            let may_go = slot.state == State::Clean
+                && time_of(slot.key(), tail_bytes).is_none_or(|time_ms| time_ms < from);
+            if may_go && !std::mem::take(slot.used.get_mut()) {
                 self.release(self.hand as u32);
             }
         }

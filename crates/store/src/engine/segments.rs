@@ -220,6 +220,12 @@ impl Segments {
         self.routing.segment_of(key, &self.name).map(|_| ())
     }
 
+    /// The first time of which no segment has an entry.
+    pub(crate) fn newer_from_ms(&self) -> i64 {
+        let last = self.lock().last_key_value().map(|(&id, _)| id);
+        last.map_or(i64::MIN, |id| self.routing.end_of(id))
+    }
+
     /// Copies the value into `value` (cleared first) and answers whether there is one.
     pub(crate) fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
         if let Some(plain) = &self.plain {
@@ -234,15 +240,15 @@ impl Segments {
         engine.get(key, value)
     }
 
-    /// Walks a range; entries outside of `times` may be left out.
+    /// Walks a range; entries outside of `times` may be left out. `None` when nothing can be in it.
     pub(crate) fn cursor(
         &self,
         range: KeyRange<'_>,
         times: &RangeInclusive<i64>,
         direction: Direction,
-    ) -> Result<Box<dyn Cursor>> {
+    ) -> Result<Option<Box<dyn Cursor>>> {
         if let Some(plain) = &self.plain {
-            return plain.cursor(range, direction);
+            return plain.cursor(range, direction).map(Some);
         }
         let wanted = self.routing.segments_of(times);
         let mut cursors = Vec::new();
@@ -254,12 +260,10 @@ impl Segments {
                 cursors.push(self.engine_of(id, segment)?.cursor(range, direction)?);
             }
         }
-        if cursors.len() == 1
-            && let Some(only) = cursors.pop()
-        {
-            return Ok(only);
-        }
-        Ok(Box::new(Merged::new(cursors, direction)))
+        Ok(match cursors.len() {
+            0 | 1 => cursors.pop(),
+            _ => Some(Box::new(Merged::new(cursors, direction))),
+        })
     }
 
     /// Writes a checkpoint: segments first, then the metadata that says they are complete up to its position.

@@ -3,7 +3,8 @@
 
 use super::{Entry, key::Key};
 use crate::{
-    Direction, KeyRange,
+    Direction, KeyRange, PlainKey,
+    families::{Families, Slots},
     index::{Index, hash, same},
     order::Order,
     recency::{NONE, Recency},
@@ -30,6 +31,7 @@ pub(super) struct NamedCache {
     dirty: Recency,
     bytes: usize,
     order: OnceCell<Order>,
+    families: OnceCell<Families>,
 }
 
 impl NamedCache {
@@ -138,6 +140,9 @@ impl NamedCache {
         if let Some(order) = self.order.get_mut() {
             order.insert(slot, |slot| slots[slot as usize].key.bytes());
         }
+        if let Some(families) = self.families.get_mut() {
+            families.insert(slot, |slot| slots[slot as usize].key.bytes());
+        }
         slot
     }
 
@@ -146,6 +151,9 @@ impl NamedCache {
         let slots = &self.slots;
         if let Some(order) = self.order.get_mut() {
             order.remove(slot, |slot| slots[slot as usize].key.bytes());
+        }
+        if let Some(families) = self.families.get_mut() {
+            families.remove(slot, slots[slot as usize].key.bytes());
         }
         self.by_use.unlink(slot);
         let place = &mut self.slots[slot as usize];
@@ -196,19 +204,32 @@ impl NamedCache {
         }
     }
 
-    pub(super) fn range(
-        &self,
+    /// Of one plain key where one is named.
+    pub(super) fn range<'a>(
+        &'a self,
         range: KeyRange<'_>,
+        plain: Option<PlainKey<'a>>,
         direction: Direction,
-    ) -> impl Iterator<Item = (&[u8], &Entry)> {
+    ) -> impl Iterator<Item = (&'a [u8], &'a Entry)> + use<'a> {
         let key_of = |slot: u32| self.slots[slot as usize].key.bytes();
-        let order = self.order.get_or_init(|| {
-            let live = (0..self.slots.len() as u32).filter(|&slot| self.slots[slot as usize].live);
-            Order::build(live.collect(), key_of)
-        });
-        order.range(range, direction, key_of).map(|slot| {
-            let place = &self.slots[slot as usize];
-            (place.key.bytes(), &place.entry)
-        })
+        let live = || (0..self.slots.len() as u32).filter(|&slot| self.slots[slot as usize].live);
+        let slots = match plain {
+            _ if self.len() == 0 => Slots::None,
+            None => {
+                let order = (self.order).get_or_init(|| Order::build(live().collect(), key_of));
+                Slots::All(order.range(range, direction, key_of))
+            }
+            Some(plain) => {
+                let families =
+                    (self.families).get_or_init(|| Families::build(plain, live(), key_of));
+                Slots::OfOne(families.range(plain, range, direction, key_of))
+            }
+        };
+        slots
+            .map(|slot| {
+                let place = &self.slots[slot as usize];
+                (place.key.bytes(), &place.entry)
+            })
+            .filter(move |(key, _)| plain.is_none_or(|plain| plain.owns(key)))
     }
 }

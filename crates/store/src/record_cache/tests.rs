@@ -1,7 +1,7 @@
 //! The record cache against a list of entries that does what `NamedCache` and `ThreadCache` say, line by line.
 
 use super::{Entry, RecordCache};
-use crate::{Direction, KeyRange};
+use crate::{Direction, KeyRange, PlainKey};
 use headwater_world::{Random, SeededRandom};
 
 fn entry(value: Option<&[u8]>) -> Entry {
@@ -266,4 +266,14 @@ fn check_range(cache: &RecordCache, store: usize, naive: &Naive, context: &str) 
         .map(|(key, entry)| (key.to_vec(), entry.clone()))
         .collect();
     assert_eq!(range, sorted, "{context}");
+    // As if the last byte of a key were a time.
+    for plain in [&b""[..], b"a", b"d"] {
+        let (key, direction) = (PlainKey::new(plain, 1), Direction::Backward);
+        let range = cache.range_of(store, key, KeyRange::ALL, direction);
+        let range: Vec<_> = range.map(|(key, _)| key.to_vec()).collect();
+        let own = sorted.iter().rev().map(|(key, _)| key);
+        let own = own.filter(|key| key[..key.len() - 1] == *plain);
+        let own: Vec<_> = own.cloned().collect();
+        assert_eq!(range, own, "{context}");
+    }
 }

@@ -49,12 +49,7 @@ impl Store {
             Layout::Lru { entries_max } => Some(RefCell::new(Lru::new(entries_max))),
             _ => None,
         };
-        let shared = Shared::new(
-            options.name.clone(),
-            options.layout.retention_ms(),
-            engine,
-            budget.clone(),
-        );
+        let shared = Shared::new(&options, engine, budget.clone());
         shared.write().position = stored.as_ref().and_then(|stored| stored.position);
         let mut store = Self {
             expires: options.layout.retention_ms().is_some(),
@@ -77,6 +72,7 @@ impl Store {
             counters: Counters::default(),
             buffer: Vec::new(),
             below: Cell::new((0, UNKNOWN)),
+            chunk: Cell::default(),
         };
         store.reconcile_lru();
         Ok(store)

@@ -3,14 +3,12 @@
 
 use super::{Store, count};
 use crate::{
-    Direction, KeyRange, ReadBytes, Result, Visit,
+    Direction, KeyRange, PlainKey, ReadBytes, Result, Visit,
     committed::Layer,
     index::{append, hash},
-    order::Walk,
-    overlay::Overlay,
     scan::{CommittedScan, Query, compare},
 };
-use std::{iter::Peekable, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 /// Once the caches are full, one in so many values read from the engine is kept: hot keys come back soon enough, and keys
 /// read once evict little.
@@ -53,54 +51,19 @@ impl ReadBytes for Store {
         direction: Direction,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        count(&self.counters.scans);
-        if range.is_empty() {
-            return Ok(());
-        }
-        let mut open = OverlayScan::new(&self.open, range, direction);
-        let mut pending = OverlayScan::new(&self.pending, range, direction);
-        let mut below = CommittedScan::start(
-            &self.shared,
-            Query {
-                range,
-                times,
-                direction,
-                commit: None,
-            },
-        )?;
-        loop {
-            let heads = [
-                below.head().map(|(key, value)| (key, Some(value))),
-                pending.head(),
-                open.head(),
-            ];
-            // Later candidates win over earlier ones with the same key.
-            let first = heads.iter().flatten().copied().reduce(|first, candidate| {
-                if compare(direction, candidate.0, first.0).is_le() {
-                    candidate
-                } else {
-                    first
-                }
-            });
-            let Some((key, value)) = first else {
-                return Ok(());
-            };
-            let passed = heads.map(|head| head.is_some_and(|(head, _)| head == key));
-            if let Some(value) = value
-                && visit(key, value).is_break()
-            {
-                return Ok(());
-            }
-            if passed[0] {
-                below.advance()?;
-            }
-            if passed[1] {
-                pending.slots.next();
-            }
-            if passed[2] {
-                open.slots.next();
-            }
-        }
+        self.merge(range, None, times, direction, visit)
+    }
+
+    fn scan_key(
+        &self,
+        key: &[u8],
+        range: KeyRange<'_>,
+        times: RangeInclusive<i64>,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let plain = self.options.layout.plain_key(key);
+        self.merge(range, plain, times, direction, visit)
     }
 
     fn name(&self) -> &str {
@@ -117,6 +80,66 @@ impl ReadBytes for Store {
 }
 
 impl Store {
+    /// Visits a range, of one plain key where one is named, of all layers.
+    fn merge(
+        &self,
+        range: KeyRange<'_>,
+        plain: Option<PlainKey<'_>>,
+        times: RangeInclusive<i64>,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        count(&self.counters.scans);
+        if range.is_empty() {
+            return Ok(());
+        }
+        let mut open = self.open.scan(range, plain, direction).peekable();
+        let mut pending = self.pending.scan(range, plain, direction).peekable();
+        let query = Query {
+            range,
+            plain,
+            times,
+            direction,
+            commit: None,
+        };
+        let mut below = CommittedScan::start(&self.shared, query, self.chunk.take())?;
+        loop {
+            let heads = [
+                below.head().map(|(key, value)| (key, Some(value))),
+                pending.peek().copied(),
+                open.peek().copied(),
+            ];
+            // Later candidates win over earlier ones with the same key.
+            let first = heads.iter().flatten().copied().reduce(|first, candidate| {
+                if compare(direction, candidate.0, first.0).is_le() {
+                    candidate
+                } else {
+                    first
+                }
+            });
+            let Some((key, value)) = first else {
+                break;
+            };
+            let passed = heads.map(|head| head.is_some_and(|(head, _)| head == key));
+            if let Some(value) = value
+                && visit(key, value).is_break()
+            {
+                break;
+            }
+            if passed[0] {
+                below.advance()?;
+            }
+            if passed[1] {
+                pending.next();
+            }
+            if passed[2] {
+                open.next();
+            }
+        }
+        self.chunk.set(below.into_chunk());
+        Ok(())
+    }
+
     /// Keeps what the engine answered, as a rule.
     #[inline(never)]
     fn keep_read(&self, hash: u32, key: &[u8], value: &[u8]) {
@@ -128,25 +151,5 @@ impl Store {
             committed.write_back.fill(hash, key, value);
             self.shared.settle_if_due(&mut committed);
         }
-    }
-}
-
-/// The changes of an overlay in a range.
-struct OverlayScan<'a> {
-    overlay: &'a Overlay,
-    slots: Peekable<Walk<'a>>,
-}
-
-impl<'a> OverlayScan<'a> {
-    fn new(overlay: &'a Overlay, range: KeyRange<'_>, direction: Direction) -> Self {
-        Self {
-            overlay,
-            slots: overlay.range(range, direction).peekable(),
-        }
-    }
-
-    fn head(&mut self) -> Option<(&'a [u8], Option<&'a [u8]>)> {
-        let slot = *self.slots.peek()?;
-        Some((self.overlay.key(slot), self.overlay.value(slot)))
     }
 }

@@ -5,7 +5,7 @@
 use super::ObservedTime;
 use super::materialized::decode_row;
 use super::open_windows::OpenWindows;
-use super::row_list::RowList;
+use super::row_list::{Asked, RowList};
 use super::session_rows::decode_session;
 use crate::format::FormatOf;
 use crate::task::{Advance, Context, Outputs, Punctuate, Punctuation, Scratch, Wiring};
@@ -265,7 +265,13 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
                 .is_some_and(|time| (from..=to).contains(&time))
         };
         let mut list = self.list.take();
-        list.collect(ctx, self.store, KeyRange::ALL, from..=to, true, in_range)?;
+        let asked = Asked {
+            store: self.store,
+            key: None,
+            range: KeyRange::ALL,
+            times: from..=to,
+        };
+        list.collect(ctx, asked, true, in_range)?;
         list.settle(|a, b| {
             let (mut one, mut two) = (Vec::new(), Vec::new());
             self.entry_of(a, &mut one);

@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::task::Context;
-use headwater_store::{Direction, KeyRange, ReadBytes};
+use headwater_store::{Direction, Entry, KeyRange, ReadBytes};
 use std::cmp::Ordering;
 use std::ops::{ControlFlow, RangeInclusive};
 
@@ -17,6 +17,15 @@ struct Place {
     cached: bool,
 }
 
+/// Which rows are read.
+pub(crate) struct Asked<'a> {
+    pub(crate) store: usize,
+    /// The only key asked for, with which both bounds begin.
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) range: KeyRange<'a>,
+    pub(crate) times: RangeInclusive<i64>,
+}
+
 /// Rows by key and value.
 #[derive(Default)]
 pub(crate) struct RowList {
@@ -25,16 +34,14 @@ pub(crate) struct RowList {
 }
 
 impl RowList {
-    /// Reads the rows of `store` that `accept` takes, of keys in `range` and times in `times`, through the record cache.
+    /// Reads the rows asked for that `accept` takes, through the record cache.
     pub(crate) fn read(
         &mut self,
         ctx: &mut Context<'_>,
-        store: usize,
-        range: KeyRange<'_>,
-        times: RangeInclusive<i64>,
+        asked: Asked<'_>,
         accept: impl Fn(&[u8]) -> bool,
     ) -> Result<()> {
-        self.collect(ctx, store, range, times, false, accept)?;
+        self.collect(ctx, asked, false, accept)?;
         self.settle(<[u8]>::cmp);
         Ok(())
     }
@@ -43,14 +50,18 @@ impl RowList {
     pub(crate) fn collect(
         &mut self,
         ctx: &mut Context<'_>,
-        store: usize,
-        range: KeyRange<'_>,
-        times: RangeInclusive<i64>,
+        asked: Asked<'_>,
         closing: bool,
         accept: impl Fn(&[u8]) -> bool,
     ) -> Result<()> {
         self.bytes.clear();
         self.rows.clear();
+        let Asked {
+            store,
+            key,
+            range,
+            times,
+        } = asked;
         let state = ctx.state.store(store);
         let java = state.java.as_deref();
         let hidden = |key: &[u8]| {
@@ -76,17 +87,25 @@ impl RowList {
             }
             ControlFlow::Continue(())
         };
-        state
-            .bytes
-            .scan_times(range, times, Direction::Forward, &mut visit)?;
+        let bytes = &state.bytes;
+        match key {
+            Some(key) => bytes.scan_key(key, range, times, Direction::Forward, &mut visit)?,
+            None => bytes.scan_times(range, times, Direction::Forward, &mut visit)?,
+        }
         if let Some(error) = failed {
             return Err(error.into());
         }
         if let Some(slot) = state.cache {
-            for (key, entry) in ctx.cache.range(slot, range, Direction::Forward) {
+            let mut take = |(key, entry): (&[u8], &Entry)| {
                 if accept(key) {
                     self.push(key, entry.value.as_deref(), true);
                 }
+            };
+            let plain = key.and_then(|key| state.bytes.options().layout.plain_key(key));
+            let (cache, direction) = (&ctx.cache, Direction::Forward);
+            match plain {
+                Some(key) => (cache.range_of(slot, key, range, direction)).for_each(&mut take),
+                None => cache.range(slot, range, direction).for_each(&mut take),
             }
         }
         Ok(())

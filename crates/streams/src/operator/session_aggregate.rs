@@ -3,7 +3,7 @@
 
 use super::encode_key;
 use super::fold::Fold;
-use super::row_list::RowList;
+use super::row_list::{Asked, RowList};
 use super::session_rows::{Session, SessionRows};
 use super::{Closing, ObservedTime};
 use crate::format::FormatOf;
@@ -136,9 +136,13 @@ where
             })
         };
         let mut list = self.list.take();
-        let times = earliest_end.max(0)..=i64::MAX;
-        let range = KeyRange::inclusive(&from, &to);
-        list.read(ctx, self.rows.store(), range, times, joins)?;
+        let asked = Asked {
+            store: self.rows.store(),
+            key: Some(key),
+            range: KeyRange::inclusive(&from, &to),
+            times: earliest_end.max(0)..=i64::MAX,
+        };
+        list.read(ctx, asked, joins)?;
         self.bounds.0.give(from);
         self.bounds.1.give(to);
         Ok(list)

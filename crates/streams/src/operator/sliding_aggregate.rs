@@ -5,7 +5,7 @@
 use super::encode_key;
 use super::fold::Fold;
 use super::materialized::{Cause, Materialized};
-use super::row_list::RowList;
+use super::row_list::{Asked, RowList};
 use super::{Closing, ObservedTime};
 use crate::format::FormatOf;
 use crate::task::{Buffer, Context, Receive, Scratch};
@@ -130,9 +130,14 @@ where
         window::key(key, *times.start(), 0, &mut from);
         window::key(key, *times.end(), u32::MAX, &mut to);
         let mut list = self.list.take();
-        let range = KeyRange::inclusive(&from, &to);
+        let asked = Asked {
+            store: self.rows.store(),
+            key: Some(key),
+            range: KeyRange::inclusive(&from, &to),
+            times,
+        };
         let of_key = |bytes: &[u8]| window::parse(bytes).is_some_and(|(found, _, _)| found == key);
-        list.read(ctx, self.rows.store(), range, times, of_key)?;
+        list.read(ctx, asked, of_key)?;
         let mut found = self.found.take();
         found.clear();
         for number in 0..list.len() {

@@ -2,7 +2,9 @@
 //! Not for writing. Invariant: a cached deletion hides the store's value, and values read as operators wrote them.
 
 use super::StateStore;
-use headwater_store::{Direction, KeyRange, ReadBytes, RecordCache, Result, Visit};
+use headwater_store::{
+    Direction, Entry, KeyRange, PlainKey, ReadBytes, RecordCache, Result, Visit,
+};
 use std::ops::{ControlFlow, RangeInclusive};
 
 /// Reads one store through its record cache.
@@ -19,19 +21,98 @@ pub(crate) struct CachedStore<'a> {
 type Cached = (Vec<u8>, Option<Vec<u8>>);
 
 impl CachedStore<'_> {
-    /// The cached updates in a range, copied: what a visitor does may change the cache. As many as the cache holds.
-    fn cached(&self, range: KeyRange<'_>, direction: Direction) -> Vec<Cached> {
+    /// The cached updates in a range, of one plain key where one is named, copied: what a visitor does may change the cache. As
+    /// many as the cache holds.
+    fn cached(
+        &self,
+        range: KeyRange<'_>,
+        plain: Option<PlainKey<'_>>,
+        direction: Direction,
+    ) -> Vec<Cached> {
         let Some(slot) = self.store.cache.filter(|slot| !self.cache.is_empty(*slot)) else {
             return Vec::new();
         };
-        self.cache
-            .range(slot, range, direction)
-            .map(|(key, entry)| (key.to_vec(), entry.value.clone()))
-            .collect()
+        let copied = |(key, entry): (&[u8], &Entry)| (key.to_vec(), entry.value.clone());
+        match plain {
+            Some(key) => {
+                let entries = self.cache.range_of(slot, key, range, direction);
+                entries.map(copied).collect()
+            }
+            None => {
+                let entries = self.cache.range(slot, range, direction);
+                entries.map(copied).collect()
+            }
+        }
     }
-}
 
-impl CachedStore<'_> {
+    /// Visits the rows of a range, of one plain key where one is named.
+    fn merge(
+        &self,
+        key: Option<&[u8]>,
+        (range, times): (KeyRange<'_>, RangeInclusive<i64>),
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        // What counts as used are the entries of other keys between the bounds too.
+        let key = key.filter(|_| !self.uses);
+        let layout = &self.store.bytes.options().layout;
+        let plain = key.and_then(|key| layout.plain_key(key));
+        let mut cached = self.cached(range, plain, direction).into_iter().peekable();
+        let (name, kept) = (&*self.store.name, self.store.kept);
+        let mut buffer = Vec::new();
+        let mut outcome = Ok(ControlFlow::Continue(()));
+        self.look_at(cached.peek());
+        let mut merged = |key: &[u8], value: &[u8]| {
+            while let Some((head, value)) = cached.next_if(|(head, _)| before(direction, head, key))
+            {
+                if let Some(value) = value
+                    && visit(&head, &value).is_break()
+                {
+                    outcome = Ok(ControlFlow::Break(()));
+                    return ControlFlow::Break(());
+                }
+                self.look_at(cached.peek());
+            }
+            let hidden = self.hides && self.store.hides(key);
+            let replaced = cached.next_if(|(head, _)| head == key);
+            let of_cache = replaced.is_some();
+            let step = match replaced {
+                None if hidden => Ok(ControlFlow::Continue(())),
+                Some((_, Some(value))) => Ok(visit(key, &value)),
+                Some((_, None)) => Ok(ControlFlow::Continue(())),
+                None => (kept.unpacked(name, value, &mut buffer)).map(|value| visit(key, value)),
+            };
+            outcome = step;
+            if of_cache && matches!(outcome, Ok(ControlFlow::Continue(()))) {
+                self.look_at(cached.peek());
+            }
+            match outcome {
+                Ok(step) => step,
+                Err(_) => ControlFlow::Break(()),
+            }
+        };
+        let bytes = &self.store.bytes;
+        match key {
+            Some(key) => bytes.scan_key(key, range, times, direction, &mut merged)?,
+            None => bytes.scan_times(range, times, direction, &mut merged)?,
+        }
+        if outcome?.is_break() {
+            return Ok(());
+        }
+        while let Some((key, value)) = cached.next() {
+            if let Some(value) = value
+                && visit(&key, &value).is_break()
+            {
+                break;
+            }
+            self.look_at(cached.peek());
+        }
+        Ok(())
+    }
+
     /// Kafka Streams looks at the cached update that comes next before it shows anything.
     fn look_at(&self, next: Option<&Cached>) {
         if self.uses
@@ -66,60 +147,18 @@ impl ReadBytes for CachedStore<'_> {
         direction: Direction,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        if range.is_empty() {
-            return Ok(());
-        }
-        let mut cached = self.cached(range, direction).into_iter().peekable();
-        let (name, kept) = (&*self.store.name, self.store.kept);
-        let mut buffer = Vec::new();
-        let mut outcome = Ok(ControlFlow::Continue(()));
-        self.look_at(cached.peek());
-        self.store
-            .bytes
-            .scan_times(range, times, direction, &mut |key, value| {
-                while let Some((head, value)) =
-                    cached.next_if(|(head, _)| before(direction, head, key))
-                {
-                    if let Some(value) = value
-                        && visit(&head, &value).is_break()
-                    {
-                        outcome = Ok(ControlFlow::Break(()));
-                        return ControlFlow::Break(());
-                    }
-                    self.look_at(cached.peek());
-                }
-                let hidden = self.hides && self.store.hides(key);
-                let replaced = cached.next_if(|(head, _)| head == key);
-                let of_cache = replaced.is_some();
-                let step = match replaced {
-                    None if hidden => Ok(ControlFlow::Continue(())),
-                    Some((_, Some(value))) => Ok(visit(key, &value)),
-                    Some((_, None)) => Ok(ControlFlow::Continue(())),
-                    None => {
-                        (kept.unpacked(name, value, &mut buffer)).map(|value| visit(key, value))
-                    }
-                };
-                outcome = step;
-                if of_cache && matches!(outcome, Ok(ControlFlow::Continue(()))) {
-                    self.look_at(cached.peek());
-                }
-                match outcome {
-                    Ok(step) => step,
-                    Err(_) => ControlFlow::Break(()),
-                }
-            })?;
-        if outcome?.is_break() {
-            return Ok(());
-        }
-        while let Some((key, value)) = cached.next() {
-            if let Some(value) = value
-                && visit(&key, &value).is_break()
-            {
-                break;
-            }
-            self.look_at(cached.peek());
-        }
-        Ok(())
+        self.merge(None, (range, times), direction, visit)
+    }
+
+    fn scan_key(
+        &self,
+        key: &[u8],
+        range: KeyRange<'_>,
+        times: RangeInclusive<i64>,
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        self.merge(Some(key), (range, times), direction, visit)
     }
 
     fn name(&self) -> &str {

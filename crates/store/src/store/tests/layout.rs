@@ -57,6 +57,57 @@ fn windows_of_a_key_are_fetched_by_time_whatever_other_keys_look_like() {
     assert_eq!(count, 6);
 }
 
+/// Two keys that no hash of 32 bits tells apart.
+fn keys_of_one_hash() -> [Vec<u8>; 2] {
+    let mut seen = std::collections::HashMap::new();
+    let mut keys = (0..10_000_000_u64).map(|number| number.to_string().into_bytes());
+    keys.find_map(|key| {
+        let other = seen.insert(crate::index::hash(&key), key.clone());
+        other.map(|other| [other, key])
+    })
+    .unwrap()
+}
+
+#[test]
+fn sessions_of_keys_with_one_hash_stay_apart() {
+    let mut store = in_memory(Layout::Session {
+        retention_ms: 10_000,
+        segment_interval_ms: 1_000,
+    });
+    let (keys, mut bytes) = (keys_of_one_hash(), Vec::new());
+    // In turn, so that those of one lie between those of the other; in all layers, the engine's overwritten.
+    for layer in 0_i64..4 {
+        for end_ms in 0..40 {
+            session::key(&keys[end_ms as usize % 2], 0, end_ms, &mut bytes);
+            if end_ms >= layer * 10 {
+                store.put(&bytes, &layer.to_be_bytes()).unwrap();
+            }
+        }
+        match layer {
+            0 => {
+                commit(&mut store, 1);
+                store.checkpoint().unwrap();
+            }
+            1 => commit(&mut store, 2),
+            2 => store.seal(),
+            _ => {}
+        }
+    }
+    for (number, key) in keys.iter().enumerate() {
+        let mut found = Vec::new();
+        let mut visit = |_: &[u8], _: i64, end_ms: i64, value: &[u8]| {
+            found.push((end_ms, value.to_vec()));
+            ControlFlow::Continue(())
+        };
+        session::find(&store, key, 0, i64::MAX, &mut visit).unwrap();
+        let ends = (number as i64..40).step_by(2);
+        let wanted: Vec<_> = ends
+            .map(|end_ms| (end_ms, (end_ms / 10).to_be_bytes().to_vec()))
+            .collect();
+        assert_eq!(found, wanted);
+    }
+}
+
 #[test]
 fn expired_segments_go_as_a_whole_and_writes_to_them_are_counted() {
     let dir = tempfile::tempdir().unwrap();

@@ -291,6 +291,39 @@ impl Run {
         }
     }
 
+    /// A read of one key shows what a look at every entry shows of it, whichever of other keys it leaves out.
+    fn check_key(&self, store: &Store) {
+        let tail_bytes = match self.layout {
+            Layout::Window { .. } => window::SUFFIX_BYTES,
+            Layout::Session { .. } => session::SUFFIX_BYTES,
+            _ => return,
+        };
+        let (a, b) = (self.key(), self.key());
+        let name = &a[..a.len() - tail_bytes];
+        let b = [name, &b[b.len() - tail_bytes..]].concat();
+        let backward = self.random.below(2) == 1;
+        let direction = [Direction::Forward, Direction::Backward][usize::from(backward)];
+        let range = KeyRange::inclusive(&a, &b);
+        let of_name = |key: &[u8]| key.len() == a.len() && key.starts_with(name);
+        let mut found = Vec::new();
+        let mut visit = |key: &[u8], value: &[u8]| {
+            if of_name(key) {
+                found.push((key.to_vec(), value.to_vec()));
+            }
+            ControlFlow::Continue(())
+        };
+        let times = i64::MIN..=i64::MAX;
+        store
+            .scan_key(name, range, times, direction, &mut visit)
+            .unwrap();
+        let mut wanted: Vec<_> = self.model.visible().into_iter().collect();
+        wanted.retain(|(key, _)| of_name(key) && (&a..=&b).contains(&key));
+        if backward {
+            wanted.reverse();
+        }
+        assert_eq!(found, wanted, "seed {}, {range:?}", self.seed);
+    }
+
     fn step(&mut self, mut store: Store) -> Store {
         match self.random.below(100) {
             0..50 => self.write(&mut store),
@@ -326,6 +359,7 @@ impl Run {
             _ => {
                 self.check(&store);
                 self.check_fetch(&store);
+                self.check_key(&store);
             }
         }
         store

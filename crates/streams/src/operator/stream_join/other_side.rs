@@ -63,7 +63,8 @@ impl OtherSide {
         let (mut buffer, mut failure) = (Vec::new(), None);
         let front = if store.timestamped { 8 } else { 0 };
         let range = KeyRange::inclusive(&from, &to);
-        store.bytes.scan_times(
+        store.bytes.scan_key(
+            key,
             range,
             from_ms..=to_ms,
             Direction::Forward,
