@@ -6,7 +6,7 @@ use crate::{Blob, Error, Result};
 use headwater_store::{
     Direction, Error as StoreError, KeyRange, ReadBytes, StoreReader, session, versioned, window,
 };
-use std::ops::{Bound, ControlFlow, RangeInclusive};
+use std::ops::{Bound, ControlFlow, RangeBounds, RangeInclusive};
 
 /// Entries that one page looks at, handed out or not.
 const LOOKED_AT_MAX: usize = 100_000;
@@ -54,6 +54,7 @@ pub(crate) fn answer(reader: &StoreReader, what: &Question, lag: Option<i64>) ->
             }
             Ok(Answer::Versions(versions))
         }
+        Question::Changes { .. } => Err(Error::Refused("a feed is asked, not a store".into())),
         Question::Derive => Err(Error::Refused("a task is asked, not a store".into())),
     }
 }
@@ -84,14 +85,14 @@ fn bytes_of(version: versioned::Version) -> VersionBytes {
 }
 
 /// The store keys to look at.
-struct Bounds {
+pub(crate) struct Bounds {
     from: Bound<Vec<u8>>,
     to: Bound<Vec<u8>>,
     times: RangeInclusive<i64>,
 }
 
 impl Bounds {
-    fn of(span: &Span) -> Self {
+    pub(crate) fn of(span: &Span) -> Self {
         let given = |bound: &Option<Blob>| match bound {
             Some(key) => Bound::Included(key.0.clone()),
             None => Bound::Unbounded,
@@ -162,6 +163,11 @@ impl Bounds {
         if is_tighter(&bound, &self.to, |a, b| a < b) {
             self.to = bound;
         }
+    }
+
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        let range = self.range();
+        RangeBounds::<[u8]>::contains(&(range.from, range.to), key)
     }
 
     fn range(&self) -> KeyRange<'_> {

@@ -2,11 +2,14 @@
 //! Invariant: cloned and shared freely; it holds no store and keeps no application alive.
 
 use crate::derive::Flow;
+use crate::feed::Feeds;
+use crate::watch::WATCHES_MAX;
 use crate::wire::{Answer, Ask};
 use crate::{Alone, Error, Peer, Result, Table, Token};
 use headwater_runtime::{Running, State};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// How often a question may be forwarded before it is answered with what its asker can do.
@@ -22,6 +25,8 @@ struct Inner {
     state: State,
     peer: Arc<dyn Peer>,
     flow: Flow,
+    feeds: Arc<Feeds>,
+    watches: Arc<Semaphore>,
 }
 
 impl Queries {
@@ -29,7 +34,13 @@ impl Queries {
     pub fn new(running: &Running, peer: Arc<dyn Peer>) -> Self {
         let state = running.state();
         let flow = Flow::of(state.topology());
-        Self(Arc::new(Inner { state, peer, flow }))
+        Self(Arc::new(Inner {
+            state,
+            peer,
+            flow,
+            feeds: Arc::default(),
+            watches: Arc::new(Semaphore::new(WATCHES_MAX)),
+        }))
     }
 
     /// Of an application that has one instance.
@@ -69,6 +80,21 @@ impl Queries {
 
     pub(crate) fn flow(&self) -> &Flow {
         &self.0.flow
+    }
+
+    /// Partitions of this instance whose changes are noted for watches, of any instance. Each has one waiter of
+    /// [`headwater_runtime::Watches::waiters`].
+    pub fn followed(&self) -> usize {
+        self.0.feeds.count()
+    }
+
+    pub(crate) fn feeds(&self) -> &Arc<Feeds> {
+        &self.0.feeds
+    }
+
+    /// For one watch; `None` when there are as many as may be.
+    pub(crate) fn watch_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.watches.clone().try_acquire_owned().ok()
     }
 
     pub(crate) fn unknown(store: &str) -> Error {

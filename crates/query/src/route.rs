@@ -40,7 +40,16 @@ fn ms_left(deadline: Instant) -> u64 {
 
 impl Queries {
     pub(crate) fn waiter(&self, interests: Vec<Interest>) -> Result<Waiter> {
-        let waiter = self.state().watches().register(interests, 0);
+        self.waiter_of_keys(interests, 0)
+    }
+
+    /// A waiter that keeps the names of so many changed keys.
+    pub(crate) fn waiter_of_keys(
+        &self,
+        interests: Vec<Interest>,
+        keys_max: usize,
+    ) -> Result<Waiter> {
+        let waiter = self.state().watches().register(interests, keys_max);
         waiter.ok_or_else(|| {
             let max = headwater_runtime::WAITERS_MAX;
             Error::Overloaded(format!("{max} questions wait here"))
@@ -164,6 +173,18 @@ impl Queries {
                 let known = known.as_ref();
                 self.changed(store, partition, &key.0, known, deadline)
                     .await
+            }
+            (
+                Question::Changes {
+                    span,
+                    after,
+                    wait_ms,
+                    ..
+                },
+                Some(store),
+            ) => {
+                let until = deadline.min(Instant::now() + Duration::from_millis(*wait_ms));
+                self.changes(store, partition, span, *after, until).await
             }
             (what, Some(store)) => match self.state().views().reader(store, partition) {
                 Some(reader) => local::answer(&reader, what, None),

@@ -157,14 +157,14 @@ impl<K: 'static, V: 'static> Table<K, V> {
         Error::Refused(format!("store '{}': {why}", self.name))
     }
 
-    fn row_prefix(&self) -> Vec<u8> {
+    pub(crate) fn row_prefix(&self) -> Vec<u8> {
         match self.is_versioned() {
             true => vec![LATEST],
             false => Vec::new(),
         }
     }
 
-    fn row_key(&self, key: &K) -> Result<Blob> {
+    pub(crate) fn row_key(&self, key: &K) -> Result<Blob> {
         let mut bytes = self.row_prefix();
         bytes.extend(self.encode(key)?);
         Ok(Blob(bytes))
@@ -231,14 +231,9 @@ impl<K: 'static, V: 'static> Table<K, V> {
         let commits = shards.iter().map(|it| (it.partition, it.commit)).collect();
         let lag = shards.iter().filter_map(|it| it.lag).max();
         let merged = merge::merge(&mut shards, scan.reverse, scan.entries_max, scan.bytes_max);
-        let entries = merged.entries.into_iter().map(|(key, value)| {
-            let key = key.0.strip_prefix(self.row_prefix().as_slice()).map(|key| {
-                let key = self.key.decode(&self.name, HeadersRef::NONE, key);
-                key.map_err(|error| self.unreadable(&error))
-            });
-            let key = key.ok_or_else(|| Error::Store("a row of another kind".into()))??;
-            Ok((key, self.decode_row(&value.0)?))
-        });
+        let entries = merged.entries.into_iter();
+        let entries = entries
+            .map(|(key, value)| Ok((self.decode_row_key(&key.0)?, self.decode_row(&value.0)?)));
         Ok(Page {
             entries: entries.collect::<Result<_>>()?,
             next: merged.next.map(|next| next.text(good_for.as_bytes())),
@@ -349,7 +344,14 @@ impl<K: 'static, V: 'static> Table<K, V> {
         self.decode_plain(plain)
     }
 
-    fn decode_row(&self, kept: &[u8]) -> Result<V> {
+    pub(crate) fn decode_row_key(&self, row: &[u8]) -> Result<K> {
+        let key = row.strip_prefix(self.row_prefix().as_slice());
+        let key = key.ok_or_else(|| Error::Store("a row of another kind".into()))?;
+        let key = self.key.decode(&self.name, HeadersRef::NONE, key);
+        key.map_err(|error| self.unreadable(&error))
+    }
+
+    pub(crate) fn decode_row(&self, kept: &[u8]) -> Result<V> {
         match (self.is_versioned(), kept.split_first_chunk::<8>()) {
             (true, Some((_, plain))) => self.decode_plain(plain),
             (true, None) => Err(Error::Store("a version without a time".into())),

@@ -74,6 +74,18 @@ pub enum Question {
         /// Versions at most.
         versions_max: usize,
     },
+    /// The keys of a part of a store that changed since a cursor, with the values that they have by now; waits for the first of them. When
+    /// there is none in time, the cursor comes back.
+    Changes {
+        /// The store.
+        store: String,
+        /// Which: bounds, prefix and the bytes of an answer only.
+        span: Span,
+        /// Where the asker is; without it, it is told where the feed is.
+        after: Option<Cursor>,
+        /// ms to wait for a change; the answer has longer.
+        wait_ms: u64,
+    },
     /// The ends of what the task has written into repartition topics, once its token is visible.
     Derive,
 }
@@ -100,6 +112,15 @@ pub struct Span {
     pub entries_max: usize,
     /// Bytes of keys and values after which the page ends.
     pub bytes_max: usize,
+}
+
+/// How far somebody has followed what changes in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Which feed of the partition: each owner begins its own.
+    pub epoch: u64,
+    /// The number of the next change.
+    pub next: u64,
 }
 
 /// Where a page goes on.
@@ -158,6 +179,15 @@ pub enum Answer {
         /// Records that a standby was behind; `None` from the owner.
         lag: Option<i64>,
     },
+    /// To `Changes`.
+    Changes {
+        /// Store keys and their values, `None` where the key is absent by now.
+        changed: Vec<(Blob, Option<Blob>)>,
+        /// Behind them.
+        cursor: Cursor,
+        /// What changed between the asker's cursor and this one is not known: the state must be read again.
+        is_gone: bool,
+    },
     /// To `Version` and `History`.
     Versions(Vec<VersionBytes>),
     /// To `Derive`: the text of a token.
@@ -184,6 +214,7 @@ impl Question {
             Self::Get { store, .. }
             | Self::Await { store, .. }
             | Self::Scan { store, .. }
+            | Self::Changes { store, .. }
             | Self::Version { store, .. }
             | Self::History { store, .. } => Some(store),
             Self::Derive => None,

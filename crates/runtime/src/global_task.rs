@@ -425,13 +425,20 @@ impl GlobalTask {
         while let Some(record) = cursor.next_record()? {
             update.apply(followed.topic, partition, &record, now_ms)?;
         }
-        update.commit()?;
+        let (watches, mut changed) = (self.views.watches(), Vec::new());
+        update.commit_after(&mut |_, store| {
+            let mut keys = watches.collect(store.name(), 0);
+            if let Changed::Keys(_) = keys {
+                store.pending_keys(&mut |key| keys.push(key));
+            }
+            changed.push((store.name().to_owned(), keys));
+        })?;
         self.client.recycle(cursor.into_chunk());
         followed.position = next;
         let position = CommittedOffset::at(next);
         let moved = [(followed.partition.clone(), position)];
         self.shared.positions.advance(&moved);
-        self.tell_waiters(&moved[0].0, next);
+        self.tell_waiters(&moved[0].0, next, &changed);
         if !self.shared.is_ready() {
             let followed = &self.followed[index];
             self.tell(followed, |listener, progress| listener.restored(progress));
@@ -446,15 +453,13 @@ impl GlobalTask {
     }
 
     /// Rings those who wait for the stores to change or for this position.
-    fn tell_waiters(&self, at: &TopicPartition, position: Offset) {
+    fn tell_waiters(&self, at: &TopicPartition, position: Offset, changed: &[(String, Changed)]) {
         let watches = self.views.watches();
         if !self.shared.is_ready() || watches.waiters() == 0 {
             return;
         }
-        if let Some(globals) = self.update.as_ref().map(GlobalUpdate::globals) {
-            for (name, _) in globals.readers() {
-                watches.changed(name, 0, &Changed::All);
-            }
+        for (store, keys) in changed {
+            watches.changed(store, 0, keys);
         }
         watches.reached(std::iter::once((at, position)));
     }

@@ -5,6 +5,9 @@ use crate::watches::{Interest, Watches};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+/// Bytes of the changed keys that one waiter keeps until it looks; beyond it, it looks at all.
+const KEY_BYTES_MAX: usize = 8 << 20;
+
 /// What a waiter was rung for since it last looked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rung {
@@ -20,6 +23,7 @@ pub struct Rung {
 struct State {
     is_rung: bool,
     rung: Rung,
+    key_bytes: usize,
     waker: Option<Waker>,
 }
 
@@ -41,10 +45,10 @@ impl Bell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ring_with(&self, note: impl FnOnce(&mut Rung)) {
+    fn ring_with(&self, note: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         state.is_rung = true;
-        note(&mut state.rung);
+        note(&mut state);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -57,25 +61,37 @@ impl Bell {
     }
 
     pub(crate) fn ring_moved(&self) {
-        self.ring_with(|rung| rung.moved = true);
+        self.ring_with(|state| state.rung.moved = true);
     }
 
     pub(crate) fn ring_missed(&self) {
-        self.ring_with(|rung| {
-            rung.missed = true;
-            rung.keys.clear();
-        });
+        self.ring_with(State::miss);
     }
 
-    pub(crate) fn ring_key(&self, key: &[u8]) {
-        self.ring_with(|rung| match rung.missed {
-            true => {}
-            false if rung.keys.len() < self.keys_max => rung.keys.push(key.to_vec()),
-            false => {
-                rung.missed = true;
-                rung.keys.clear();
-            }
-        });
+    /// One ring for all of a commit; none at all without a key.
+    pub(crate) fn ring_keys<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        let mut keys = keys.peekable();
+        if keys.peek().is_some() {
+            self.ring_with(|state| keys.for_each(|key| state.name(key, self.keys_max)));
+        }
+    }
+}
+
+impl State {
+    fn name(&mut self, key: &[u8], keys_max: usize) {
+        if self.rung.missed {
+            return;
+        }
+        self.key_bytes += key.len();
+        match self.rung.keys.len() < keys_max && self.key_bytes <= KEY_BYTES_MAX {
+            true => self.rung.keys.push(key.to_vec()),
+            false => self.miss(),
+        }
+    }
+
+    fn miss(&mut self) {
+        self.rung.missed = true;
+        (self.rung.keys, self.key_bytes) = (Vec::new(), 0);
     }
 }
 
@@ -112,7 +128,7 @@ impl Waiter {
             }
             return Poll::Pending;
         }
-        state.is_rung = false;
+        (state.is_rung, state.key_bytes) = (false, 0);
         Poll::Ready(std::mem::take(&mut state.rung))
     }
 

@@ -176,19 +176,19 @@ impl Watches {
             watched.bells().for_each(|bell| bell.ring_missed());
             return;
         };
-        for key in keys {
-            if let Some(bells) = watched.keys.get(key) {
-                bells.values().for_each(|bell| bell.ring_key(key));
+        if !watched.keys.is_empty() {
+            for key in keys {
+                let bells = watched.keys.get(key).into_iter().flatten();
+                bells.for_each(|(_, bell)| bell.ring_keys(std::iter::once(&key[..])));
             }
-            for (from, to, bell) in watched.ranges.values() {
-                let range = (
-                    from.as_ref().map(Vec::as_slice),
-                    to.as_ref().map(Vec::as_slice),
-                );
-                if RangeBounds::<[u8]>::contains(&range, key.as_slice()) {
-                    bell.ring_key(key);
-                }
-            }
+        }
+        for (from, to, bell) in watched.ranges.values() {
+            let range = (
+                from.as_ref().map(Vec::as_slice),
+                to.as_ref().map(Vec::as_slice),
+            );
+            let keys = keys.iter().map(Vec::as_slice);
+            bell.ring_keys(keys.filter(|key| RangeBounds::<[u8]>::contains(&range, *key)));
         }
     }
 

@@ -185,6 +185,19 @@ impl OrderValidation {
     }
 }
 
+/// What the checks have answered to an order: of each check the last answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checks(pub Vec<OrderValidation>);
+
+impl Checks {
+    /// With one more answer.
+    pub fn with(mut self, answer: OrderValidation) -> Self {
+        self.0.retain(|it| it.check_type != answer.check_type);
+        self.0.push(answer);
+        self
+    }
+}
+
 /// A payment; the value of topic `payments`, whose key is `id`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -248,6 +261,7 @@ as_json!(
     Order,
     OrderValue,
     OrderValidation,
+    Checks,
     Payment,
     Customer,
     OrderEnriched

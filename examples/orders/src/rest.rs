@@ -48,7 +48,7 @@ const ID_CHARS_MAX: usize = 200;
 pub struct Shop {
     store: Store,
     producer: Producer,
-    feed: Arc<Feed>,
+    feed: Feed,
 }
 
 /// Why an order was not placed.
@@ -66,7 +66,7 @@ pub enum Refusal {
 
 impl Shop {
     /// Over the tables of a running Orders service.
-    pub fn new(store: Store, producer: Producer, feed: Arc<Feed>) -> Arc<Self> {
+    pub fn new(store: Store, producer: Producer, feed: Feed) -> Arc<Self> {
         Arc::new(Self {
             store,
             producer,
@@ -340,6 +340,7 @@ async fn pay(State(shop): State<Arc<Shop>>, body: Bytes) -> Result<Response, Pro
 async fn events(
     State(shop): State<Arc<Shop>>,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
+    shop.feed.begin();
     let (kept, live) = shop.feed.events();
     let live = BroadcastStream::new(live).map(|event| match event {
         Ok(event) => told(&event),

@@ -53,9 +53,9 @@ impl Service {
         Self::Email,
     ];
 
-    fn topology(self, feed: &Arc<Feed>) -> headwater::Result<Topology> {
+    fn topology(self) -> headwater::Result<Topology> {
         match self {
-            Self::Orders => view::orders_service(feed),
+            Self::Orders => view::orders_service(),
             Self::Inventory => inventory::inventory_service(),
             Self::Fraud => fraud::fraud_service(),
             Self::Details => details::order_details_service(),
@@ -123,7 +123,6 @@ impl Started {
         services: &[Service],
         options: &Options,
     ) -> headwater::Result<Self> {
-        let feed = Arc::new(Feed::default());
         let mut started = Self {
             running: Vec::new(),
             shop: None,
@@ -136,10 +135,9 @@ impl Started {
                 ..Settings::default()
             };
             if *service == Service::Orders {
-                settings.listener = feed.clone();
                 settings.application_server = options.endpoint.clone();
             }
-            let running = headwater::start_with(service.topology(&feed)?, log, settings)?;
+            let running = headwater::start_with(service.topology()?, log, settings)?;
             started.running.push((*service, Arc::new(running)));
         }
         let orders = started
@@ -149,6 +147,11 @@ impl Started {
         if let Some((_, running)) = orders {
             let queries = Queries::new(running, Arc::new(Remote::new(None, None)));
             let store = Store::new(queries.clone(), &**log)?;
+            let feed = Feed::new(queries.clone());
+            // From now on, where there is a runtime; else from the first page on.
+            if tokio::runtime::Handle::try_current().is_ok() {
+                feed.begin();
+            }
             let shop = Shop::new(store, Producer::start(log.clone())?, feed);
             started.routes = Some(routes(running, &queries, shop.clone())?);
             started.shop = Some(shop);

@@ -129,8 +129,9 @@ impl Store {
         Ok(stock)
     }
 
-    /// Reads of any instance that wait for an event here.
+    /// Reads of any instance that wait for an event here; not what follows the tables for browsers.
     pub fn waiting(&self) -> usize {
-        self.queries.state().watches().waiters()
+        let waiters = self.queries.state().watches().waiters();
+        waiters.saturating_sub(self.queries.followed())
     }
 }

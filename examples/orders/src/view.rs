@@ -1,11 +1,9 @@
 //! The Orders service's own tables, derived from the topics: the orders to ask for, which order an id stands for, and the stock with
 //! what was sold of it. Not the REST interface over them. Invariant: they hold what the topics hold; nothing writes them but the topics.
 
-use crate::feed::Feed;
-use crate::model::{Order, OrderState};
+use crate::model::{Checks, Order, OrderState};
 use crate::topics;
 use headwater::prelude::*;
-use std::sync::Arc;
 
 /// The `application.id`.
 pub const APPLICATION: &str = "OrdersService";
@@ -18,14 +16,13 @@ pub const STOCK: &str = "stock";
 /// Pieces of validated orders, by the product's name.
 pub const SOLD: &str = "sold-by-product";
 
-/// Orders, requests for some, answers of the checks and stock in, new orders out; `feed` is told what changes.
-pub fn orders_service(feed: &Arc<Feed>) -> Result<Topology> {
+/// What the checks have answered, by order.
+pub const CHECKS_STORE: &str = "checks-by-order";
+
+/// Orders, requests for some, answers of the checks and stock in, new orders out.
+pub fn orders_service() -> Result<Topology> {
     let app = App::new(APPLICATION);
     let orders = app.table_in(topics::orders(), ORDERS_STORE);
-    let changed = feed.clone();
-    orders
-        .to_stream()
-        .for_each(move |_, order| changed.order(order));
     orders
         .filter(|_, order| order.state == OrderState::Validated && order.product.is_some())
         .group_by(|_, order| {
@@ -38,9 +35,13 @@ pub fn orders_service(feed: &Arc<Feed>) -> Result<Topology> {
             |_, quantity, sold| sold - quantity,
             SOLD,
         );
-    let answered = feed.clone();
     app.stream(topics::order_validations())
-        .for_each(move |_, answer| answered.answer(answer));
+        .group_by_key()
+        .aggregate(
+            Checks::default,
+            |_, answer, checks| checks.with(answer),
+            CHECKS_STORE,
+        );
     // By partition, as the orders: an instance asks the one that has the product.
     app.table_in(topics::warehouse_inventory(), STOCK);
     let first = app.store::<String, Order>(FIRST_ORDERS);

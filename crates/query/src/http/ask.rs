@@ -24,7 +24,8 @@ async fn take(
 ) -> Result<Json<Answer>, Problem> {
     let ask: Ask = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("no question: {error}")))?;
-    if ask.token.is_some() || matches!(ask.what, Question::Await { .. }) {
+    let waits = matches!(ask.what, Question::Await { .. } | Question::Changes { .. });
+    if ask.token.is_some() || waits {
         turn.give_up();
     }
     Ok(Json(queries.answer(ask).await))

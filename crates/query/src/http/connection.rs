@@ -17,6 +17,7 @@
 
 use super::desk::{Again, Answer, Desk};
 use super::socket::Socket;
+use super::stopping::Stopping;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -101,7 +102,7 @@ async fn talk_http1<S>(mut socket: Socket<S>, service: &Service, mut stopped: St
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let desk = Desk::new(service.routes.clone());
+    let desk = Desk::new(service.routes.clone(), Stopping::new(stopped.clone()));
     let is_blocked = socket.blocked();
     loop {
         let connection = http1::Builder::new()
@@ -187,7 +188,9 @@ where
 {
     let (asked, mut was_asked) = watch::channel(false);
     let routes = service.routes.clone();
-    let routes = routes.map_request(move |request: Request<Incoming>| {
+    let stopping = Stopping::new(stopped.clone());
+    let routes = routes.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(stopping.clone());
         asked.send_if_modified(|asked| !std::mem::replace(asked, true));
         request.map(Body::new)
     });

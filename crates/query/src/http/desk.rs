@@ -1,6 +1,7 @@
 //! Where hyper's connection hands a request over, and where its answer lies while it is made: outside of the connection, so that
 //! this can be taken apart meanwhile. Not the wait. Invariant: one request at a time, as in HTTP/1.
 
+use super::stopping::Stopping;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Method, Request, Response, Uri, Version, header, request};
@@ -33,13 +34,15 @@ struct Lying {
 #[derive(Clone)]
 pub(super) struct Desk {
     routes: Router,
+    stopping: Stopping,
     lying: Arc<Mutex<Lying>>,
 }
 
 impl Desk {
-    pub(super) fn new(routes: Router) -> Self {
+    pub(super) fn new(routes: Router, stopping: Stopping) -> Self {
         Self {
             routes,
+            stopping,
             lying: Arc::default(),
         }
     }
@@ -76,6 +79,7 @@ impl Service<Request<Incoming>> for Desk {
             if again.is_some() {
                 detach(&mut head);
             }
+            head.extensions.insert(self.stopping.clone());
             let request = Request::from_parts(head, Body::new(body));
             // Routes are always ready.
             let mut routes = self.routes.clone();

@@ -10,12 +10,12 @@ pub(super) fn describe(application: &str, stores: &Stores) -> Value {
         let kind = shown.kind();
         let one = match kind {
             "windowed" => vec!["from_ms", "to_ms", "limit", "page", "reverse"],
-            "versioned" => vec!["as_of_ms", "from_ms", "to_ms"],
-            _ => vec!["wait"],
+            "versioned" => vec!["as_of_ms", "from_ms", "to_ms", "watch"],
+            _ => vec!["wait", "watch"],
         };
         let many = match kind {
             "windowed" => vec!["from_ms", "to_ms", "limit", "page", "reverse"],
-            _ => vec!["from", "to", "prefix", "limit", "page", "reverse"],
+            _ => vec!["from", "to", "prefix", "limit", "page", "reverse", "watch"],
         };
         let summary = format!("Of the {kind} store {name}, what is under a key");
         let mut of_one = operation(&summary, &one);
@@ -73,7 +73,10 @@ fn operation(summary: &str, parameters: &[&str]) -> Value {
         "summary": summary,
         "parameters": parameters,
         "responses": {
-            "200": { "description": "JSON", "content": { "application/json": {} } },
+            "200": {
+                "description": "JSON; with watch, the events state, entry, live, unreadable and problem, without an end",
+                "content": { "application/json": {}, "text/event-stream": {} },
+            },
             "400": problem("The request says what cannot be"),
             "404": problem("No such store or key"),
             "503": problem("Restoring, moving or overloaded: ask again"),
@@ -89,6 +92,10 @@ fn problem(description: &str) -> Value {
 
 fn parameter(name: &str) -> (&'static str, &'static str) {
     match name {
+        "watch" => (
+            "string",
+            "empty: tells what is there and then what changes, as server-sent events; the id of an event: goes on behind it, as the header Last-Event-ID does",
+        ),
         "wait" => ("integer", "ms to wait for the key to be there"),
         "timeout" => ("integer", "ms for the answer; 10,000 without it"),
         "token" => (

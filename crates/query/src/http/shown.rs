@@ -2,7 +2,8 @@
 //! Invariant: what is not shown by name cannot be asked for.
 
 use super::Problem;
-use crate::{Page, Queries, Read, Result, Scan, Table, Version};
+use super::events::{Follow, Shower};
+use crate::{Page, Queries, Read, Result, Scan, Table, Version, Watched};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -14,6 +15,9 @@ use std::sync::Arc;
 
 /// What a shown store answers.
 pub(super) type Told = Pin<Box<dyn Future<Output = Result<Value, Problem>> + Send>>;
+
+/// What a shown store tells as it changes.
+pub(super) type Followed = Pin<Box<dyn Future<Output = Result<Box<dyn Follow>, Problem>> + Send>>;
 
 /// A key as it stands in a path: what it is read from, and what JSON shows of it.
 pub trait KeyText: FromStr<Err: Display> + Serialize + Send + Sync + 'static {}
@@ -41,6 +45,9 @@ pub(super) trait Shown: Send + Sync {
 
     /// A page.
     fn page(self: Arc<Self>, part: Part, scan: Scan, read: Read) -> Told;
+
+    /// What is under a key or in a part, and what changes of it; from a position on, where one is given.
+    fn watch(self: Arc<Self>, part: Part, after: Option<String>, read: Read) -> Followed;
 }
 
 /// The stores that an application shows.
@@ -121,6 +128,10 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Plain<K, V> {
     fn page(self: Arc<Self>, part: Part, scan: Scan, read: Read) -> Told {
         Box::pin(async move { entries(range(&self.0, part, scan, read).await?, plain_key) })
     }
+
+    fn watch(self: Arc<Self>, part: Part, after: Option<String>, read: Read) -> Followed {
+        Box::pin(async move { follow(&self.0, part, after, read).await })
+    }
 }
 
 impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Versioned<K, V> {
@@ -156,6 +167,10 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Versioned<K, V>
                 history.await?.iter().map(version_json).collect();
             Ok(json!({ "versions": versions? }))
         })
+    }
+
+    fn watch(self: Arc<Self>, part: Part, after: Option<String>, read: Read) -> Followed {
+        Box::pin(async move { follow(&self.0, part, after, read).await })
     }
 }
 
@@ -195,6 +210,11 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Windows<K, V> {
             })
         })
     }
+
+    fn watch(self: Arc<Self>, _: Part, _: Option<String>, _: Read) -> Followed {
+        let problem = "watch: not on a windowed store, whose windows expire and nobody tells when";
+        Box::pin(std::future::ready(Err(Problem::bad_request(problem))))
+    }
 }
 
 async fn range<K: KeyText, V: 'static>(
@@ -214,6 +234,33 @@ async fn range<K: KeyText, V: 'static>(
     let bound = |text: Option<String>| text.map(|text| parse::<K>(&text)).transpose();
     let (from, to) = (bound(part.from)?, bound(part.to)?);
     Ok(table.range(from.as_ref(), to.as_ref(), scan, read).await?)
+}
+
+async fn follow<K: KeyText, V>(
+    table: &Table<K, V>,
+    part: Part,
+    after: Option<String>,
+    read: Read,
+) -> Result<Box<dyn Follow>, Problem>
+where
+    V: Serialize + Send + Sync + 'static,
+{
+    if part.times.is_some() {
+        return Err(Problem::bad_request("from_ms and to_ms: not with watch"));
+    }
+    let bound = |text: Option<String>| text.map(|text| parse::<K>(&text)).transpose();
+    let watched = match (bound(part.key)?, part.prefix) {
+        (Some(key), _) => Watched::key(key),
+        (None, Some(prefix)) => Watched::prefix(prefix),
+        (None, None) => Watched::range(bound(part.from)?, bound(part.to)?),
+    };
+    let watched = match after {
+        Some(position) => watched.after(position),
+        None => watched,
+    };
+    let watch = table.watch(watched, read).await?;
+    let show = |key: &K, value: Option<&V>| Ok((to_json(key)?, to_json(&value)?));
+    Ok(Box::new(Shower { watch, show }))
 }
 
 fn entries<K, V: Serialize>(

@@ -1,8 +1,8 @@
-//! The routes of shown stores: a key, a key once it is there, a page. Not writes: those go through the log.
+//! The routes of shown stores: a key, a key once it is there, a page, and what changes of them. Not writes: those go through the log.
 //! Invariant: an answer with a value is 200, one without is 404, and a wait that ends without is 504.
 
-use super::shown::{Part, Shown, Stores, Told};
-use super::{Gate, Problem, Turn};
+use super::shown::{Followed, Part, Shown, Stores, Told};
+use super::{Gate, Problem, Stopping, Turn, events};
 use crate::{Read, Scan, Staleness, Token};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -12,11 +12,15 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The header that carries a token, of a request and of an answer to a write.
 pub const TOKEN_HEADER: &str = "headwater-token";
+
+/// Where a stream of events goes on, as browsers say it.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 /// What a query may say.
 #[derive(Debug, Default, Deserialize)]
@@ -40,6 +44,8 @@ struct Asked {
     reverse: bool,
     limit: Option<usize>,
     page: Option<String>,
+    /// Tells what changes, as server-sent events; from this position on, where there is one in it.
+    watch: Option<String>,
 }
 
 /// Reads of the stores that are shown, behind a gate.
@@ -58,21 +64,31 @@ async fn list(State(stores): State<Stores>) -> Json<Value> {
     Json(json!({ "stores": shown.collect::<Vec<Value>>() }))
 }
 
-/// Not an `async fn`: what was asked is not kept through the wait.
+/// Not an `async fn`: what was asked is not kept through the wait, and who waits has no room for who watches.
 fn one(
     State(stores): State<Stores>,
     Path((store, key)): Path<(String, String)>,
     asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
     Extension(turn): Extension<Turn>,
-) -> impl Future<Output = Result<Response, Problem>> + Send {
-    let told = ask_one(&stores, &store, key, asked, &headers, &turn);
-    async move {
-        match told?.await? {
-            Value::Null => Err(Problem::not_found(format!(
-                "store '{store}' has no such key"
-            ))),
-            value => Ok(Json(value).into_response()),
+    stopping: Option<Extension<Stopping>>,
+) -> Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>> {
+    match asked {
+        Ok(Query(asked)) if asked.watch.is_some() => {
+            let stopping = stopping.map(|it| it.0);
+            let followed = asked.follow(&stores, &store, Some(key), &headers);
+            Box::pin(async move { Ok(events::stream(followed?.await?, &turn, stopping)) })
+        }
+        asked => {
+            let told = ask_one(&stores, &store, key, asked, &headers, &turn);
+            Box::pin(async move {
+                match told?.await? {
+                    Value::Null => Err(Problem::not_found(format!(
+                        "store '{store}' has no such key"
+                    ))),
+                    value => Ok(Json(value).into_response()),
+                }
+            })
         }
     }
 }
@@ -104,8 +120,13 @@ async fn page(
     asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
     Extension(turn): Extension<Turn>,
-) -> Result<Json<Value>, Problem> {
+    stopping: Option<Extension<Stopping>>,
+) -> Result<Response, Problem> {
     let asked = asked.map_err(refuse)?.0;
+    if asked.watch.is_some() {
+        let followed = asked.follow(&stores, &store, None, &headers)?.await?;
+        return Ok(events::stream(followed, &turn, stopping.map(|it| it.0)));
+    }
     let read = asked.read(&headers)?;
     if asked.wait.is_some() || asked.as_of_ms.is_some() {
         return Err(Problem::bad_request("wait and as_of_ms: of one key"));
@@ -114,9 +135,8 @@ async fn page(
         turn.give_up();
     }
     let shown = stores.shown(&store)?;
-    Ok(Json(
-        shown.page(asked.part(None)?, asked.scan(), read).await?,
-    ))
+    let page = shown.page(asked.part(None)?, asked.scan(), read).await?;
+    Ok(Json(page).into_response())
 }
 
 fn refuse(rejection: QueryRejection) -> Problem {
@@ -154,6 +174,34 @@ impl Asked {
             Some(partition) => read.partition(partition),
             None => read,
         })
+    }
+
+    /// What changes of a key or a part.
+    fn follow(
+        &self,
+        stores: &Stores,
+        store: &str,
+        key: Option<String>,
+        headers: &HeaderMap,
+    ) -> Result<Followed, Problem> {
+        let is_other = self.wait.is_some() || self.as_of_ms.is_some() || self.page.is_some();
+        if is_other || self.reverse || self.limit.is_some() {
+            return Err(Problem::bad_request(
+                "watch: alone, or with from, to or prefix, timeout and partition",
+            ));
+        }
+        if self.stale || self.token(headers).is_some() {
+            return Err(Problem::bad_request(
+                "watch: of owners and what they have; stale and token are not for it",
+            ));
+        }
+        let position = self.watch.as_deref().filter(|it| !it.is_empty());
+        // What a client has come to since outweighs where its address began. What is no text is refused where it is read.
+        let header = headers.get(LAST_EVENT_ID);
+        let header = header.map(|value| value.to_str().unwrap_or("\u{0}"));
+        let after = header.or(position).map(str::to_owned);
+        let shown = stores.shown(store)?;
+        Ok(shown.watch(self.part(key)?, after, self.read(headers)?))
     }
 
     fn scan(&self) -> Scan {

@@ -2,6 +2,7 @@
 //! Invariant: every server of a test listens on a port of its own and is stopped by it.
 
 mod client;
+mod events;
 mod instances;
 mod limits;
 mod parked;

@@ -12,4 +12,5 @@ mod kinds;
 mod routing;
 mod tokens;
 mod waits;
+mod watches;
 mod wire;

@@ -127,10 +127,19 @@ impl GlobalUpdate {
 
     /// Makes visible to tasks what was taken in, and keeps it: it is not taken back.
     pub fn commit(&mut self) -> Result<()> {
+        self.commit_after(&mut |_, _| {})
+    }
+
+    /// As [`GlobalUpdate::commit`]; `look` is shown each store, with its number in the topology, as its commit is about to be visible
+    /// ([`Store::pending_keys`]).
+    pub fn commit_after(&mut self, look: &mut dyn FnMut(usize, &Store)) -> Result<()> {
         self.flush()?;
-        for store in self.state.stores.iter_mut().flatten() {
-            store.bytes.seal();
-            store.bytes.commit(None)?;
+        for (number, store) in self.state.stores.iter_mut().enumerate() {
+            if let Some(store) = store {
+                store.bytes.seal();
+                look(number, &store.bytes);
+                store.bytes.commit(None)?;
+            }
         }
         Ok(())
     }

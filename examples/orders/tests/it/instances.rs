@@ -7,6 +7,9 @@ use crate::server::Server;
 use orders::model::OrderState::Validated;
 use orders::model::Product::Jumpers;
 use orders::service::Service;
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// Longer than a loaded machine needs.
@@ -164,4 +167,42 @@ fn rebalances(place: &Place, times: usize) {
     });
     first.stop();
     second.stop();
+}
+
+/// The ids of so many orders that a page which watches at `server` is told of.
+fn watched(server: &Server, count: usize) -> BTreeSet<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let request = b"GET /v1/events HTTP/1.1\r\nhost: shop\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut ids = BTreeSet::new();
+    let mut lines = BufReader::new(stream).lines();
+    while ids.len() < count {
+        let line = lines.next().expect("a stream without an end").unwrap();
+        if let Some(data) = line.strip_prefix("data: ") {
+            let order: orders::model::Order = serde_json::from_str(data).unwrap();
+            ids.insert(order.id);
+        }
+    }
+    ids
+}
+
+#[test]
+fn a_page_at_either_instance_is_told_of_the_orders_of_all() {
+    everywhere(|place| {
+        let (first, second) = (start(place, "first"), start(place, "second"));
+        until(WAIT, || held(&first) > 0 && held(&second) > 0);
+        let placed: Vec<_> = (0..20).map(|id| order(id, 2, Jumpers, 1, 100.0)).collect();
+        let ids: BTreeSet<String> = placed.iter().map(|order| order.id.clone()).collect();
+        std::thread::scope(|scope| {
+            let early = scope.spawn(|| watched(&first, placed.len()));
+            for order in &placed {
+                second.place(order);
+            }
+            assert_eq!(early.join().unwrap(), ids);
+        });
+        assert_eq!(watched(&second, placed.len()), ids);
+        first.stop();
+        second.stop();
+    });
 }
