@@ -6,6 +6,7 @@
 //! a fixed rate, with times from when a request is due.
 
 mod closed;
+mod flood;
 mod http;
 mod open;
 mod phase;
@@ -15,7 +16,7 @@ use super::Place;
 use super::pour::record;
 use super::produce::Writer;
 use crate::process;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
 use headwater::TopicPartition;
 use headwater::query::Token;
@@ -24,10 +25,12 @@ use serde_json::{Map, Value, json};
 use service::{Instance, Service};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Records of each key before the first question.
 const FILLED_PER_KEY: u64 = 20;
+/// On which pages are asked for; more than an instance works on at a time (`Limits::requests_max`).
+const FLOOD_CONNECTIONS: usize = 1_500;
 /// How long records alone are counted, to know what they cost.
 const WITHOUT_QUESTIONS: Duration = Duration::from_secs(4);
 
@@ -56,7 +59,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     /// Questions a second where they come at a fixed rate.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 500)]
     rate: u64,
     /// Which questions.
     #[arg(long = "case")]
@@ -74,6 +77,8 @@ enum Case {
     Mixed,
     /// Of the instance that has the key, as new as a record that has been counted: only ours knows tokens.
     Token,
+    /// Of the instance that has the key, while twice as many pages are asked for as can be answered: only ours has them.
+    Overload,
 }
 
 /// Runs it.
@@ -143,11 +148,18 @@ impl Asking<'_> {
         let mut figures = Map::new();
         for case in &self.options.cases {
             let lines = self.lines(*case);
+            if *case == Case::Overload {
+                let (told, phase) = self.overload(&lines)?;
+                figures.insert("overload".into(), told);
+                phases.push(phase);
+                continue;
+            }
             let (before, own_before) = (self.service.cpu_seconds(), process::cpu_seconds());
             let closed = closed::run(&lines, Duration::from_secs(seconds))?;
             let cpu = self.service.cpu_seconds() - before;
             let own_cpu = process::cpu_seconds() - own_before;
             let open = open::run(&lines, Duration::from_secs(seconds), rate)?;
+            ensure!(open.refused == 0, "{} gets were refused", open.refused);
             let requests = closed.requests() as f64;
             let us = |cpu_seconds: f64| cpu_seconds * 1e6 / requests;
             let value = json!({
@@ -173,6 +185,39 @@ impl Asking<'_> {
         })
     }
 
+    /// Gets at the fixed rate, while twice as many pages are wanted as the instances have answered before, when nobody else asked.
+    fn overload(&self, lines: &[Line]) -> Result<(Value, Phase)> {
+        let time = Duration::from_secs(self.options.seconds);
+        let instances = self.service.instances.iter();
+        let addresses: Vec<_> = instances.map(|it| it.address).collect();
+        let begin = Instant::now();
+        let pages = flood::run(&addresses, self.options.connections, time / 2, None)?;
+        let pages: u64 = pages.values().sum();
+        let capacity = pages as f64 / begin.elapsed().as_secs_f64();
+        let every = FLOOD_CONNECTIONS as f64 / (2.0 * capacity);
+        let every = Some(Duration::from_secs_f64(every));
+        let (flooded, gets) = std::thread::scope(|scope| {
+            let flood = scope.spawn(|| flood::run(&addresses, FLOOD_CONNECTIONS, time, every));
+            let gets = open::run(lines, time, self.options.rate);
+            (flood.join(), gets)
+        });
+        let (flooded, gets) = (flooded.map_err(|_| anyhow!("the flood panicked"))??, gets?);
+        let statuses = flooded
+            .iter()
+            .map(|(it, number)| (it.to_string(), json!(number)));
+        let told = json!({
+            "pages_per_second_max": capacity.round(),
+            "pages_by_status": statuses.collect::<Map<String, Value>>(),
+            "requests": gets.requests(),
+            "refused": gets.refused,
+            "rate_per_second": self.options.rate,
+            "p50_ms": gets.at(0.5)?,
+            "p99_ms": gets.at(0.99)?,
+            "p999_ms": gets.at(0.999)?,
+        });
+        Ok((told, gets))
+    }
+
     /// What each connection asks, and whom.
     fn lines(&self, case: Case) -> Vec<Line> {
         let keys = self.options.keys;
@@ -188,7 +233,9 @@ impl Asking<'_> {
         let asked: Vec<(_, Arc<[u64]>)> = instances
             .map(|(number, instance)| {
                 let wanted = (0..keys).filter(|key| match case {
-                    Case::Local | Case::Token => self.service.owner(*key) == number,
+                    Case::Local | Case::Token | Case::Overload => {
+                        self.service.owner(*key) == number
+                    }
                     Case::Forwarded => self.service.owner(*key) != number,
                     Case::Mixed => true,
                 });

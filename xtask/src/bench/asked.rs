@@ -58,7 +58,25 @@ pub(super) fn section(lines: &Lines<'_>) -> String {
             }
         }
     }
-    text + "\n![Requests per second](performance/queries.svg)\n"
+    text += "\n![Requests per second](performance/queries.svg)\n";
+    text + &overload(&lines.with("job", "query-overload"))
+}
+
+/// What becomes of cheap questions when there are too many dear ones.
+fn overload(lines: &Lines<'_>) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let of = |figure: &str| spread(lines, figure);
+    format!(
+        "\nOverload, Headwater: while twice as many pages of 500 entries are asked for as both instances answered before ({} a second), on \
+         1,500 connections, gets at the same fixed rate take p50 {} ms, p99 {} ms; {} of each run were answered, {} refused with 503.\n",
+        of("pages_per_second_max"),
+        of("p50_ms"),
+        of("p99_ms"),
+        of("requests"),
+        of("refused"),
+    )
 }
 
 fn row(case: &Lines<'_>, words: &str, figure: &str, is_more_better: bool) -> String {

@@ -24,7 +24,7 @@ const QUICK: [(&str, &str); 4] = [
     ("--keys", "1000"),
     ("--warm-up-seconds", "2"),
     ("--seconds", "2"),
-    ("--rate", "500"),
+    ("--rate", "200"),
 ];
 
 /// Figures of one run, by case.
@@ -59,7 +59,7 @@ pub(super) fn run(entry: &Entry<'_>) -> Result<Value> {
 /// What is asked of whom: tokens are ours alone.
 fn cases(system: System) -> &'static [&'static str] {
     match system {
-        System::Headwater => &["local", "forwarded", "mixed", "token"],
+        System::Headwater => &["local", "forwarded", "mixed", "token", "overload"],
         _ => &["local", "forwarded", "mixed"],
     }
 }

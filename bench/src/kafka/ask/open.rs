@@ -7,6 +7,9 @@ use super::phase::{Asked, Line, Phase};
 use anyhow::{Result, anyhow};
 use std::time::{Duration, Instant};
 
+/// What an instance says that has too much to do.
+const BUSY: u16 = 503;
+
 /// Asks `rate` questions a second on all lines together, for so long.
 pub(super) fn run(lines: &[Line], time: Duration, rate: u64) -> Result<Phase> {
     let begin = Instant::now();
@@ -35,7 +38,12 @@ fn ask(line: &Line, first: Instant, every: Duration, times: u32) -> Result<Asked
         let due = first + every * number;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let key = asked.key();
-        let count = asker.ask(asked.request(key))?.count()?;
+        let answer = asker.ask(asked.request(key))?;
+        if answer.status == BUSY {
+            asked.refused += 1;
+            continue;
+        }
+        let count = answer.count()?;
         asked.answered(key, count, due.elapsed().as_micros())?;
     }
     Ok(asked)

@@ -25,6 +25,8 @@ pub(super) struct Asked {
     /// By key, the last count seen.
     seen: Vec<u64>,
     took_us: Vec<u32>,
+    /// Questions that were answered by there being too many.
+    pub(super) refused: u64,
 }
 
 impl Asked {
@@ -33,6 +35,7 @@ impl Asked {
             draw: line.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             seen: vec![line.floor; line.requests.len()],
             took_us: Vec::new(),
+            refused: 0,
             line,
         }
     }
@@ -66,13 +69,15 @@ pub(super) struct Phase {
     took_us: Vec<u32>,
     /// By key, the highest count that was seen.
     highest: Vec<u64>,
+    pub(super) refused: u64,
 }
 
 impl Phase {
     pub(super) fn of(asked: Vec<Asked>, seconds: f64) -> Self {
-        let (mut took_us, mut highest) = (Vec::new(), Vec::new());
+        let (mut took_us, mut highest, mut refused) = (Vec::new(), Vec::new(), 0);
         for asked in asked {
             took_us.extend(asked.took_us);
+            refused += asked.refused;
             highest.resize(asked.seen.len(), 0);
             for (highest, seen) in highest.iter_mut().zip(asked.seen) {
                 *highest = seen.max(*highest);
@@ -83,6 +88,7 @@ impl Phase {
             seconds,
             took_us,
             highest,
+            refused,
         }
     }
 
