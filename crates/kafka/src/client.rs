@@ -113,7 +113,7 @@ impl KafkaClient {
         if open.is_empty() {
             return None;
         }
-        let batch = open.take(self.shared.spare_batch());
+        let batch = open.take(self.shared.spare_batch(open.len()));
         self.open_bytes -= batch.len();
         self.shared.add_unacknowledged(batch.len());
         Some(Command::Write(self.generation, Write::Batch(slot, batch)))

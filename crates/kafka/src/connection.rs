@@ -12,6 +12,8 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod frame;
+mod lent;
+mod outgoing;
 pub(crate) mod sasl;
 mod stream;
 #[cfg(test)]
@@ -32,6 +34,7 @@ use crate::settings::{Settings, address::Address};
 use bytes::Bytes;
 use frame::{FrameError, FrameReader};
 use headwater_world::World;
+use outgoing::{Outgoing, Parts};
 use rustls::ClientConfig;
 use std::{
     any::Any,
@@ -76,7 +79,7 @@ struct Inner {
     versions: RefCell<Rc<Versions>>,
     /// Requests are put in line under it, so their order is the callers' order; re-authentication holds it throughout.
     gate: Mutex<()>,
-    frames: mpsc::Sender<Vec<u8>>,
+    frames: mpsc::Sender<Parts>,
     in_flight: RefCell<VecDeque<InFlight>>,
     next_correlation_id: Cell<i32>,
     closed: RefCell<Option<RequestError>>,
@@ -247,7 +250,7 @@ impl Connection {
         inner
             .next_correlation_id
             .set(correlation_id.wrapping_add(1) & i32::MAX);
-        let mut frame = vec![0; 4];
+        let mut frame = Outgoing::new();
         put_request_header::<R>(
             version,
             correlation_id,
@@ -255,10 +258,7 @@ impl Connection {
             &mut frame,
         );
         request.encode(version, &mut frame);
-        let length = i32::try_from(frame.len() - 4).map_err(|_| {
-            RequestError::Unsupported(format!("{} request of {} bytes", R::NAME, frame.len()))
-        })?;
-        frame[..4].copy_from_slice(&length.to_be_bytes());
+        let frame = frame.finish(R::NAME)?;
         let Ok(permit) = inner.frames.reserve().await else {
             return Err(ended().unwrap_or(RequestError::NotSent("the connection has ended".into())));
         };
@@ -469,18 +469,14 @@ async fn read_answers(inner: Weak<Inner>, mut frames: FrameReader<ReadHalf>) {
     }
 }
 
-async fn write_frames(
-    inner: Weak<Inner>,
-    mut write: WriteHalf,
-    mut queued: mpsc::Receiver<Vec<u8>>,
-) {
-    while let Some(frame) = queued.recv().await {
-        let mut written = write.write_all(&frame).await;
-        while let Ok(next) = queued.try_recv() {
+async fn write_frames(inner: Weak<Inner>, mut write: WriteHalf, mut queued: mpsc::Receiver<Parts>) {
+    while let Some(mut frame) = queued.recv().await {
+        let mut written = write.write_all_buf(&mut frame).await;
+        while let Ok(mut next) = queued.try_recv() {
             if written.is_err() {
                 break;
             }
-            written = write.write_all(&next).await;
+            written = write.write_all_buf(&mut next).await;
         }
         if written.is_ok() {
             written = write.flush().await;

@@ -61,7 +61,7 @@ pub(crate) use uuid::Uuid;
 pub(crate) use wire::{Malformed, Reader};
 
 use std::ops::RangeInclusive;
-use wire::{Field, Wire};
+use wire::{Field, Sink, Wire};
 
 /// A question to a broker.
 pub(crate) trait Request: Field {
@@ -77,7 +77,7 @@ pub(crate) trait Request: Field {
     type Response: Response;
 
     /// Appends the body; the header is [`put_request_header`]'s.
-    fn encode(&self, version: i16, out: &mut Vec<u8>) {
+    fn encode(&self, version: i16, out: &mut dyn Sink) {
         self.put(wire(version, Self::FLEXIBLE_FROM), out);
     }
 
@@ -106,7 +106,7 @@ pub(crate) trait Response: Field + 'static {
     }
 
     /// Appends the body, as a broker would.
-    fn encode(&self, version: i16, out: &mut Vec<u8>) {
+    fn encode(&self, version: i16, out: &mut dyn Sink) {
         self.put(wire(version, Self::FLEXIBLE_FROM), out);
     }
 }

@@ -171,12 +171,11 @@ impl BatchBuilder {
         let capacity = self.buffer.len();
         self.buffer.truncate(self.len);
         self.write_header();
-        // A buffer that was used before has its pages; only what it lacks is cleared.
-        if spare.len() < capacity {
-            match spare.capacity() >= capacity {
-                true => spare.resize(capacity, 0),
-                false => spare = vec![0; capacity],
-            }
+        // The next batch is as large as this one, more or less. A buffer that was used before has its pages; only what it lacks
+        // is cleared.
+        match spare.capacity() >= self.len {
+            true => spare.resize(spare.capacity(), 0),
+            false => spare = vec![0; capacity],
         }
         self.clear();
         std::mem::replace(&mut self.buffer, spare)

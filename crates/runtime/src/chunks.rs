@@ -11,6 +11,9 @@ use std::time::Duration;
 const STEP_CHUNKS_MAX: usize = 64;
 const STEP_MS_MAX: u64 = 20;
 
+/// What an input may keep waiting however many there are: some thousand records.
+const INPUT_BYTES_MIN: usize = 256 << 10;
+
 impl Worker {
     pub(crate) fn take_chunks(&mut self) -> Result<bool> {
         self.pace_standbys();
@@ -79,6 +82,7 @@ impl Worker {
     }
 
     fn input_chunk(&mut self, id: TaskId, index: usize, chunk: headwater_log::Chunk) {
+        let bytes_max = self.input_bytes_max();
         let Some(slot) = self.tasks.get_mut(&id) else {
             return;
         };
@@ -91,10 +95,15 @@ impl Worker {
             .inputs()
             .nth(index)
             .map_or(0, |input| input.queued_bytes);
-        if waits >= self.settings.input_bytes_max && !slot.paused[index] {
+        if waits >= bytes_max && !slot.paused[index] {
             slot.paused[index] = true;
             self.client.hold(client_slot);
         }
+    }
+
+    /// What may wait in one input: an equal share of what may wait in all that this worker reads.
+    pub(crate) fn input_bytes_max(&self) -> usize {
+        (self.settings.input_bytes_max / self.slots.len().max(1)).max(INPUT_BYTES_MIN)
     }
 
     /// Standbys wait while a task of this worker is restored: records wait for that one, and nobody for them.

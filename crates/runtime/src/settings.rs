@@ -41,7 +41,7 @@ pub struct Settings {
     pub task_idle_ms_max: i64,
     /// `repartition.purge.interval.ms`.
     pub purge_interval_ms: u64,
-    /// Bytes that wait in one input of a task before fetching pauses.
+    /// Bytes that wait in the inputs of a worker's tasks before fetching pauses; each has an equal share, 256 KiB at least.
     pub input_bytes_max: usize,
     /// Records of one task processed per step.
     pub step_records_max: usize,
@@ -73,7 +73,7 @@ impl Default for Settings {
             async_wait_ms_max: 5_000,
             task_idle_ms_max: 0,
             purge_interval_ms: 30_000,
-            input_bytes_max: 4 << 20,
+            input_bytes_max: 8 << 20,
             step_records_max: 20_000,
             application_server: None,
             listener: Arc::new(Quiet),

@@ -488,6 +488,7 @@ impl Worker {
 
     /// Processes some records of one task, in slices: between them the bytes that wait for the commit are looked at.
     fn process_task(&mut self, id: TaskId, now_ms: i64, until: Duration) -> Result<usize> {
+        let input_bytes_max = self.input_bytes_max();
         let Some(slot) = self.tasks.get_mut(&id) else {
             return Ok(0);
         };
@@ -526,7 +527,7 @@ impl Worker {
         self.uncommitted |= task.punctuate(&mut self.cache, &mut output, now_ms)? > 0;
         let client = &mut self.client;
         task.take_spent(|chunk| client.recycle(chunk));
-        resume_inputs(slot, &mut **client, self.settings.input_bytes_max);
+        resume_inputs(slot, &mut **client, input_bytes_max);
         Ok(records)
     }
 

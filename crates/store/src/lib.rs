@@ -16,6 +16,7 @@ mod lru;
 mod options;
 mod order;
 mod overlay;
+mod pages;
 mod reader;
 mod recency;
 mod record_cache;

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 pub(crate) const REQUESTS_UNDER_WAY_MAX: usize = 1_024;
 /// Buffers kept for the next batch or chunk, each way, and the bytes in them.
 const SPARE_BUFFERS_MAX: usize = 16;
-const SPARE_BYTES_MAX: usize = 4 << 20;
+const SPARE_BYTES_MAX: usize = 8 << 20;
 /// Bytes that slots on hold may keep, what is on its way for them included. They count apart from what is read ahead for the
 /// others: else slots on hold could use all of that up, and those that a task waits for would not be read.
 const HELD_BYTES_MAX: usize = 16 << 20;
@@ -239,8 +239,12 @@ impl Shared {
         }
     }
 
-    pub(crate) fn spare_batch(&self) -> Vec<u8> {
-        lock(&self.spare_batches).pop().unwrap_or_default()
+    /// The smallest buffer with room for so many bytes; one without memory if there is none.
+    pub(crate) fn spare_batch(&self, bytes: usize) -> Vec<u8> {
+        let mut spare = lock(&self.spare_batches);
+        let fitting = (0..spare.len()).filter(|at| spare[*at].capacity() >= bytes);
+        let best = fitting.min_by_key(|at| spare[*at].capacity());
+        best.map(|at| spare.swap_remove(at)).unwrap_or_default()
     }
 
     pub(crate) fn keep_chunk(&self, bytes: Vec<u8>) {

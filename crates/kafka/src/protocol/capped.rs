@@ -3,7 +3,7 @@
 
 use super::{
     Malformed, Reader, Request,
-    wire::{Field, Wire},
+    wire::{Field, Sink, Wire},
 };
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 pub(crate) struct Capped<R, const MAX: i16>(pub(crate) R);
 
 impl<R: Field, const MAX: i16> Field for Capped<R, MAX> {
-    fn put(&self, wire: Wire, out: &mut Vec<u8>) {
+    fn put(&self, wire: Wire, out: &mut dyn Sink) {
         self.0.put(wire, out);
     }
 

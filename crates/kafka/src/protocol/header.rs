@@ -5,7 +5,7 @@
 use super::{
     Malformed, Reader, Request,
     api_versions::ApiVersionsRequest,
-    wire::{Field, Nullable, Wire, put_unsigned_varint},
+    wire::{Field, Nullable, Sink, Wire, put_unsigned_varint},
 };
 
 /// Strings of a request's header are never compact, not even in its flexible version.
@@ -19,7 +19,7 @@ pub(crate) fn put_request_header<R: Request>(
     version: i16,
     correlation_id: i32,
     client_id: &str,
-    out: &mut Vec<u8>,
+    out: &mut dyn Sink,
 ) {
     R::KEY.put(CLASSIC, out);
     version.put(CLASSIC, out);

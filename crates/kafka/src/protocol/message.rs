@@ -24,7 +24,7 @@ macro_rules! message {
         }
 
         impl $crate::protocol::wire::Field for $name {
-            fn put(&self, wire: $crate::protocol::wire::Wire, out: &mut Vec<u8>) {
+            fn put(&self, wire: $crate::protocol::wire::Wire, out: &mut dyn $crate::protocol::wire::Sink) {
                 $( message!(@put wire, out, self.$field, [$($($rule)*)?]); )*
                 if wire.flexible {
                     let tagged = &mut $crate::protocol::wire::Tagged::default();
@@ -61,7 +61,7 @@ macro_rules! message {
         }
 
         impl $crate::protocol::wire::Nullable for $name {
-            fn put_nullable(value: Option<&Self>, wire: $crate::protocol::wire::Wire, out: &mut Vec<u8>) {
+            fn put_nullable(value: Option<&Self>, wire: $crate::protocol::wire::Wire, out: &mut dyn $crate::protocol::wire::Sink) {
                 use $crate::protocol::wire::Field;
                 match value {
                     Some(value) => {

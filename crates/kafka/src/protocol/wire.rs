@@ -37,20 +37,40 @@ pub(crate) struct Wire {
     pub(crate) flexible: bool,
 }
 
+/// Where a message is written.
+pub(crate) trait Sink {
+    fn extend_from_slice(&mut self, bytes: &[u8]);
+
+    fn push(&mut self, byte: u8) {
+        self.extend_from_slice(&[byte]);
+    }
+
+    /// Appends bytes that may stay where they are.
+    fn keep(&mut self, bytes: &Bytes) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 /// A value with a place in a message.
 pub(crate) trait Field: Sized {
-    fn put(&self, wire: Wire, out: &mut Vec<u8>);
+    fn put(&self, wire: Wire, out: &mut dyn Sink);
     fn take(wire: Wire, input: &mut Reader) -> Result<Self, Malformed>;
 }
 
 /// A value that may be null; `Option` of it is a field.
 pub(crate) trait Nullable: Field {
-    fn put_nullable(value: Option<&Self>, wire: Wire, out: &mut Vec<u8>);
+    fn put_nullable(value: Option<&Self>, wire: Wire, out: &mut dyn Sink);
     fn take_nullable(wire: Wire, input: &mut Reader) -> Result<Option<Self>, Malformed>;
 }
 
 impl<T: Nullable> Field for Option<T> {
-    fn put(&self, wire: Wire, out: &mut Vec<u8>) {
+    fn put(&self, wire: Wire, out: &mut dyn Sink) {
         T::put_nullable(self.as_ref(), wire, out);
     }
     fn take(wire: Wire, input: &mut Reader) -> Result<Self, Malformed> {
@@ -163,7 +183,7 @@ fn null_below_zero(length: i32) -> Result<Option<usize>, Malformed> {
 }
 
 /// Appends an unsigned varint.
-pub(crate) fn put_unsigned_varint(mut value: u32, out: &mut Vec<u8>) {
+pub(crate) fn put_unsigned_varint(mut value: u32, out: &mut dyn Sink) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -171,7 +191,7 @@ pub(crate) fn put_unsigned_varint(mut value: u32, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-fn put_length(length: Option<usize>, wire: Wire, out: &mut Vec<u8>) {
+fn put_length(length: Option<usize>, wire: Wire, out: &mut dyn Sink) {
     // Nothing this client holds comes near 2 GiB: batches, requests and queues have limits far below.
     if wire.flexible {
         put_unsigned_varint(length.map_or(0, |length| length as u32 + 1), out);
@@ -207,7 +227,7 @@ impl Tagged {
         self.bytes.extend_from_slice(&bytes);
     }
 
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, out: &mut dyn Sink) {
         put_unsigned_varint(self.count, out);
         out.extend_from_slice(&self.bytes);
     }
@@ -216,7 +236,7 @@ impl Tagged {
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl Field for $type {
-            fn put(&self, _: Wire, out: &mut Vec<u8>) {
+            fn put(&self, _: Wire, out: &mut dyn Sink) {
                 out.extend_from_slice(&self.to_be_bytes());
             }
             fn take(_: Wire, input: &mut Reader) -> Result<Self, Malformed> {
@@ -228,7 +248,7 @@ macro_rules! integers {
 integers!(i8, i16, i32, i64, u16);
 
 impl Field for bool {
-    fn put(&self, _: Wire, out: &mut Vec<u8>) {
+    fn put(&self, _: Wire, out: &mut dyn Sink) {
         out.push(u8::from(*self));
     }
     fn take(_: Wire, input: &mut Reader) -> Result<Self, Malformed> {
@@ -237,7 +257,7 @@ impl Field for bool {
 }
 
 impl Field for ErrorCode {
-    fn put(&self, wire: Wire, out: &mut Vec<u8>) {
+    fn put(&self, wire: Wire, out: &mut dyn Sink) {
         self.0.put(wire, out);
     }
     fn take(wire: Wire, input: &mut Reader) -> Result<Self, Malformed> {
@@ -246,7 +266,7 @@ impl Field for ErrorCode {
 }
 
 impl Field for Uuid {
-    fn put(&self, _: Wire, out: &mut Vec<u8>) {
+    fn put(&self, _: Wire, out: &mut dyn Sink) {
         out.extend_from_slice(&self.0.to_be_bytes());
     }
     fn take(_: Wire, input: &mut Reader) -> Result<Self, Malformed> {
@@ -255,7 +275,7 @@ impl Field for Uuid {
 }
 
 impl Field for String {
-    fn put(&self, wire: Wire, out: &mut Vec<u8>) {
+    fn put(&self, wire: Wire, out: &mut dyn Sink) {
         Self::put_nullable(Some(self), wire, out);
     }
     fn take(wire: Wire, input: &mut Reader) -> Result<Self, Malformed> {
@@ -264,7 +284,7 @@ impl Field for String {
 }
 
 impl Nullable for String {
-    fn put_nullable(value: Option<&Self>, wire: Wire, out: &mut Vec<u8>) {
+    fn put_nullable(value: Option<&Self>, wire: Wire, out: &mut dyn Sink) {
         let length = value.map(Self::len);
         if wire.flexible {
             put_length(length, wire, out);
@@ -289,7 +309,7 @@ impl Nullable for String {
 }
 
 impl Field for Bytes {
-    fn put(&self, wire: Wire, out: &mut Vec<u8>) {
+    fn put(&self, wire: Wire, out: &mut dyn Sink) {
         Self::put_nullable(Some(self), wire, out);
     }
     fn take(wire: Wire, input: &mut Reader) -> Result<Self, Malformed> {
@@ -298,9 +318,11 @@ impl Field for Bytes {
 }
 
 impl Nullable for Bytes {
-    fn put_nullable(value: Option<&Self>, wire: Wire, out: &mut Vec<u8>) {
+    fn put_nullable(value: Option<&Self>, wire: Wire, out: &mut dyn Sink) {
         put_length(value.map(Self::len), wire, out);
-        out.extend_from_slice(value.map_or(&[], |bytes| bytes));
+        if let Some(bytes) = value {
+            out.keep(bytes);
+        }
     }
     fn take_nullable(wire: Wire, input: &mut Reader) -> Result<Option<Self>, Malformed> {
         let length = input.length(wire)?;
@@ -309,7 +331,7 @@ impl Nullable for Bytes {
 }
 
 impl<T: Field> Field for Vec<T> {
-    fn put(&self, wire: Wire, out: &mut Vec<u8>) {
+    fn put(&self, wire: Wire, out: &mut dyn Sink) {
         Self::put_nullable(Some(self), wire, out);
     }
     fn take(wire: Wire, input: &mut Reader) -> Result<Self, Malformed> {
@@ -318,7 +340,7 @@ impl<T: Field> Field for Vec<T> {
 }
 
 impl<T: Field> Nullable for Vec<T> {
-    fn put_nullable(value: Option<&Self>, wire: Wire, out: &mut Vec<u8>) {
+    fn put_nullable(value: Option<&Self>, wire: Wire, out: &mut dyn Sink) {
         put_length(value.map(Self::len), wire, out);
         for element in value.into_iter().flatten() {
             element.put(wire, out);
