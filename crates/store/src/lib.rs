@@ -16,7 +16,6 @@ mod lru;
 mod options;
 mod order;
 mod overlay;
-mod pages;
 mod reader;
 mod recency;
 mod record_cache;

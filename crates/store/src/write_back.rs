@@ -8,7 +8,6 @@ use crate::{
     families::{Families, Slots},
     index::{Index, same},
     order::Order,
-    pages::Pages,
 };
 use std::sync::{
     OnceLock,
@@ -122,7 +121,7 @@ impl Slot {
 #[derive(Default)]
 pub(crate) struct WriteBack {
     index: Index,
-    slots: Pages<Slot>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
     dirty: Vec<u32>,
     dirty_bytes: usize,
@@ -258,7 +257,10 @@ impl WriteBack {
                 self.slots[slot as usize] = entry;
                 slot
             }
-            None => self.slots.push(entry) as u32,
+            None => {
+                self.slots.push(entry);
+                (self.slots.len() - 1) as u32
+            }
         };
         self.index.insert(hash, slot);
         if let Some(families) = self.families.get_mut() {
@@ -373,9 +375,7 @@ impl WriteBack {
 
     /// The times of clean entries that may not go, of each so manieth slot.
     fn clean_times(&self, every: usize) -> Vec<i64> {
-        let slots = (0..self.slots.len())
-            .step_by(every)
-            .map(|at| &self.slots[at]);
+        let slots = self.slots.iter().step_by(every);
         let clean = slots.filter(|slot| slot.state == State::Clean);
         let times = clean.filter_map(|slot| time_of(slot.key(), self.tail_bytes));
         times

@@ -7,7 +7,6 @@ use crate::{
     families::{Families, Slots},
     index::{Index, hash, same},
     order::Order,
-    pages::Pages,
     recency::{NONE, Recency},
 };
 use std::cell::OnceCell;
@@ -26,7 +25,7 @@ struct Slot {
 #[derive(Default)]
 pub(super) struct NamedCache {
     index: Index,
-    slots: Pages<Slot>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
     by_use: Recency,
     dirty: Recency,
@@ -128,10 +127,10 @@ impl NamedCache {
 
     /// A slot for a key that is not cached; its memory is an evicted entry's where possible.
     fn claim(&mut self, hash: u32, key: &[u8]) -> u32 {
-        let slot = self
-            .free
-            .pop()
-            .unwrap_or_else(|| self.slots.push(Slot::default()) as u32);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
         let place = &mut self.slots[slot as usize];
         place.key.set(key);
         (place.hash, place.live, place.entry.dirty) = (hash, true, false);
