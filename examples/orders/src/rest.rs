@@ -263,42 +263,45 @@ fn timed_out(verb: &str, ms: u64) -> Problem {
     Problem(StatusCode::GATEWAY_TIMEOUT, text)
 }
 
-async fn order(
+fn order(
     shop: State<Arc<Shop>>,
     id: Path<String>,
     wait: Query<Wait>,
     headers: HeaderMap,
     turn: Extension<Turn>,
-) -> Result<Json<Order>, Problem> {
-    wait_for(shop, id, wait, headers, turn, |_| true).await
+) -> impl Future<Output = Result<Json<Order>, Problem>> + Send {
+    wait_for(shop, id, wait, &headers, &turn, |_| true)
 }
 
-async fn validated(
+fn validated(
     shop: State<Arc<Shop>>,
     id: Path<String>,
     wait: Query<Wait>,
     headers: HeaderMap,
     turn: Extension<Turn>,
-) -> Result<Json<Order>, Problem> {
-    wait_for(shop, id, wait, headers, turn, Order::is_decided).await
+) -> impl Future<Output = Result<Json<Order>, Problem>> + Send {
+    wait_for(shop, id, wait, &headers, &turn, Order::is_decided)
 }
 
-async fn wait_for(
+/// Not an `async fn`, nor those that call it: the headers are not kept through the wait.
+fn wait_for(
     State(shop): State<Arc<Shop>>,
     Path(id): Path<String>,
     Query(wait): Query<Wait>,
-    headers: HeaderMap,
-    Extension(turn): Extension<Turn>,
+    headers: &HeaderMap,
+    turn: &Turn,
     is_it: fn(&Order) -> bool,
-) -> Result<Json<Order>, Problem> {
+) -> impl Future<Output = Result<Json<Order>, Problem>> + Send + use<> {
     turn.give_up();
-    let after = parse_token(&headers)?;
-    let patience = Duration::from_millis(wait.ms());
-    let found = shop.store.wait_for(&id, after, is_it, patience);
-    match found.await {
-        Ok(order) => Ok(Json(order)),
-        Err(store::Error::TimedOut) => Err(timed_out("GET", wait.ms())),
-        Err(error) => Err(Refusal::from(error).into()),
+    let after = parse_token(headers);
+    async move {
+        let patience = Duration::from_millis(wait.ms());
+        let found = shop.store.wait_for(&id, after?, is_it, patience);
+        match found.await {
+            Ok(order) => Ok(Json(order)),
+            Err(store::Error::TimedOut) => Err(timed_out("GET", wait.ms())),
+            Err(error) => Err(Refusal::from(error).into()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every request passes before its handler: the secret, its turn, its body within limits. Not the connection's limits.
-//! Invariant: more requests than there are turns are told so at once; those that wait for an event hold no turn.
+//! Invariant: more requests than there are turns are told so at once; those that wait for an event hold no turn, and pages, which are
+//! long work, have turns of their own, so that what is short finds one.
 
 use super::around::{Before, Passing, around};
 use super::{Bearer, Limits, Problem};
@@ -12,25 +13,65 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tower::Service;
+
+/// The longest that a page waits for those before it.
+const PAGE_WAIT_MS_MAX: u64 = 5_000;
 
 /// What requests must pass; put around routes by [`Gate::around`].
 #[derive(Clone)]
 pub struct Gate {
     turns: Arc<Semaphore>,
+    pages: Pages,
     bearer: Option<Bearer>,
     body_bytes_max: usize,
     body_wait: Duration,
 }
 
 /// A request's permission to work: an extension of each request that passed a gate.
-#[derive(Clone, Default)]
-pub struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+#[derive(Clone)]
+pub struct Turn(Arc<Taken>);
+
+struct Taken {
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    pages: Pages,
+}
+
+/// The turns of pages: of those that wait or are made, and of those that are made.
+#[derive(Clone)]
+struct Pages {
+    here: Arc<Semaphore>,
+    made: Arc<Semaphore>,
+}
+
+/// Held while a page is made.
+pub(super) struct PageTurn {
+    _here: OwnedSemaphorePermit,
+    _made: OwnedSemaphorePermit,
+}
 
 impl Turn {
     /// Gives it up: what follows waits for an event and costs no work. Waiters have a limit of their own.
     pub fn give_up(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let permit = &self.0.permit;
+        drop(permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Changes it for that of a page, which waits for the pages before it.
+    pub(super) async fn page(&self) -> Result<PageTurn, Problem> {
+        self.give_up();
+        let Pages { here, made } = &self.0.pages;
+        let here = here.clone().try_acquire_owned();
+        let here = here.map_err(|_| busy("too many pages are asked for"))?;
+        let wait = Duration::from_millis(PAGE_WAIT_MS_MAX);
+        match timeout(wait, made.clone().acquire_owned()).await {
+            Ok(Ok(made)) => Ok(PageTurn {
+                _here: here,
+                _made: made,
+            }),
+            _ => Err(busy("the pages asked for before take too long")),
+        }
     }
 }
 
@@ -39,6 +80,10 @@ impl Gate {
     pub fn new(limits: &Limits, bearer: Option<Bearer>) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(limits.requests_max)),
+            pages: Pages {
+                here: Arc::new(Semaphore::new(limits.requests_max)),
+                made: Arc::new(Semaphore::new(limits.pages_max)),
+            },
             bearer,
             body_bytes_max: limits.body_bytes_max,
             body_wait: Duration::from_millis(limits.body_ms_max),
@@ -49,6 +94,11 @@ impl Gate {
     pub fn around(self, routes: axum::Router) -> axum::Router {
         around(routes, self)
     }
+}
+
+fn busy(why: &str) -> Problem {
+    let detail = format!("{why}; try again in a moment");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
 impl Before for Gate {
@@ -77,12 +127,12 @@ impl Gate {
         let mut request = self.read_body(request).await?;
         // After the body: a slow client holds a connection, and no turn.
         let Ok(permit) = self.turns.clone().try_acquire_owned() else {
-            return Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "all turns are taken; try again in a moment",
-            ));
+            return Err(busy("all turns are taken"));
         };
-        let turn = Turn(Arc::new(Mutex::new(Some(permit))));
+        let turn = Turn(Arc::new(Taken {
+            permit: Mutex::new(Some(permit)),
+            pages: self.pages.clone(),
+        }));
         request.extensions_mut().insert(turn.clone());
         Ok((request, turn))
     }

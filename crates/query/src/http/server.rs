@@ -25,6 +25,9 @@ pub struct Limits {
     pub connections_max: usize,
     /// Requests that work at a time, for each [`super::Gate`]; more are answered 503. Those that wait for an event do not count.
     pub requests_max: usize,
+    /// Pages that are made at a time, for each gate: they cost as much as hundreds of gets, which come between them. As many as
+    /// `requests_max` wait for that; more are answered 503.
+    pub pages_max: usize,
     /// Bytes of a request's body; more are answered 413.
     pub body_bytes_max: usize,
     /// ms until a body must be there; else 408.
@@ -38,6 +41,7 @@ impl Default for Limits {
         Self {
             connections_max: 20_000,
             requests_max: 512,
+            pages_max: 16,
             body_bytes_max: 1 << 20,
             body_ms_max: 10_000,
             head_ms_max: 10_000,

@@ -104,14 +104,29 @@ fn ask_one(
     let asked = asked.map_err(refuse)?.0;
     let read = asked.read(headers)?;
     let shown = stores.shown(store)?;
-    if asked.wait.is_some() || asked.token(headers).is_some() {
+    let is_token = asked.token(headers).is_some();
+    if asked.wait.is_some() || is_token {
         turn.give_up();
     }
     let is_part = asked.from_ms.is_some() || asked.to_ms.is_some() || asked.page.is_some();
     Ok(match is_part {
-        true => shown.page(asked.part(Some(key))?, asked.scan(), read),
+        true => {
+            let (part, scan, turn) = (asked.part(Some(key))?, asked.scan(), turn.clone());
+            Box::pin(async move { in_turn(shown.page(part, scan, read), is_token, &turn).await })
+        }
         false => shown.get(key, asked.wait.is_some(), asked.as_of_ms, read),
     })
+}
+
+/// A page when its turn comes; at once where it is made after a wait for its token.
+async fn in_turn(page: Told, is_token: bool, turn: &Turn) -> Result<Value, Problem> {
+    let held = match is_token {
+        true => None,
+        false => Some(turn.page().await?),
+    };
+    let told = page.await;
+    drop(held);
+    told
 }
 
 async fn page(
@@ -131,12 +146,13 @@ async fn page(
     if asked.wait.is_some() || asked.as_of_ms.is_some() {
         return Err(Problem::bad_request("wait and as_of_ms: of one key"));
     }
-    if asked.token(&headers).is_some() {
+    let is_token = asked.token(&headers).is_some();
+    if is_token {
         turn.give_up();
     }
     let shown = stores.shown(&store)?;
-    let page = shown.page(asked.part(None)?, asked.scan(), read).await?;
-    Ok(Json(page).into_response())
+    let page = shown.page(asked.part(None)?, asked.scan(), read);
+    Ok(Json(in_turn(page, is_token, &turn).await?).into_response())
 }
 
 fn refuse(rejection: QueryRejection) -> Problem {

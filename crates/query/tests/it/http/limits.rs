@@ -121,6 +121,44 @@ fn connections_beyond_the_limit_wait_for_those_before_them() {
 }
 
 #[test]
+fn pages_have_turns_of_their_own_and_gets_find_one() {
+    on_network(async {
+        let shop = Shop::new();
+        let speech = Speech {
+            limits: Limits {
+                requests_max: 1,
+                pages_max: 0,
+                ..Limits::default()
+            },
+            ..Speech::default()
+        };
+        let show = |stores: headwater_query::http::Stores| {
+            stores.show::<String, i64>("orders-store").unwrap()
+        };
+        let served = Served::start(&shop, &speech, show).await;
+        let address = served.address();
+        crate::instance::place(&mut shop.writer("client"), "orders", 0..1);
+        let one = "/stores/orders-store/order-0?wait=60000";
+        assert_eq!(get(address, one).await.status, 200);
+        // No page is ever made: one waits, in the only place there is, and who comes meanwhile is told so.
+        let mut pages = tokio::task::JoinSet::new();
+        let refused = loop {
+            for _ in 0..2 {
+                pages.spawn(async move { get(address, "/stores/orders-store").await });
+            }
+            let answer = pages.join_next().await.unwrap().unwrap();
+            if answer.body.contains("too many pages") {
+                break answer;
+            }
+        };
+        assert_eq!(refused.status, 503);
+        let one = "/stores/orders-store/order-0";
+        assert_eq!(get(address, one).await.status, 200);
+        served.stop().await;
+    });
+}
+
+#[test]
 fn gets_that_wait_take_no_turns() {
     on_network(async {
         let shop = Shop::new();
