@@ -4,9 +4,8 @@
 
 use crate::place::{Place, everywhere, until};
 use crate::samples::{answer, order};
-use headwater::log::Log;
-use headwater::{App, Data, Running, Settings, SourceWriter, Topic, Topology};
-use headwater::{committed_offsets, end_offsets};
+use headwater::log::{Log, TopicPartition};
+use headwater::{App, Data, Running, Settings, SourceWriter, Topic, Topology, committed_offsets};
 use orders::details::{self, order_details_service};
 use orders::email::{Email, email_service};
 use orders::fraud::fraud_service;
@@ -29,6 +28,9 @@ struct Fleet<'a> {
     log: Arc<dyn Log>,
     running: Vec<Running>,
 }
+
+/// The partition of a record, and one past its offset.
+type Written = (TopicPartition, i64);
 
 /// Records of a topic, as they come.
 type Heard<K, V> = Arc<Mutex<Vec<(K, V)>>>;
@@ -77,11 +79,24 @@ impl<'a> Fleet<'a> {
         heard
     }
 
-    fn send<K: Data, V: Data>(&self, topic: &str, key: &K, value: &V, timestamp: i64) {
+    /// Writes a record; where it is: one past its offset.
+    fn send<K: Data, V: Data>(&self, topic: &str, key: &K, value: &V, timestamp: i64) -> Written {
         let settings = Settings::default();
         let mut writer = SourceWriter::open(&*self.log, "test", topic, &settings).unwrap();
         writer.append(topic, key, value, timestamp).unwrap();
         writer.commit(writer.position() + 1).unwrap();
+        let mut ends = writer.receipt().ends.iter();
+        ends.find(|(at, _)| &*at.topic == topic).unwrap().clone()
+    }
+
+    /// Waits until an application has read these records. What follows them, such as the end of their transaction, it may or may
+    /// not have passed.
+    fn wait_until_read(&self, application: &str, written: &[Written]) {
+        until(WAIT, || {
+            let read = committed_offsets(&*self.log, application).unwrap();
+            let is_read = |(at, end): &Written| read.iter().any(|it| it.0 == *at && it.1 >= *end);
+            written.iter().all(is_read)
+        });
     }
 
     /// Places each order when the one before has its answer; the answers.
@@ -112,16 +127,10 @@ fn wait<K, V>(heard: &Heard<K, V>, records: usize) {
 fn orders_with_sufficient_stock_pass_on_a_log_and_the_changelog_has_what_is_reserved() {
     everywhere(|place| {
         let mut fleet = Fleet::start(place, inventory_service);
-        for (product, pieces) in [(Underpants, 75), (Jumpers, 1)] {
-            fleet.send(WAREHOUSE_INVENTORY, &product, &pieces, 1);
-        }
+        let stock = [(Underpants, 75), (Jumpers, 1)]
+            .map(|(product, pieces)| fleet.send(WAREHOUSE_INVENTORY, &product, &pieces, 1));
         // Read before the first order is, so that no order can overtake its stock.
-        until(WAIT, || {
-            let ends = end_offsets(&*fleet.log, WAREHOUSE_INVENTORY).unwrap();
-            let read = committed_offsets(&*fleet.log, "InventoryService").unwrap();
-            let mut written = ends.iter().filter(|(_, end)| *end > 0);
-            written.all(|at| read.contains(at))
-        });
+        fleet.wait_until_read("InventoryService", &stock);
         let answers = fleet.answers(&[
             order(0, 1, Underpants, 3, 10.0),
             order(1, 2, Jumpers, 1, 75.0),
@@ -181,14 +190,9 @@ fn orders_that_make_sense_pass_on_a_log_and_a_restart_answers_nothing_again() {
             let fleet = Fleet::start(place, order_details_service);
             fleet.send(ORDERS, &order.id, order, 1_000);
             let verdict = order.clone().with_state(Validated);
-            fleet.send(ORDERS, &order.id, &verdict, 1_001);
+            let verdict = fleet.send(ORDERS, &order.id, &verdict, 1_001);
             wait(&heard, at + 1);
-            let ends = end_offsets(&*fleet.log, ORDERS).unwrap();
-            until(WAIT, || {
-                let read = committed_offsets(&*fleet.log, details::APPLICATION).unwrap();
-                let mut written = ends.iter().filter(|(_, end)| *end > 0);
-                written.all(|at| read.contains(at))
-            });
+            fleet.wait_until_read(details::APPLICATION, &[verdict]);
             fleet.stop();
         }
         idle.stop();
