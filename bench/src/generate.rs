@@ -9,6 +9,8 @@ use headwater::log::{AppendRecord, HeadersRef};
 pub(crate) const VALUE_BYTES: usize = 100;
 /// Records in one commit while the input is filled.
 const COMMIT_RECORDS: u64 = 50_000;
+/// Bytes of values after which they are committed sooner: a commit lies in memory until then.
+const COMMIT_BYTES: usize = 16 << 20;
 /// A prime: consecutive records have distant keys.
 const SPREAD: u64 = 7_919;
 
@@ -41,7 +43,7 @@ pub(crate) fn fill_with(
 ) -> Result<()> {
     let mut writer = log.source_writer("bench", topic)?;
     writer.ensure_topic(topic, partitions)?;
-    let mut value = Vec::new();
+    let (mut value, mut open_bytes) = (Vec::new(), 0);
     for number in 0..records {
         let key = key(number, keys);
         value.clear();
@@ -53,8 +55,10 @@ pub(crate) fn fill_with(
             headers: HeadersRef::NONE,
         };
         writer.append_raw(topic, &record)?;
-        if (number + 1) % COMMIT_RECORDS == 0 {
+        open_bytes += value.len();
+        if (number + 1) % COMMIT_RECORDS == 0 || open_bytes >= COMMIT_BYTES {
             writer.commit(number + 1)?;
+            open_bytes = 0;
         }
     }
     writer.commit(records)?;

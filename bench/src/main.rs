@@ -9,9 +9,11 @@ mod batches;
 mod count;
 mod engine;
 mod generate;
+mod growth;
 mod hot;
 mod image;
 mod kafka;
+mod nexmark;
 mod process;
 mod reference;
 mod report;
@@ -35,6 +37,10 @@ enum Job {
     MemoryImage(image::Options),
     /// Restores a store on disk from its changelog.
     Restore(restore::Options),
+    /// One point of a growth curve: a count of any size and shape; `cargo xtask bench growth` draws the curves.
+    Growth(growth::Options),
+    /// Queries of Nexmark over auctions, each checked against a plain fold over the same events.
+    Nexmark(nexmark::Options),
     /// A task alone: decode, four operators, a count in a store in memory, encode. No log and no worker.
     Engine(engine::Options),
     /// One run of a job on Apache Kafka; `cargo xtask bench kafka` runs and judges all of them beside other systems.
@@ -49,6 +55,8 @@ fn main() -> Result<()> {
         Job::Count(options) => count::run(&options),
         Job::MemoryImage(options) => image::run(&options),
         Job::Restore(options) => restore::run(&options),
+        Job::Growth(options) => growth::run(&options),
+        Job::Nexmark(options) => nexmark::run(&options),
         Job::Engine(options) => engine::run(&options),
         Job::Kafka(job) => kafka::run(&job),
         Job::Hot(options) => hot::run(&options),

@@ -3,8 +3,12 @@
 //! Not the jobs. Invariant: a figure is only printed for a run whose output was checked.
 
 mod asked;
+mod axis;
 mod chosen;
 mod contender;
+mod curve;
+mod grown;
+mod growth;
 mod input;
 mod job;
 mod judge;
@@ -35,6 +39,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((first, rest)) if first == "embedded" => embedded(rest),
         Some((first, _)) if EMBEDDED.contains(&first.as_str()) => embedded(arguments),
+        Some((first, rest)) if first == "growth" => growth::run(rest),
         Some((first, rest)) if first == "report" => report::run(rest),
         // Its name before there were others beside it.
         Some((first, rest)) if first == "kafka" => rounds::run(rest),

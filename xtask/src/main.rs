@@ -29,6 +29,7 @@ cargo xtask COMMAND
   nightly [NAME..]       the long campaigns, all of them or those named
   bench [JOB..]          jobs on a real broker, beside Kafka Streams; `cargo xtask bench --help` says more
   bench report           docs/performance.md from the results that are kept
+  bench growth [AXIS..]  how cost grows with keys, values, partitions and more
   bench embedded JOB     jobs on the embedded log
   guard [--bless]        instructions of the hot paths against bench/instructions.json
   oracle [CASE.json..]   cases of topologies against the results of Kafka Streams; all of the corpus without arguments

@@ -40,7 +40,8 @@ pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
 pub use headwater_query as query;
 pub use headwater_runtime::{
     Committed, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Role, Running,
-    Settings, SourceWriter, TaskStatus, View, Worker, config_names, reset,
+    Settings, SourceWriter, TaskStatus, UncaughtHandler, UncaughtResponse, View, Worker,
+    config_names, reset,
 };
 pub use headwater_store as store;
 pub use headwater_streams as streams;

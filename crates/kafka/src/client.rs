@@ -25,6 +25,8 @@ use std::{
 const RECORD_OVERHEAD_BYTES: usize = 48;
 /// How long dropping a client that left its group waits for the broker to be told.
 const LEAVE_WAIT_MS_MAX: u64 = 1_000;
+/// The same for one that has the whole group stop: see [`io`].
+const STOP_WAIT_MS_MAX: u64 = 5_500;
 
 /// A partition as the worker writes it.
 struct Place {
@@ -60,7 +62,8 @@ pub(crate) struct KafkaClient {
     counts: FxHashMap<Arc<str>, Option<u32>>,
     events: VecDeque<GroupEvent>,
     hosts: Option<Vec<Host>>,
-    has_left: bool,
+    /// How long dropping the client waits; `None` before it has left its group.
+    leave_wait: Option<Duration>,
     over: Option<String>,
 }
 
@@ -95,7 +98,7 @@ impl KafkaClient {
             counts: FxHashMap::default(),
             events: VecDeque::new(),
             hosts: None,
-            has_left: false,
+            leave_wait: None,
             over: None,
         };
         io::start(settings.clone(), options, shared, watches.clone())?;
@@ -357,7 +360,7 @@ impl Client for KafkaClient {
     }
 
     fn join(&mut self, membership: Membership) -> Result<()> {
-        self.has_left = false;
+        self.leave_wait = None;
         self.shared.send(Command::Join(membership));
         Ok(())
     }
@@ -368,8 +371,13 @@ impl Client for KafkaClient {
     }
 
     fn leave(&mut self) {
-        self.has_left = true;
+        self.leave_wait = Some(Duration::from_millis(LEAVE_WAIT_MS_MAX));
         self.shared.send(Command::Leave);
+    }
+
+    fn stop_group(&mut self) {
+        self.leave_wait = Some(Duration::from_millis(STOP_WAIT_MS_MAX));
+        self.shared.send(Command::StopGroup);
     }
 
     fn group_event(&mut self) -> Option<GroupEvent> {
@@ -415,9 +423,8 @@ impl Drop for KafkaClient {
     /// A client that is dropped is a process that died: nobody is told, unless it said that it leaves.
     fn drop(&mut self) {
         self.shared.close();
-        if self.has_left {
-            self.shared
-                .wait_for_end(Duration::from_millis(LEAVE_WAIT_MS_MAX));
+        if let Some(wait) = self.leave_wait {
+            self.shared.wait_for_end(wait);
         }
     }
 }

@@ -17,6 +17,7 @@ mod operator;
 mod producer;
 mod protocol;
 mod settings;
+mod spare;
 mod transaction;
 mod watch;
 

@@ -22,11 +22,13 @@
 //! its own. Whoever evicts a member then cannot hit its successor, however late the requests come.
 
 pub(crate) mod classic;
+mod foreign;
 mod hosts;
 pub(crate) mod seat;
 pub(crate) mod standby;
 mod status;
 mod takings;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod topology;
@@ -35,13 +37,15 @@ use crate::protocol::{
     ErrorCode,
     streams_group_heartbeat::{
         Endpoint, KeyValue, LEAVE_EPOCH, StreamsGroupHeartbeatRequest,
-        StreamsGroupHeartbeatResponse, TaskIds, Topology,
+        StreamsGroupHeartbeatResponse, Topology,
     },
 };
+use foreign::Foreign;
 use headwater_log::{Assignment, GroupEvent, Host, MemberEpoch, Membership, TaskId};
 use status::Verdict;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use takings::Takings;
+use tasks::{Tasks, from_wire, sorted, to_wire};
 
 const JOIN_EPOCH: i32 = 0;
 /// ms between two heartbeats when something has just changed; doubled with every answer that brings nothing.
@@ -70,19 +74,6 @@ enum State {
     Paused,
     /// Left, or refused for good.
     Out,
-}
-
-/// Tasks as a worker holds them or a coordinator lists them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Tasks {
-    active: Vec<TaskId>,
-    standby: Vec<TaskId>,
-}
-
-impl Tasks {
-    fn is_empty(&self) -> bool {
-        self.active.is_empty() && self.standby.is_empty()
-    }
 }
 
 /// Whether another client has taken the transactional id.
@@ -130,7 +121,10 @@ pub(crate) struct Member {
     failures: u32,
     /// The worker has not come by for longer than it may.
     paused: bool,
+    /// It leaves to end the whole application.
+    stops_group: bool,
     not_ready: Option<String>,
+    foreign: Foreign,
     waiting_since_ms: Option<u64>,
     events: VecDeque<GroupEvent>,
     /// The newest that was told of the group's hosts, unless it was handed on.
@@ -164,7 +158,9 @@ impl Member {
             interval_ms: RESTING_BEAT_MS_MAX,
             failures: 0,
             paused: false,
+            stops_group: false,
             not_ready: None,
+            foreign: Foreign::default(),
             waiting_since_ms: None,
             events: VecDeque::new(),
             hosts: None,
@@ -213,6 +209,16 @@ impl Member {
     /// Nothing will be sent any more.
     pub(crate) fn is_out(&self) -> bool {
         self.state == State::Out
+    }
+
+    /// Leaves for good, and has the coordinator tell every member to stop.
+    pub(crate) fn stop_group(&mut self, now_ms: u64) {
+        self.stops_group = true;
+        self.depart(now_ms, false);
+    }
+
+    pub(crate) fn stops_group(&self) -> bool {
+        self.stops_group
     }
 
     /// A request was taken and its end not told.
@@ -347,6 +353,7 @@ impl Member {
             State::Leaving { .. } => {
                 request.member_epoch = LEAVE_EPOCH;
                 request.endpoint_information_epoch = 0;
+                request.shutdown_application = self.stops_group;
                 None
             }
             State::Paused | State::Out => None,
@@ -408,6 +415,7 @@ impl Member {
             return self.on_error(now_ms, response);
         }
         self.failures = 0;
+        self.foreign.over();
         if matches!(self.state, State::Leaving { .. }) {
             self.hurry(now_ms);
             return false;
@@ -497,7 +505,7 @@ impl Member {
             Verdict::Fine => self.not_ready = None,
             Verdict::NotReady(reason) => self.say_not_ready(reason),
             Verdict::Shutdown => {
-                let reason = "another member asked the whole application to stop".into();
+                let reason = "another member has asked the whole application to stop".into();
                 self.events.push_back(GroupEvent::Refused(reason));
                 self.state = State::Leaving { then_join: false };
             }
@@ -601,6 +609,17 @@ impl Member {
             ErrorCode::INVALID_REQUEST if !is_joining => {
                 self.evicted(now_ms, &format!("the coordinator answered {code}: {said}"));
             }
+            // A member that joins finds a group or founds one: this one is there and of another kind.
+            ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
+                let answer = format!("{code}: {said}");
+                match self.foreign.wait(now_ms, &self.membership, &answer) {
+                    Ok(reason) => {
+                        self.say_not_ready(reason);
+                        self.back_off(now_ms);
+                    }
+                    Err(reason) => self.on_refused(reason),
+                }
+            }
             // Also the answer of 4.3 to a member with an endpoint while its topics are not ready.
             ErrorCode::UNKNOWN_SERVER_ERROR => {
                 let group = &self.membership.group;
@@ -672,50 +691,6 @@ fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::INVALID_REQUEST => {
             " (a topology cannot change while its group exists: use another application.id, or delete the group, which forgets its committed offsets)"
         }
-        ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
-            " (the group has members of another protocol: stop them first)"
-        }
         _ => "",
     }
-}
-
-fn sorted(tasks: &[TaskId]) -> Vec<TaskId> {
-    let mut tasks = tasks.to_vec();
-    tasks.sort_unstable();
-    tasks
-}
-
-fn to_wire(tasks: &[TaskId]) -> Vec<TaskIds> {
-    let mut by_subtopology: BTreeMap<u32, Vec<i32>> = BTreeMap::new();
-    for task in tasks {
-        let partition = i32::try_from(task.partition).unwrap_or(i32::MAX);
-        by_subtopology
-            .entry(task.subtopology)
-            .or_default()
-            .push(partition);
-    }
-    let tasks = by_subtopology.into_iter();
-    tasks
-        .map(|(subtopology, partitions)| TaskIds {
-            subtopology_id: subtopology.to_string(),
-            partitions,
-        })
-        .collect()
-}
-
-/// Tasks of sub-topologies that are not ours cannot come: the coordinator assigns those of the topology that was sent.
-fn from_wire(tasks: &[TaskIds]) -> Vec<TaskId> {
-    let mut ids: Vec<_> = tasks
-        .iter()
-        .filter_map(|ids| Some((ids.subtopology_id.parse().ok()?, &ids.partitions)))
-        .flat_map(|(subtopology, partitions)| {
-            let partitions = partitions.iter().filter_map(|id| u32::try_from(*id).ok());
-            partitions.map(move |partition| TaskId {
-                subtopology,
-                partition,
-            })
-        })
-        .collect();
-    ids.sort_unstable();
-    ids
 }

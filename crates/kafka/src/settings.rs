@@ -36,7 +36,7 @@ pub(crate) enum GroupProtocol {
 /// `headwater.endpoint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EndpointChoice {
-    /// A free port at the host of `application.server`, else at the interface towards the brokers.
+    /// A free port at the interface towards the brokers.
     Auto,
     Off,
     At(Address),
@@ -86,8 +86,6 @@ pub(crate) struct Settings {
     pub(crate) fetch_partition_max_bytes: i32,
     pub(crate) isolation: Option<IsolationLevel>,
     pub(crate) group_protocol: Option<GroupProtocol>,
-    /// Where the application says that it answers queries.
-    pub(crate) application_server: Option<Address>,
     pub(crate) endpoint: EndpointChoice,
     /// Where others are told to find the endpoint, if that is not where it listens.
     pub(crate) endpoint_advertised: Option<Address>,
@@ -162,7 +160,6 @@ impl Settings {
             fetch_partition_max_bytes: 1 << 20,
             isolation: None,
             group_protocol: None,
-            application_server: None,
             endpoint: EndpointChoice::Auto,
             endpoint_advertised: None,
             eviction: EvictionChoice::ExactlyOnce,

@@ -244,6 +244,9 @@ pub trait Client: Send {
     fn own(&mut self, active: &[TaskId], standby: &[TaskId]);
     /// Leaves the group; its tasks go to others at once.
     fn leave(&mut self);
+    /// Leaves the group and has all its members stop (KIP-671): each hears [`GroupEvent::Refused`]. Who joins later is not concerned.
+    /// Nothing comes of it where this member has not joined yet, or the log cannot be reached.
+    fn stop_group(&mut self);
     /// The next event of the membership.
     fn group_event(&mut self) -> Option<GroupEvent>;
     /// The instances of the group that have an endpoint and what they hold, by endpoint, if that changed since the last call of a

@@ -155,6 +155,7 @@ macro_rules! log_suite {
             groups::groups_and_members_are_listed
             groups::standbys_live_on_another_process
             groups::members_hear_which_host_holds_what
+            groups::a_member_may_stop_the_whole_group
             groups::no_task_ever_has_two_members
             reopening::committed_records_and_positions_survive
             reopening::topics_keep_identity_and_settings

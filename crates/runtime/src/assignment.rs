@@ -8,7 +8,8 @@ use crate::task_slot::{Role, Stage, TaskSlot};
 use crate::worker::{SlotUse, Worker};
 use crate::{Error, Listener, Result};
 use headwater_log::{
-    Assignment, Completion, Fate, GroupEvent, Request, Response, TaskId, TopicPartition,
+    Assignment, Completion, Error as LogError, Fate, GroupEvent, Request, Response, TaskId,
+    TopicPartition,
 };
 use headwater_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,8 @@ use std::time::Duration;
 const STEP_COMPLETIONS_MAX: usize = 256;
 /// How long a task waits before it asks again after an answer that said to retry.
 const RETRY_MS: u64 = 50;
+/// How long an internal topic may be missing that somebody else makes.
+const MISSING_MS_MAX: u64 = 10_000;
 
 impl Worker {
     pub(crate) fn take_completions(&mut self) -> Result<bool> {
@@ -38,7 +41,9 @@ impl Worker {
             };
             match result {
                 Ok(response) => self.task_answered(id, response)?,
-                Err(error) if error.fate() == Fate::Fatal => return Err(error.into()),
+                Err(error) if error.fate() == Fate::Fatal && !self.may_appear(id, &error) => {
+                    return Err(error.into());
+                }
                 Err(_) => {
                     // Asked again from the start: positions must be read before ends.
                     let now = self.settings.world.clock.elapsed();
@@ -52,12 +57,30 @@ impl Worker {
         Ok(true)
     }
 
+    /// True for an internal topic of the task that is missing, for a while: whoever assigned the task may not have heard yet that
+    /// the topic was deleted, by a reset for example, and makes it anew when it does.
+    fn may_appear(&mut self, id: TaskId, error: &LogError) -> bool {
+        let LogError::UnknownTopic(topic) = error else {
+            return false;
+        };
+        let Some(slot) = self.tasks.get_mut(&id) else {
+            return false;
+        };
+        let mut changelogs = slot.changelogs.iter();
+        let is_internal = self.repartition_topics.contains(topic)
+            || changelogs.any(|(_, partition)| *partition.topic == **topic);
+        let now = self.settings.world.clock.elapsed();
+        let since = *slot.missing_since.get_or_insert(now);
+        is_internal && now.saturating_sub(since) < Duration::from_millis(MISSING_MS_MAX)
+    }
+
     fn task_answered(&mut self, id: TaskId, response: Response) -> Result<()> {
         if let Response::Offsets(offsets) = response {
             let mut ends: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
             let Some(slot) = self.tasks.get_mut(&id) else {
                 return Ok(());
             };
+            slot.missing_since = None;
             let inputs = slot.inputs.len();
             let mut written = Vec::new();
             for (index, (partition, offset)) in offsets.into_iter().enumerate() {

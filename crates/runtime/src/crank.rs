@@ -4,7 +4,7 @@
 use crate::process::Process;
 use crate::source_writer::thread_waker;
 use crate::worker::Worker;
-use crate::{Error, Result, Settings, TaskStatus};
+use crate::{Error, Result, Settings, TaskStatus, UncaughtResponse};
 use headwater_log::{Log, Request};
 use headwater_streams::{QuarantinedRecord, Topology};
 use std::collections::BTreeMap;
@@ -70,6 +70,10 @@ pub(crate) fn follow_globals(
     globals.close()
 }
 
+/// How long the place of a worker that failed stays empty.
+const REPLACE_PAUSE_MS: u64 = 100;
+
+/// A worker, and those that take its place when it fails, as long as [`Settings::uncaught`] wants one.
 pub(crate) fn work(
     topology: &Arc<Topology>,
     log: &dyn Log,
@@ -79,30 +83,68 @@ pub(crate) fn work(
     shared: &Shared,
     stop: &AtomicBool,
 ) -> Result<()> {
-    let options = process.client_options(topology, &settings, number, Some(thread_waker()));
-    let client = log.client(options)?;
-    let mut worker = Worker::new(topology, settings, client, process, number)?;
+    let is_stopping = || shared.stop.load(Ordering::Acquire) || stop.load(Ordering::Acquire);
+    loop {
+        let ended = work_once(topology, log, &settings, process, number, shared, stop);
+        let Err((error, UncaughtResponse::ReplaceThread)) = ended else {
+            return ended.map_err(|(error, _)| error);
+        };
+        if is_stopping() {
+            return Err(error);
+        }
+        let message = format!("worker {number} has failed and is replaced: {error}");
+        settings.listener.notice(&message);
+        lock(&shared.tasks).remove(&number);
+        lock(&shared.quarantined).remove(&number);
+        process.hosts.forget(number);
+        std::thread::park_timeout(Duration::from_millis(REPLACE_PAUSE_MS));
+    }
+}
+
+/// An error with what is to follow.
+fn work_once(
+    topology: &Arc<Topology>,
+    log: &dyn Log,
+    settings: &Settings,
+    process: &Process,
+    number: usize,
+    shared: &Shared,
+    stop: &AtomicBool,
+) -> Result<(), (Error, UncaughtResponse)> {
+    let options = process.client_options(topology, settings, number, Some(thread_waker()));
+    let opened = log.client(options).map_err(Error::from);
+    let opened =
+        opened.and_then(|client| Worker::new(topology, settings.clone(), client, process, number));
+    let mut worker = opened.map_err(|error| {
+        let response = settings.uncaught.response(&error);
+        (error, response)
+    })?;
     worker.wake_by(thread_waker());
     let result = caught(&format!("worker {number}"), || {
         crank(&mut worker, shared, stop)
     });
-    if result.is_err() {
-        abandon(&mut worker);
-    }
-    result
+    result.map_err(|error| {
+        let response = settings.uncaught.response(&error);
+        abandon(&mut worker, response);
+        (error, response)
+    })
 }
 
 /// Leaves the group without another commit: a member that only fell silent would hold its tasks for the session's timeout,
 /// and an open transaction would hold readers up.
-fn abandon(worker: &mut Worker) {
+fn abandon(worker: &mut Worker, response: UncaughtResponse) {
     worker.client.submit(Request::Abort);
-    worker.client.leave();
+    match response {
+        UncaughtResponse::ShutdownApplication => worker.client.stop_group(),
+        UncaughtResponse::ReplaceThread | UncaughtResponse::ShutdownClient => worker.client.leave(),
+    }
     // A log without threads works when it is polled; the answer is of no use.
     worker.client.poll();
 }
 
 fn crank(worker: &mut Worker, shared: &Shared, stop: &AtomicBool) -> Result<()> {
-    let (mut commits, mut tasks) = (0, 0);
+    let mut commits = 0;
+    let mut counted = Counted { shared, tasks: 0 };
     let mut replays = shared.replays.load(Ordering::Acquire);
     let clock = worker.settings.world.clock.clone();
     let (mut told_at, status_interval) = (clock.elapsed(), Duration::from_millis(STATUS_MS_MAX));
@@ -119,9 +161,7 @@ fn crank(worker: &mut Worker, shared: &Shared, stop: &AtomicBool) -> Result<()> 
             replays = asked;
             worker.replay_quarantine();
         }
-        let step = worker.step().inspect_err(|_| {
-            shared.running_tasks.fetch_sub(tasks, Ordering::AcqRel);
-        })?;
+        let step = worker.step()?;
         shared
             .records
             .fetch_add(step.records as u64, Ordering::Relaxed);
@@ -131,21 +171,16 @@ fn crank(worker: &mut Worker, shared: &Shared, stop: &AtomicBool) -> Result<()> 
         let committed = worker.commits() != commits;
         commits = worker.commits();
         let now_running = worker.running().count();
-        if committed || now_running != tasks {
+        let moved = now_running != counted.tasks;
+        if committed || moved {
             tell_quarantined(worker, shared)?;
         }
         let now = clock.elapsed();
-        if now_running != tasks || now.saturating_sub(told_at) >= status_interval {
+        if moved || now.saturating_sub(told_at) >= status_interval {
             told_at = now;
             tell_tasks(worker, shared);
         }
-        if now_running != tasks {
-            shared
-                .running_tasks
-                .fetch_add(now_running, Ordering::AcqRel);
-            shared.running_tasks.fetch_sub(tasks, Ordering::AcqRel);
-            tasks = now_running;
-        }
+        counted.set(now_running);
         if step.stopped {
             tell_tasks(worker, shared);
             return Ok(());
@@ -157,6 +192,26 @@ fn crank(worker: &mut Worker, shared: &Shared, stop: &AtomicBool) -> Result<()> 
             };
             std::thread::park_timeout(worker.idle_for().min(Duration::from_millis(park_ms)));
         }
+    }
+}
+
+/// A worker's part in [`Shared::running_tasks`], taken back when it ends, also by a panic.
+struct Counted<'a> {
+    shared: &'a Shared,
+    tasks: usize,
+}
+
+impl Counted<'_> {
+    fn set(&mut self, tasks: usize) {
+        let running = &self.shared.running_tasks;
+        running.fetch_add(tasks, Ordering::AcqRel);
+        running.fetch_sub(std::mem::replace(&mut self.tasks, tasks), Ordering::AcqRel);
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

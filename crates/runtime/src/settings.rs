@@ -2,7 +2,7 @@
 //! Invariant: an unknown name is refused with the nearest known one; nothing is silently ignored.
 
 use crate::config::{lookup, nearest};
-use crate::{Error, Listener, Quiet, Result};
+use crate::{Error, Listener, Quiet, Result, UncaughtHandler};
 use headwater_log::setting::SettingVerdict;
 use headwater_log::{Endpoint, Guarantee};
 use headwater_world::World;
@@ -48,6 +48,8 @@ pub struct Settings {
     /// `application.server`: where this instance answers queries; the others of the application hear it. `None` where nobody
     /// asks it.
     pub application_server: Option<Endpoint>,
+    /// What follows when a worker ends by an error or a panic; the process stops unless said otherwise.
+    pub uncaught: UncaughtHandler,
     /// Hears what happens.
     pub listener: Arc<dyn Listener>,
     /// Clock, disk, randomness.
@@ -76,6 +78,7 @@ impl Default for Settings {
             input_bytes_max: 8 << 20,
             step_records_max: 20_000,
             application_server: None,
+            uncaught: UncaughtHandler::default(),
             listener: Arc::new(Quiet),
             world: World::real(),
             app: BTreeMap::new(),

@@ -101,6 +101,8 @@ pub(crate) struct TaskSlot {
     pub(crate) demoted: bool,
     /// Not asked again before this time of the monotonic clock.
     pub(crate) retry_at: Option<Duration>,
+    /// Since this time of the monotonic clock a topic of it is not there.
+    pub(crate) missing_since: Option<Duration>,
     pub(crate) committed: Vec<(TopicPartition, CommittedOffset)>,
     pub(crate) topic_ids: BTreeMap<String, TopicId>,
     pub(crate) starts: BTreeMap<TopicPartition, Offset>,
@@ -140,6 +142,7 @@ impl TaskSlot {
             is_clean: false,
             demoted: false,
             retry_at: None,
+            missing_since: None,
             committed: Vec::new(),
             topic_ids: BTreeMap::new(),
             starts: BTreeMap::new(),

@@ -514,7 +514,7 @@ impl Worker {
             };
             let slice = SLICE_RECORDS_MAX.min(self.settings.step_records_max - records);
             let progress = task.process(&mut self.cache, &mut output, now_ms, slice)?;
-            self.uncommitted |= progress.records > 0;
+            self.uncommitted |= progress.records > 0 || progress.passed;
             records += progress.records;
             if progress.records < slice || self.settings.world.clock.elapsed() >= until {
                 break;

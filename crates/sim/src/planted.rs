@@ -276,6 +276,10 @@ impl Client for PlantedClient {
         self.inner.leave();
     }
 
+    fn stop_group(&mut self) {
+        self.inner.stop_group();
+    }
+
     fn group_event(&mut self) -> Option<GroupEvent> {
         self.inner.group_event()
     }

@@ -61,7 +61,8 @@ pub trait Disk: Send + Sync {
     fn sync_dir(&self, dir: &Path) -> Result<()>;
     /// True when a file or directory is there.
     fn exists(&self, path: &Path) -> Result<bool>;
-    /// Takes an exclusive lock on the file `path` (created when absent); `WouldBlock` when another holds it.
+    /// Takes an exclusive lock on the file `path` (created when absent); `WouldBlock` when another holds it. A real disk waits a
+    /// second for the other first.
     fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>>;
     /// True when reads may bypass this trait and use `std::fs` on the same paths (a real disk).
     fn is_real(&self) -> bool;

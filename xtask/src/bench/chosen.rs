@@ -12,6 +12,7 @@ use std::{path::PathBuf, str::FromStr};
 const USAGE: &str = "\
 cargo xtask bench [JOB ..] [OPTIONS]     jobs on a real broker, Headwater and Kafka Streams in turn, outputs checked
 cargo xtask bench report [--json FILE]   docs/performance.md and its pictures from the results
+cargo xtask bench growth [AXIS ..]       how cost grows with keys, values, partitions and more; --help says which
 cargo xtask bench embedded JOB [..]      jobs on the embedded log: count, memory-image, restore, engine; --help says more
 
   --runs N          rounds of all jobs, in each of which every system does each job once (5)
@@ -124,7 +125,7 @@ fn job(name: &str) -> Result<&'static Job> {
     }
 }
 
-fn number<T: FromStr>(name: &str, word: &str) -> Result<T> {
+pub(super) fn number<T: FromStr>(name: &str, word: &str) -> Result<T> {
     let plain: String = word.chars().filter(|one| !",_".contains(*one)).collect();
     let parsed = plain.parse().ok();
     parsed.with_context(|| format!("{name} wants a number, not `{word}`"))

@@ -33,6 +33,12 @@ impl<'a> Lines<'a> {
         Self(lines.filter(|line| line[field] == value).collect())
     }
 
+    /// Those whose `field` is this number.
+    pub(super) fn at(&self, field: &str, number: u64) -> Self {
+        let lines = self.0.iter().copied();
+        Self(lines.filter(|line| line[field] == number).collect())
+    }
+
     /// What `field` says, each once, in order.
     pub(super) fn each(&self, field: &str) -> Vec<String> {
         let mut each = Vec::new();

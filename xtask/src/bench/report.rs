@@ -4,6 +4,7 @@
 use super::{
     asked,
     chosen::RESULTS,
+    grown, growth,
     job::JOBS,
     lines::{Lines, shown},
     svg::Bars,
@@ -64,12 +65,13 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
 
 /// Files and what is to stand in them.
 fn made(results: &Path) -> Result<Vec<(String, String)>> {
-    let text = fs::read_to_string(results).unwrap_or_default();
-    let lines = text.lines().map(serde_json::from_str);
-    let lines: Vec<Value> = lines.collect::<Result<_, _>>()?;
+    let (lines, points) = (read(results)?, read(&root().join(growth::RESULTS))?);
     let latest = Lines::right(&lines).latest();
     let page = fs::read_to_string(root().join(PAGE)).with_context(|| PAGE)?;
-    let mut made = vec![(PAGE.to_owned(), put(&page, &figures(&latest))?)];
+    let points = Lines::right(&points).latest();
+    let text = figures(&latest) + &grown::section(&points);
+    let mut made = vec![(PAGE.to_owned(), put(&page, &text)?)];
+    made.extend(grown::pictures(&points));
     for (file, title, figure) in PICTURES {
         let groups = jobs_with(&latest, figure).into_iter().map(|job| {
             let of_job = latest.with("job", job);
@@ -93,6 +95,12 @@ fn made(results: &Path) -> Result<Vec<(String, String)>> {
         made.push((asked::PICTURE.to_owned(), bars.svg()));
     }
     Ok(made)
+}
+
+fn read(results: &Path) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(results).unwrap_or_default();
+    let lines = text.lines().map(serde_json::from_str);
+    Ok(lines.collect::<Result<_, _>>()?)
 }
 
 /// The page with `figures` between the marks.

@@ -232,7 +232,7 @@ fn append(file: &PathBuf, line: &Value) -> Result<()> {
 }
 
 /// The load average of the last minute.
-fn load() -> f64 {
+pub(super) fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let first = text.split_whitespace().next();
     first.and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)

@@ -152,7 +152,7 @@ fn java(class_path: &str, class: &str, words: &[&str], settings: &[String]) -> C
 }
 
 /// Builds the jobs optimised and answers where the program is.
-fn build() -> Result<PathBuf> {
+pub(super) fn build() -> Result<PathBuf> {
     let words = ["build", "--release", "--package", PACKAGE];
     let mut cargo = process::cargo(&words);
     cargo.args(["--message-format", "json-render-diagnostics"]);

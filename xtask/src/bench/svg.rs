@@ -11,7 +11,7 @@ const FIGURE_WIDTH: usize = 90;
 const BAR_HEIGHT: usize = 14;
 const GROUP_GAP: usize = 12;
 const HEAD_HEIGHT: usize = 56;
-const COLOURS: [&str; 4] = ["#1f6feb", "#c9702d", "#7a7f87", "#3f9a5f"];
+pub(super) const COLOURS: [&str; 4] = ["#1f6feb", "#c9702d", "#7a7f87", "#3f9a5f"];
 
 /// Groups of bars, one bar for each series.
 pub(super) struct Bars<'a> {
@@ -71,7 +71,8 @@ fn bar(svg: &mut String, x: usize, y: usize, width: usize, place: usize) {
     writeln!(svg, "{rectangle}").expect("a String takes every line");
 }
 
-fn text(svg: &mut String, x: usize, y: usize, anchor: &str, words: &str) {
+/// Words at a place.
+pub(super) fn text(svg: &mut String, x: usize, y: usize, anchor: &str, words: &str) {
     let words = words.replace('&', "&amp;").replace('<', "&lt;");
     let text = format!("<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{words}</text>");
     writeln!(svg, "{text}").expect("a String takes every line");

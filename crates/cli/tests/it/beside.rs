@@ -8,6 +8,15 @@ use std::{
     time::Duration,
 };
 
+/// Ends the writer also where the test fails: its scope waits for it.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 #[test]
 fn every_command_reads_while_an_application_writes() {
     let dir = loaded();
@@ -26,6 +35,7 @@ fn every_command_reads_while_an_application_writes() {
                 writer.commit(position).unwrap();
             }
         });
+        let ending = Ending(&ended);
         let mut failures = Vec::new();
         for _ in 0..10 {
             for arguments in [
@@ -43,7 +53,7 @@ fn every_command_reads_while_an_application_writes() {
                 }
             }
         }
-        ended.store(true, Ordering::Release);
+        drop(ending);
         assert!(failures.is_empty(), "{failures:#?}");
     });
     let members = run(dir.path(), &["groups"]).out;

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -22,15 +22,20 @@ const WAIT: Duration = Duration::from_secs(60);
 /// Held from fork to exec, and while a log is opened: a child has the locks of its parent until it becomes another program.
 static SPAWNING: Mutex<()> = Mutex::new(());
 
+/// A test that panics while it holds this fails alone.
+fn alone() -> MutexGuard<'static, ()> {
+    SPAWNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Opens the log in `dir`.
 pub(crate) fn open(dir: &Path) -> EmbeddedLog {
-    let _alone = SPAWNING.lock().unwrap();
+    let _alone = alone();
     EmbeddedLog::open(dir).unwrap()
 }
 
 /// Starts the binary with `--data dir`.
 pub(crate) fn spawn(dir: &Path, arguments: &[&str]) -> Child {
-    let _alone = SPAWNING.lock().unwrap();
+    let _alone = alone();
     Command::new(env!("CARGO_BIN_EXE_headwater"))
         .args(arguments)
         .arg("--data")

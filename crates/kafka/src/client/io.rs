@@ -2,6 +2,7 @@
 //! Not shared between clients. Invariant: the thread ends when its client is dropped, and its client hears when it ends early.
 
 mod beat;
+mod early;
 mod lookout;
 mod topics;
 
@@ -130,6 +131,7 @@ impl Thread {
             Command::Join(membership) => self.beat.join(membership),
             Command::Own(active, standby) => self.beat.own(&active, &standby),
             Command::Leave => self.beat.leave(),
+            Command::StopGroup => self.beat.stop_group(),
             Command::MemberFenced => {
                 let (replaced, incarnation) = (self.writer.is_fenced(), self.writer.fenced_as());
                 self.beat.fenced(replaced, incarnation);

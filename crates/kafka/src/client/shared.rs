@@ -1,6 +1,7 @@
 //! What the worker's side and the I/O thread of one client share: commands one way, news the other, and counters of bytes.
 //! Not the work itself. Invariant: a lock is held for a few moves of whole batches or chunks, never across anything that waits.
 
+use crate::spare::Spare;
 use headwater_log::{
     Chunk, CommitRequest, Completion, Error, GroupEvent, Host, Membership, Offset, Request,
     Response, Result, Slot, TaskId, Ticket, TopicPartition,
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Join(Membership),
     Own(Vec<TaskId>, Vec<TaskId>),
     Leave,
+    /// Leaves, and has every member of the group stop.
+    StopGroup,
     /// The commit of a member was refused: it leaves and joins anew, or stays out when the client itself was replaced.
     MemberFenced,
 }
@@ -128,8 +131,8 @@ pub(crate) struct Shared {
     ahead: Mutex<Ahead>,
     /// Rung when bytes read ahead were taken.
     pub(crate) space: Notify,
-    spare_batches: Mutex<Vec<Vec<u8>>>,
-    spare_chunks: Mutex<Vec<Vec<u8>>>,
+    spare_batches: Spare<SPARE_BUFFERS_MAX, SPARE_BYTES_MAX>,
+    spare_chunks: Spare<SPARE_BUFFERS_MAX, SPARE_BYTES_MAX>,
     /// The worker came by since the I/O thread last looked.
     is_alive: AtomicBool,
     ended: Mutex<bool>,
@@ -239,16 +242,12 @@ impl Shared {
         }
     }
 
-    /// The smallest buffer with room for so many bytes; one without memory if there is none.
     pub(crate) fn spare_batch(&self, bytes: usize) -> Vec<u8> {
-        let mut spare = lock(&self.spare_batches);
-        let fitting = (0..spare.len()).filter(|at| spare[*at].capacity() >= bytes);
-        let best = fitting.min_by_key(|at| spare[*at].capacity());
-        best.map(|at| spare.swap_remove(at)).unwrap_or_default()
+        self.spare_batches.take(bytes)
     }
 
     pub(crate) fn keep_chunk(&self, bytes: Vec<u8>) {
-        keep(&self.spare_chunks, bytes);
+        self.spare_chunks.keep(bytes);
     }
 
     // The I/O thread's side.
@@ -339,11 +338,11 @@ impl Shared {
     }
 
     pub(crate) fn keep_batch(&self, bytes: Vec<u8>) {
-        keep(&self.spare_batches, bytes);
+        self.spare_batches.keep(bytes);
     }
 
-    pub(crate) fn spare_chunk(&self) -> Vec<u8> {
-        lock(&self.spare_chunks).pop().unwrap_or_default()
+    pub(crate) fn spare_chunk(&self, bytes: usize) -> Vec<u8> {
+        self.spare_chunks.take(bytes)
     }
 
     /// The thread ends, for this reason. What waited in the inbox is dropped.
@@ -351,13 +350,5 @@ impl Shared {
         self.tell(|news| news.over = Some(reason));
         *lock(&self.ended) = true;
         self.end.notify_all();
-    }
-}
-
-fn keep(spare: &Mutex<Vec<Vec<u8>>>, bytes: Vec<u8>) {
-    let mut spare = lock(spare);
-    let held: usize = spare.iter().map(Vec::capacity).sum();
-    if spare.len() < SPARE_BUFFERS_MAX && held + bytes.capacity() <= SPARE_BYTES_MAX {
-        spare.push(bytes);
     }
 }

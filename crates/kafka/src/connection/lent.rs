@@ -1,8 +1,9 @@
 //! Memory of large frames: lent with its bytes, back once the last of them is dropped, on whatever thread.
-//! Not a limit of what is in use. Invariant: at most `SPARE_BUFFERS_MAX` buffers of `SPARE_BYTES_MAX` in all wait to be lent.
+//! Not a limit of what is in use. Invariant: memory that was lent comes back once, to where it was taken.
 
+use crate::spare::Spare;
 use bytes::Bytes;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 const SPARE_BUFFERS_MAX: usize = 2;
 const SPARE_BYTES_MAX: usize = 8 << 20;
@@ -10,22 +11,25 @@ const SPARE_BYTES_MAX: usize = 8 << 20;
 /// Buffers are of whole steps, so that one is as good as another.
 const STEP_BYTES: usize = 1 << 20;
 
+type Home = Arc<Spare<SPARE_BUFFERS_MAX, SPARE_BYTES_MAX>>;
+
 /// Lends buffers.
 #[derive(Default)]
-pub(super) struct Lender(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(super) struct Lender(Home);
 
 /// A buffer in use.
 struct Lent {
     bytes: Vec<u8>,
-    home: Arc<Mutex<Vec<Vec<u8>>>>,
+    home: Home,
 }
 
 impl Lender {
     /// An empty buffer with room for so many bytes.
     pub(super) fn take(&self, bytes: usize) -> Vec<u8> {
-        let spare = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut buffer = spare.pop().unwrap_or_default();
-        buffer.reserve_exact(bytes.next_multiple_of(STEP_BYTES));
+        let room = bytes.next_multiple_of(STEP_BYTES);
+        let mut buffer = self.0.take(room);
+        buffer.clear();
+        buffer.reserve_exact(room);
         buffer
     }
 
@@ -44,13 +48,7 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        let spare = &mut *self.home.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting: usize = spare.iter().map(Vec::capacity).sum();
-        if spare.len() < SPARE_BUFFERS_MAX && waiting + bytes.capacity() <= SPARE_BYTES_MAX {
-            spare.push(bytes);
-        }
+        self.home.keep(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -75,8 +73,8 @@ mod tests {
         assert_eq!(again.as_ptr(), place);
         let many: Vec<_> = (0..5).map(|_| lender.lend(lender.take(1))).collect();
         drop(many);
-        assert_eq!(lender.0.lock().unwrap().len(), 2);
+        assert_eq!(lender.0.len(), 2);
         drop(lender.lend(vec![0; 32 << 20]));
-        assert_eq!(lender.0.lock().unwrap().len(), 2);
+        assert_eq!(lender.0.len(), 2);
     }
 }

@@ -109,7 +109,7 @@ impl Fetcher {
             aborted: data.aborted_transactions.filter(|_| self.committed_only),
             chunk_bytes_max: self.chunk_bytes_max,
         };
-        let cut = match cut(uncut, || self.shared.spare_chunk()) {
+        let cut = match cut(uncut, |bytes| self.shared.spare_chunk(bytes)) {
             Ok(cut) => cut,
             Err(error) => {
                 self.give_up(asked.slot, asked.generation, error);

@@ -87,8 +87,8 @@ fn is_abort(batch: &BatchView<'_>) -> bool {
     matches!(record.key, Some([_, _, 0, 0, ..]))
 }
 
-/// Cuts; `spare` gives buffers.
-pub(super) fn cut(uncut: Uncut<'_>, mut spare: impl FnMut() -> Vec<u8>) -> Result<Cut> {
+/// Cuts; `spare` gives buffers for so many bytes.
+pub(super) fn cut(uncut: Uncut<'_>, mut spare: impl FnMut(usize) -> Vec<u8>) -> Result<Cut> {
     let mut ranges = Ranges::new(uncut.aborted);
     let mut chunks = Vec::new();
     let mut begun = uncut.position;
@@ -134,11 +134,12 @@ pub(super) fn cut(uncut: Uncut<'_>, mut spare: impl FnMut() -> Vec<u8>) -> Resul
             finish(&mut begun, position, &mut bytes, &mut ranges);
         }
         if bytes.capacity() == 0 {
-            bytes = spare();
-            bytes.clear();
             // All that the chunk can become, and no more: growing by doubling would leave half of it unused.
             let rest = uncut.records.len() - at + batch.bytes().len();
-            bytes.reserve_exact(whole.len().max(uncut.chunk_bytes_max.min(rest)));
+            let room = whole.len().max(uncut.chunk_bytes_max.min(rest));
+            bytes = spare(room);
+            bytes.clear();
+            bytes.reserve_exact(room);
         }
         ranges.pass(&batch);
         bytes.extend_from_slice(whole);
@@ -231,7 +232,7 @@ mod tests {
         let torn = batch(3, -1, &["d"]);
         records.extend_from_slice(&torn[..torn.len() - 1]);
         for max in [1, 1 << 20] {
-            let cut = cut(uncut(&name, &records, max), Vec::new).unwrap();
+            let cut = cut(uncut(&name, &records, max), Vec::with_capacity).unwrap();
             assert_eq!(cut.position, 3);
             assert_eq!(cut.chunks.len(), if max == 1 { 2 } else { 1 });
             assert_eq!(cut.chunks[0].position, 0);
@@ -245,7 +246,7 @@ mod tests {
         let batches: Vec<_> = (0..10).map(|at| batch(at, -1, &["a"])).collect();
         let (records, one) = (batches.concat(), batches[0].len());
         for (max, batches_of_each) in [(1, 1), (5 * one, 5), (1 << 20, 10)] {
-            let cut = cut(uncut(&name, &records, max), Vec::new).unwrap();
+            let cut = cut(uncut(&name, &records, max), Vec::with_capacity).unwrap();
             for chunk in cut.chunks {
                 assert_eq!(chunk.bytes.len(), batches_of_each * one);
                 assert_eq!(chunk.bytes.capacity(), chunk.bytes.len());
@@ -270,7 +271,7 @@ mod tests {
                 producer_id: 7,
                 first_offset: 0,
             }]);
-            let cut = cut(uncut, Vec::new).unwrap();
+            let cut = cut(uncut, Vec::with_capacity).unwrap();
             assert_eq!(cut.position, 5);
             assert_eq!(read(cut.chunks), ["a", "b"]);
         }
@@ -282,7 +283,9 @@ mod tests {
         let mut records = batch(0, -1, &["a"]);
         let last = records.len() - 1;
         records[last] ^= 1;
-        let error = cut(uncut(&name, &records, 100), Vec::new).err().unwrap();
+        let error = cut(uncut(&name, &records, 100), Vec::with_capacity)
+            .err()
+            .unwrap();
         assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
     }
 }

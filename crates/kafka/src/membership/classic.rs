@@ -16,27 +16,31 @@
 //! a generation's members are exactly those whose reports its leader saw.
 
 mod embedded;
+mod hosts;
 mod leader;
 #[cfg(test)]
 mod tests;
 
 use super::{
-    QUICK_BEAT_MS, RESTING_BEAT_MS_MAX, RETRY_MS, RETRY_MS_MAX, Tasks, advice, is_elsewhere, sorted,
+    QUICK_BEAT_MS, RESTING_BEAT_MS_MAX, RETRY_MS, RETRY_MS_MAX, Tasks, advice, foreign::Foreign,
+    is_elsewhere, sorted,
 };
 use crate::protocol::{
     ErrorCode,
     heartbeat::{HeartbeatRequest, HeartbeatResponse},
     join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse},
     leave_group::{LeaveGroupRequest, MemberIdentity},
+    streams_group_heartbeat,
     sync_group::{SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse},
 };
 pub(crate) use embedded::described;
 use embedded::{Orders, Report};
 pub(crate) use embedded::{assigned, ordered};
 use headwater_log::{
-    Assignment, GroupEvent, MemberEpoch, Membership, NewTopic, TaskId, TopicPartition,
+    Assignment, GroupEvent, Host, MemberEpoch, Membership, NewTopic, TaskId, TopicPartition,
 };
 use leader::{Follower, Round};
+pub(crate) use leader::{missing, topics};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What Kafka's tools know a group with partitions by.
@@ -48,6 +52,10 @@ const SESSION_MS: std::ops::RangeInclusive<i64> = 6_000..=1_800_000;
 /// ms between two looks of a leader at partition counts, while something is missing and at rest.
 const COUNT_MS_WAITING: u64 = 500;
 const COUNT_MS_RESTING: u64 = 10_000;
+
+/// ms that a member which was told to leave stays: whoever asks late for what the leader said, or once more, would be told of the next
+/// round instead, and the leader of that one knows nothing of it.
+const STAY_MS: u64 = 500;
 
 /// Something to ask, and whom: all but `Count` and `Create` go to the group's coordinator.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,8 +114,15 @@ pub(crate) struct ClassicMember {
     due_ms: u64,
     failures: u32,
     paused: bool,
+    /// All members are to stop, this one with them; whether the round is under way that tells them.
+    stops_group: Option<bool>,
+    /// It does not leave before.
+    stays_until_ms: u64,
     not_ready: Option<String>,
+    foreign: Foreign,
     events: VecDeque<GroupEvent>,
+    /// The newest that was told of the group's hosts, unless it was handed on.
+    hosts: Option<Vec<Host>>,
 }
 
 impl ClassicMember {
@@ -129,14 +144,23 @@ impl ClassicMember {
             due_ms: 0,
             failures: 0,
             paused: false,
+            stops_group: None,
+            stays_until_ms: 0,
             not_ready: None,
+            foreign: Foreign::default(),
             events: VecDeque::new(),
+            hosts: None,
         }
     }
 
     /// What to tell the worker, in order.
     pub(crate) fn event(&mut self) -> Option<GroupEvent> {
         self.events.pop_front()
+    }
+
+    /// What the group's hosts hold, if that is news.
+    pub(crate) fn hosts(&mut self) -> Option<Vec<Host>> {
+        self.hosts.take()
     }
 
     pub(crate) fn is_out(&self) -> bool {
@@ -149,7 +173,23 @@ impl ClassicMember {
 
     /// The coordinator is yet to hear that the member is gone for good.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.state == (State::Leaving { then_join: false })
+        let is_stopping = self.stops_group.is_some() && self.state != State::Out;
+        is_stopping || self.state == (State::Leaving { then_join: false })
+    }
+
+    /// Leaves for good, after a round in which the group's leader tells every member to stop.
+    pub(crate) fn stop_group(&mut self, now_ms: u64) {
+        if self.since == 0 || matches!(self.state, State::Leaving { .. } | State::Paused) {
+            return self.leave(now_ms);
+        }
+        self.forget_tasks();
+        self.stops_group = Some(false);
+        self.state = State::Joining;
+        self.hurry(now_ms);
+    }
+
+    pub(crate) fn stops_group(&self) -> bool {
+        self.stops_group.is_some()
     }
 
     /// When the next request is due; `None` while one is in flight, and at the end.
@@ -268,9 +308,15 @@ impl ClassicMember {
             _ => {
                 self.state = State::Leaving { then_join };
                 self.failures = 0;
-                self.hurry(now_ms);
+                self.due_ms = now_ms.max(self.stays_until_ms);
             }
         }
+    }
+
+    /// Leaves because of what the leader says, when the others have heard it too.
+    fn depart_told(&mut self, now_ms: u64) {
+        self.stays_until_ms = now_ms + STAY_MS;
+        self.depart(now_ms, false);
     }
 
     fn start_over(&mut self, now_ms: u64, then_join: bool) {
@@ -346,7 +392,10 @@ impl ClassicMember {
             generation: if held.is_empty() { 0 } else { self.generation },
             active: leader::to_numbers(&held.active),
             standby: leader::to_numbers(&held.standby),
+            endpoint: self.endpoint(),
+            stops_group: self.stops_group.is_some(),
         };
+        self.stops_group = self.stops_group.map(|_| true);
         self.reported = held;
         let session_ms = self.membership.session_timeout_ms;
         let rebalance_ms = self.membership.rebalance_timeout_ms;
@@ -361,6 +410,15 @@ impl ClassicMember {
                 metadata: report.encode(leader::sources(&self.membership.subtopologies)),
             }],
             ..JoinGroupRequest::default()
+        })
+    }
+
+    /// Where the process answers queries.
+    fn endpoint(&self) -> Option<streams_group_heartbeat::Endpoint> {
+        let endpoint = self.membership.endpoint.as_ref()?;
+        Some(streams_group_heartbeat::Endpoint {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
         })
     }
 
@@ -396,6 +454,8 @@ impl ClassicMember {
             Answer::Join(response) => self.on_join(now_ms, response),
             Answer::Sync(response) => self.on_sync(now_ms, &response),
             Answer::Beat(response) => match response.error_code.ok() {
+                // It was in flight when another round was decided on.
+                Ok(()) if self.state != State::Stable => false,
                 Ok(()) => {
                     self.rest(now_ms);
                     false
@@ -425,6 +485,7 @@ impl ClassicMember {
             code => return self.on_error(now_ms, code),
         }
         self.failures = 0;
+        self.foreign.over();
         self.id = response.member_id;
         self.generation = response.generation_id;
         if self.since == 0 {
@@ -474,7 +535,10 @@ impl ClassicMember {
     }
 
     fn on_created(&mut self, now_ms: u64, result: Result<(), String>) {
-        if let (Some(round), Err(reason)) = (&mut self.round, result) {
+        let Some(round) = &mut self.round else {
+            return self.hurry(now_ms);
+        };
+        if let Err(reason) = result {
             round.creation_failed(reason);
         }
         self.state = State::Counting;
@@ -487,6 +551,13 @@ impl ClassicMember {
             return self.on_error(now_ms, code);
         }
         self.failures = 0;
+        if let Some(is_told) = self.stops_group {
+            match is_told {
+                true => self.depart_told(now_ms),
+                false => self.state = State::Joining,
+            }
+            return false;
+        }
         let orders = match Orders::decode(&response.assignment) {
             Ok(orders) => orders,
             Err(error) => {
@@ -496,9 +567,10 @@ impl ClassicMember {
         };
         if let Some(reason) = orders.refused {
             self.events.push_back(GroupEvent::Refused(reason));
-            self.depart(now_ms, false);
+            self.depart_told(now_ms);
             return false;
         }
+        self.hosts = Some(hosts::heard(orders.hosts));
         self.listed = Tasks {
             active: sorted(&leader::from_numbers(&orders.active)),
             standby: sorted(&leader::from_numbers(&orders.standby)),
@@ -508,12 +580,10 @@ impl ClassicMember {
             active: self.listed.active.clone(),
             standby: self.listed.standby.clone(),
         }));
-        if let Some(reason) = &orders.not_ready
-            && self.not_ready.as_ref() != Some(reason)
-        {
-            self.events.push_back(GroupEvent::NotReady(reason.clone()));
+        match orders.not_ready {
+            Some(reason) => self.say_not_ready(reason),
+            None => self.not_ready = None,
         }
-        self.not_ready = orders.not_ready;
         self.state = State::Stable;
         self.rest(now_ms);
         // The worker may have closed what it is not listed with before it heard of it.
@@ -544,6 +614,18 @@ impl ClassicMember {
                 self.forget_tasks();
                 self.start_over(now_ms, true);
             }
+            ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
+                match self
+                    .foreign
+                    .wait(now_ms, &self.membership, &code.to_string())
+                {
+                    Ok(reason) => {
+                        self.say_not_ready(reason);
+                        self.back_off(now_ms);
+                    }
+                    Err(reason) => self.on_refused(reason),
+                }
+            }
             code if code.is_retriable() => {
                 self.back_off(now_ms);
                 return is_elsewhere(code);
@@ -558,6 +640,13 @@ impl ClassicMember {
             }
         }
         false
+    }
+
+    fn say_not_ready(&mut self, reason: String) {
+        if self.not_ready.as_ref() != Some(&reason) {
+            self.events.push_back(GroupEvent::NotReady(reason.clone()));
+            self.not_ready = Some(reason);
+        }
     }
 
     fn back_off(&mut self, now_ms: u64) {

@@ -96,12 +96,9 @@ impl Seat {
         either!(&mut self.kind, member => member.event())
     }
 
-    /// What the group's hosts hold, if that is news; a classic group does not tell.
+    /// What the group's hosts hold, if that is news.
     pub(crate) fn hosts(&mut self) -> Option<Vec<Host>> {
-        match &mut self.kind {
-            Kind::Streams(member) => member.hosts(),
-            Kind::Classic(_) => None,
-        }
+        either!(&mut self.kind, member => member.hosts())
     }
 
     /// Where the application says that it answers.
@@ -131,6 +128,15 @@ impl Seat {
 
     pub(crate) fn leave(&mut self, now_ms: u64) {
         either!(&mut self.kind, member => member.leave(now_ms));
+    }
+
+    /// Leaves, and has every member of the group stop.
+    pub(crate) fn stop_group(&mut self, now_ms: u64) {
+        either!(&mut self.kind, member => member.stop_group(now_ms));
+    }
+
+    pub(crate) fn stops_group(&self) -> bool {
+        either!(&self.kind, member => member.stops_group())
     }
 
     pub(crate) fn fenced_at_commit(&mut self, now_ms: u64) {

@@ -506,6 +506,52 @@ fn a_shutdown_asked_for_by_another_member_ends_the_membership() {
 }
 
 #[test]
+fn a_group_of_another_protocol_is_waited_for_and_then_joined() {
+    let mut script = Script::new();
+    for _ in 0..3 {
+        script.beat(refusal(ErrorCode::GROUP_ID_NOT_FOUND));
+    }
+    let events = script.events();
+    let [GroupEvent::NotReady(why)] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert!(
+        why.contains("group 'g'") && why.contains("50000 ms"),
+        "{why}"
+    );
+    assert_eq!(script.beat(listed(2, &[0])).member_epoch, 0);
+    assert_eq!(script.events(), [assigned(2, &[(0, 0)])]);
+}
+
+#[test]
+fn a_group_of_another_protocol_that_does_not_go_is_a_refusal_after_a_session() {
+    let mut script = Script::new();
+    while !script.member.is_out() {
+        script.beat(refusal(ErrorCode::GROUP_ID_NOT_FOUND));
+    }
+    assert!(matches!(
+        &script.events()[..],
+        [GroupEvent::NotReady(_), GroupEvent::Refused(_)]
+    ));
+    assert!(
+        (50_000..52_000).contains(&script.now_ms),
+        "{}",
+        script.now_ms
+    );
+}
+
+#[test]
+fn a_member_that_stops_the_whole_group_says_so_with_its_leave() {
+    let mut script = Script::stable(3, &[0]);
+    script.member.stop_group(script.now_ms);
+    let leave = script.lose();
+    assert_eq!((leave.member_epoch, leave.shutdown_application), (-1, true));
+    let again = script.beat(unchanged(-1));
+    assert_eq!((again.member_epoch, again.shutdown_application), (-1, true));
+    assert!(script.member.is_out());
+}
+
+#[test]
 fn leaving_is_tried_a_few_times_and_then_left_to_the_coordinator() {
     let mut script = Script::stable(3, &[0]);
     script.member.leave(script.now_ms);

@@ -53,6 +53,8 @@ pub(super) fn verdict(
         ErrorCode::NONE => Verdict::Written(Some(answer.base_offset).filter(|base| *base >= 0)),
         ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Verdict::Written(None),
         ErrorCode::CONCURRENT_TRANSACTIONS => Verdict::Again(Wait::Short),
+        // Another partition of the request could not join the transaction, and its own answer says why.
+        ErrorCode::OPERATION_NOT_ATTEMPTED => Verdict::Again(Wait::Backoff),
         // A batch before it was not written, and is sent again before this one.
         ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER if !is_first => Verdict::Again(Wait::Short),
         ErrorCode::INVALID_PRODUCER_EPOCH | ErrorCode::PRODUCER_FENCED => {

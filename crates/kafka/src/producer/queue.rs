@@ -29,6 +29,9 @@ pub(super) struct Queue {
     in_flight: usize,
     /// Something failed: no more is sent until nothing is in flight.
     is_broken: bool,
+    /// The leader has taken a batch. Before that only one is in flight: a leader that does not know the partition yet, since it was just
+    /// created, could refuse the first and take the second, and nothing would bring them in order again.
+    is_known: bool,
     pub(super) attempt: u32,
     not_before: Option<Instant>,
     /// What a batch that was too large is replaced by, once nothing is in flight.
@@ -52,6 +55,7 @@ impl Queue {
             sent: 0,
             in_flight: 0,
             is_broken: false,
+            is_known: false,
             attempt: 0,
             not_before: None,
             halves: None,
@@ -79,6 +83,7 @@ impl Queue {
     /// True when a batch could go out, if its leader has room.
     pub(super) fn is_ready(&self, now: Instant) -> bool {
         !self.is_broken
+            && (self.is_known || self.in_flight == 0)
             && self.sent < self.batches.len()
             && self.not_before.is_none_or(|at| at <= now)
     }
@@ -111,6 +116,7 @@ impl Queue {
     /// A batch was written at `base`, or was there already at a place the broker forgot. Returns what needs no keeping any more.
     pub(super) fn acknowledge(&mut self, number: u64, base: Option<Offset>) -> Vec<Pending> {
         self.in_flight -= 1;
+        self.is_known = true;
         self.attempt = 0;
         self.unknown_since = None;
         let index = (number - self.first) as usize;
@@ -207,9 +213,9 @@ impl Queue {
     pub(super) fn clear(&mut self) -> usize {
         let counted = self.batches.iter().map(|batch| batch.counted).sum();
         let name = self.name.clone();
-        let sequence = self.sequence;
+        let (sequence, is_known) = (self.sequence, self.is_known);
         *self = Self::new(name);
-        self.sequence = sequence;
+        (self.sequence, self.is_known) = (sequence, is_known);
         counted
     }
 }

@@ -14,7 +14,6 @@ const LOGIN: &str = "tokens are asked for at each login, not refreshed in the ba
 #[rustfmt::skip]
 const NAMES: &[SettingName] = &[
     honoured("acks", "`all` or `-1` only: less would lose committed records"),
-    honoured("application.server", "host:port where the application answers queries; others of the group hear it"),
     honoured("auto.offset.reset", "`earliest` only: sources say where they begin"),
     honoured("batch.size", "the largest batch, in bytes, before compression; default 1,048,576"),
     honoured("bootstrap.servers", "host:port,..; also the argument of Kafka::at"),
@@ -98,6 +97,7 @@ const NAMES: &[SettingName] = &[
     no_effect("ssl.provider", JVM),
     no_effect("ssl.secure.random.implementation", JVM),
     no_effect("ssl.trustmanager.algorithm", JVM),
+    refused("application.server", "a setting of the application: Settings::application_server"),
     refused("bootstrap.controllers", "clients speak to brokers: bootstrap.servers"),
     refused("config.providers", "give values, not references to a provider"),
     refused("group.id", MEMBERS),

@@ -146,7 +146,7 @@ fn every_name_does_as_its_verdict_says() {
     for known in setting_names() {
         let value = match known.name {
             "acks" => "all",
-            "application.server" | "headwater.endpoint" | "headwater.endpoint.advertised" => "h:1",
+            "headwater.endpoint" | "headwater.endpoint.advertised" => "h:1",
             "auto.offset.reset" => "earliest",
             "bootstrap.servers" => "h:1",
             "check.crcs" | "enable.idempotence" => "true",

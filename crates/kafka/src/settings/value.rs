@@ -72,12 +72,6 @@ impl Settings {
                     _ => return Err(expected(value, "streams or classic")),
                 });
             }
-            "application.server" => {
-                self.application_server = match value {
-                    "" => None,
-                    value => Some(Address::parse(value)?),
-                };
-            }
             "headwater.endpoint" => {
                 self.endpoint = match value {
                     "auto" => EndpointChoice::Auto,

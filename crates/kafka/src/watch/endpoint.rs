@@ -158,26 +158,10 @@ async fn bind(settings: &Settings) -> io::Result<(TcpListener, Address)> {
         };
         return Ok((listener, Address::new(host.to_string(), local.port())));
     }
-    let mut last = None;
-    // A host that is not this machine's cannot be listened at: it may be a name for people outside.
-    let own = settings.application_server.as_ref().map(|it| &it.host);
-    if let Some(host) = own {
-        match TcpListener::bind((host.as_str(), 0)).await {
-            Ok(listener) => {
-                let port = listener.local_addr()?.port();
-                return Ok((listener, Address::new(host.clone(), port)));
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    match towards_brokers(settings).await {
-        Ok(host) => {
-            let listener = TcpListener::bind(SocketAddr::new(host, 0)).await?;
-            let port = listener.local_addr()?.port();
-            Ok((listener, Address::new(host.to_string(), port)))
-        }
-        Err(error) => Err(last.unwrap_or(error)),
-    }
+    let host = towards_brokers(settings).await?;
+    let listener = TcpListener::bind(SocketAddr::new(host, 0)).await?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, Address::new(host.to_string(), port)))
 }
 
 /// This machine's address on the way to a broker. Nothing is sent.

@@ -3,7 +3,10 @@
 
 use crate::broker::{SESSION_TIMEOUT_MS, address, kafka};
 use headwater_kafka::Kafka;
-use headwater_log::{Log, suite::Harness};
+use headwater_log::{
+    Log,
+    suite::{self, Harness},
+};
 use headwater_world::{Clock, World};
 use std::{
     sync::{
@@ -15,22 +18,23 @@ use std::{
 
 /// What the client cannot do. A list that only shrinks.
 const GAPS: &[&str] = &[];
-/// What members of classic groups do not hear: there is no place for it in what our assignor hands out yet.
-const CLASSIC_GAPS: &[&str] = &["members_hear_which_host_holds_what"];
-
-/// Groups of the brokers before KIP-1071 are classic ones.
-fn is_classic() -> bool {
-    let version = std::env::var("HEADWATER_KAFKA_VERSION");
-    version.is_ok_and(|it| it.starts_with("3.") || it.starts_with("4.0"))
-}
-
 struct OnKafka {
     log: Mutex<Option<Arc<Kafka>>>,
     clock: Arc<dyn Clock>,
     prefix: String,
+    /// `group.protocol`, where it is not up to the broker.
+    group_protocol: Option<&'static str>,
 }
 
 impl OnKafka {
+    /// Groups are classic ones, as on brokers before KIP-1071.
+    fn with_classic_groups() -> Self {
+        Self {
+            group_protocol: Some("classic"),
+            ..Self::new()
+        }
+    }
+
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -39,6 +43,7 @@ impl OnKafka {
             clock: World::real().clock,
             // The process id, for a broker that outlives the tests.
             prefix: format!("s{}-{number}-", std::process::id()),
+            group_protocol: None,
         }
     }
 }
@@ -46,7 +51,15 @@ impl OnKafka {
 impl Harness for OnKafka {
     fn log(&self) -> Arc<dyn Log> {
         let mut log = self.log.lock().unwrap();
-        Arc::clone(log.get_or_insert_with(|| Arc::new(kafka().unwrap()))) as Arc<dyn Log>
+        let open = || {
+            let kafka = kafka().unwrap();
+            let kafka = match self.group_protocol {
+                Some(protocol) => kafka.with("group.protocol", protocol).unwrap(),
+                None => kafka,
+            };
+            Arc::new(kafka)
+        };
+        Arc::clone(log.get_or_insert_with(open)) as Arc<dyn Log>
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -80,7 +93,6 @@ impl Harness for OnKafka {
 
     fn gaps(&self) -> &[&str] {
         match address() {
-            Some(_) if is_classic() => CLASSIC_GAPS,
             Some(_) => GAPS,
             None => ALL,
         }
@@ -100,3 +112,22 @@ static ALL: &[&str] = &{
 };
 
 headwater_log::log_suite!(OnKafka::new());
+
+/// What queries are routed by, where the broker has streams groups and the application asks for a classic one.
+#[test]
+fn members_of_classic_groups_hear_which_host_holds_what() {
+    suite::run(
+        "members_hear_which_host_holds_what",
+        suite::groups::members_hear_which_host_holds_what,
+        &OnKafka::with_classic_groups(),
+    );
+}
+
+#[test]
+fn a_member_of_a_classic_group_may_stop_the_whole_group() {
+    suite::run(
+        "a_member_may_stop_the_whole_group",
+        suite::groups::a_member_may_stop_the_whole_group,
+        &OnKafka::with_classic_groups(),
+    );
+}

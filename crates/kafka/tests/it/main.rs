@@ -9,5 +9,6 @@
 mod broker;
 mod contract;
 mod early;
+mod foreign;
 mod hygiene;
 mod settings;

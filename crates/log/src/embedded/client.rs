@@ -359,6 +359,10 @@ impl Client for EmbeddedClient {
         self.leave_group();
     }
 
+    fn stop_group(&mut self) {
+        self.stop_whole_group();
+    }
+
     fn group_event(&mut self) -> Option<GroupEvent> {
         self.next_group_event()
     }

@@ -216,6 +216,16 @@ impl EmbeddedClient {
     }
 
     pub(super) fn leave_group(&mut self) {
+        self.leave_with(|coordinator, group, member| coordinator.leave(group, member));
+    }
+
+    pub(super) fn stop_whole_group(&mut self) {
+        let now = self.core().world.clock.elapsed();
+        self.leave_with(|coordinator, group, member| coordinator.stop(now, group, member));
+        self.core().membership.wake_members();
+    }
+
+    fn leave_with(&mut self, leave: impl FnOnce(&mut Coordinator, &str, &str)) {
         let Some(membership) = self.member.membership.take() else {
             return;
         };
@@ -224,7 +234,7 @@ impl EmbeddedClient {
         let ((), moved) = self
             .core()
             .membership
-            .with(|coordinator| coordinator.leave(group, member));
+            .with(|coordinator| leave(coordinator, group, member));
         if moved {
             self.core().groups_changed();
         }
@@ -276,6 +286,10 @@ impl EmbeddedClient {
         let quiet = version == self.member.seen && !self.member.unreported && !self.member.rejoin;
         if quiet && now < self.member.next_heartbeat {
             return;
+        }
+        // Nothing that members do or wait for can happen any more.
+        if let Err(error) = core.check_poison() {
+            return self.stop_member(&error.to_string());
         }
         let owned = self.member.owned.as_ref();
         let owned = owned.map(|(active, standby)| (active.as_slice(), standby.as_slice()));

@@ -94,30 +94,11 @@ pub(super) fn recover(
     ))
 }
 
-/// Looks at a lock that is held, this long apart, before the directory counts as open elsewhere.
-const LOCK_LOOKS_MAX: u32 = 10;
-const LOCK_WAIT: std::time::Duration = std::time::Duration::from_millis(20);
-
 fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn headwater_world::DiskLock>> {
     disk.create_dir_all(dir)
         .map_err(|error| Error::io(dir, "create the log directory", &error))?;
     let path = dir.join(LOCK_FILE);
-    let mut looks = 1;
-    let locked = loop {
-        match disk.lock(&path) {
-            // A child that was just forked holds its parent's locks until it runs its own program.
-            Err(error)
-                if error.kind() == ErrorKind::WouldBlock
-                    && disk.is_real()
-                    && looks < LOCK_LOOKS_MAX =>
-            {
-                looks += 1;
-                std::thread::park_timeout(LOCK_WAIT);
-            }
-            locked => break locked,
-        }
-    };
-    locked.map_err(|error| match error.kind() {
+    disk.lock(&path).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => Error::Invalid(format!(
             "{} is open in another process: stop that one, give this one a directory of its own, or look at it with `open_read_only`",
             dir.display()

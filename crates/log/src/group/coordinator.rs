@@ -179,6 +179,21 @@ impl Coordinator {
         }
     }
 
+    /// Removes a member, and has every other one stop: it holds nothing any more, and hears why at its next heartbeat.
+    pub fn stop(&mut self, now: Duration, group: &str, member: &str) {
+        let found = self.groups.get_mut(group);
+        if let Some(found) = found.filter(|it| it.members.contains_key(member)) {
+            for (id, other) in std::mem::take(&mut found.members) {
+                if *id != *member {
+                    let stopped = Refused::stopped(now, &other.membership, member);
+                    found.refused.insert(id, stopped);
+                }
+            }
+            found.changed = true;
+        }
+        self.leave(group, member);
+    }
+
     /// May this member commit positions in these partitions? An epoch older than the member's is good for a task that the
     /// member has held since that epoch or before, so that a commit under way survives a change elsewhere in its list.
     pub fn validate(

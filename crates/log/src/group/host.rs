@@ -26,10 +26,11 @@ impl fmt::Display for Endpoint {
 impl FromStr for Endpoint {
     type Err = Error;
 
-    /// Reads `host:port`, an IPv6 address in brackets.
+    /// Reads `host:port`, an IPv6 address in brackets; a scheme before it is passed over, as `HostInfo.buildFromEndpoint` does.
     fn from_str(text: &str) -> Result<Self, Error> {
         let bad = || Error::Invalid(format!("'{text}' is no endpoint; expected host:port"));
-        let (host, port) = text.trim().rsplit_once(':').ok_or_else(bad)?;
+        let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let (host, port) = after_scheme.trim().rsplit_once(':').ok_or_else(bad)?;
         let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
         let is_plain = bare.is_some() || !host.contains([':', '[', ']', '/', ' ']);
         let host = bare.unwrap_or(host);

@@ -127,6 +127,17 @@ impl Refused {
             told: false,
         }
     }
+
+    /// Of a member that `by` has stopped.
+    pub(super) fn stopped(now: Duration, membership: &Membership, by: &str) -> Self {
+        Self {
+            reason: format!(
+                "member '{by}' of group '{}' has asked the whole application to stop",
+                membership.group
+            ),
+            ..Self::new(now, membership)
+        }
+    }
 }
 
 pub(super) fn timeout(ms: i64) -> Duration {

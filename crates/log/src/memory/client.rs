@@ -359,6 +359,17 @@ impl Client for MemoryClient {
         }
     }
 
+    fn stop_group(&mut self) {
+        let now = self.shared.world.clock.elapsed();
+        if let Some(member) = self.member.take() {
+            self.shared.with(|state| {
+                if !state.is_frozen(&self.options.client_id) {
+                    member.stop_group(now, state);
+                }
+            });
+        }
+    }
+
     fn group_event(&mut self) -> Option<GroupEvent> {
         match self.is_frozen() {
             true => None,

@@ -65,6 +65,14 @@ impl Member {
         }
     }
 
+    pub(super) fn stop_group(&self, now: Duration, state: &mut State) {
+        if self.joined && !state.dice.loses_request() {
+            let (group, member) = (&self.membership.group, &self.membership.member);
+            state.coordinator.stop(now, group, member);
+            state.news = true;
+        }
+    }
+
     /// Leaves, and joins anew at the next heartbeat: a commit was fenced, so the member has dropped its tasks.
     pub(super) fn start_over(&mut self, state: &mut State) {
         self.leave(state);

@@ -506,6 +506,28 @@ pub fn members_hear_which_host_holds_what(harness: &dyn Harness) {
     });
 }
 
+/// The others hear why.
+pub fn a_member_may_stop_the_whole_group(harness: &dyn Harness) {
+    let kit = Kit::new(harness);
+    let _admin = kit.client_and_topic("in", 3);
+    let mut a = Worker::new(&kit, "a", "p");
+    let mut b = Worker::new(&kit, "b", "q");
+    let mut c = Worker::new(&kit, "c", "r");
+    until(&mut [&mut a, &mut b, &mut c], "a fair share", |workers| {
+        is_shared(workers, 3)
+    });
+    a.client.stop_group();
+    until(&mut [&mut b, &mut c], "the end of all", |workers| {
+        workers.iter().all(|worker| !worker.refused.is_empty())
+    });
+    for worker in [&b, &c] {
+        let [why] = &worker.refused[..] else {
+            panic!("{:?}", worker.refused);
+        };
+        assert!(why.contains("whole application"), "{why}");
+    }
+}
+
 /// Of tasks with state only, and never beside the active one.
 pub fn standbys_live_on_another_process(harness: &dyn Harness) {
     if !harness.has_standbys() {

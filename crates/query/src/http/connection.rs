@@ -1,5 +1,6 @@
 //! One connection: which protocol it speaks, and its requests one after another. Not the routes.
-//! Invariant: while a request waits for an event, an HTTP/1 connection is a socket and a wait: hyper's buffers are not there.
+//! Invariant: while a request waits for an event, an HTTP/1 connection is a socket and a wait: hyper's buffers are there for a moment
+//! only.
 //!
 //! ```text
 //! silent --- preface of HTTP/2 ---------------------------> hyper, to the end
@@ -12,8 +13,8 @@
 //! ```
 //!
 //! hyper keeps 8 KiB to read and 8 KiB to write for each connection, and ten thousand may wait. So it only speaks. A GET
-//! that is not answered at the first look leaves its connection, and when its answer is there a fresh one of hyper's, told of a request
-//! that is answered in the same way, sends it.
+//! that is not answered within [`STAY`] leaves its connection, and when its answer is there a fresh one of hyper's, told of a request
+//! that is answered in the same way, sends it. What another instance answers is there before: those stay.
 
 use super::desk::{Again, Answer, Desk};
 use super::socket::Socket;
@@ -33,13 +34,15 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 use tower::ServiceExt;
 
 /// Requests of one HTTP/2 connection at a time: instances send all they have to say over one.
 const STREAMS_MAX: u32 = 20_000;
 /// The buffer of an HTTP/1 connection: the longest head of a request.
 const HEAD_BYTES_MAX: usize = 16 << 10;
+/// How long a request may be under way before its connection is taken apart.
+const STAY: Duration = Duration::from_millis(10);
 /// How a client that speaks HTTP/2 begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -136,6 +139,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut stop, mut is_told) = (pin!(stopped.wait_for(|it| *it)), false);
+    let mut stay: Option<Pin<Box<Sleep>>> = None;
     let (answer, again) = poll_fn(|cx| {
         let mut spoken = Pin::new(&mut *connection).poll(cx);
         // After it has read what lies ahead: told before, it would close and answer nothing.
@@ -148,10 +152,17 @@ where
             Poll::Ready(_) => Poll::Ready(None),
             // The end of the answer before is still with hyper.
             Poll::Pending if is_blocked.load(Ordering::Relaxed) => Poll::Pending,
-            Poll::Pending => match desk.take_waiting() {
-                Some(waiting) => Poll::Ready(Some(waiting)),
-                None => Poll::Pending,
-            },
+            Poll::Pending if !desk.has_waiting() => {
+                stay = None;
+                Poll::Pending
+            }
+            Poll::Pending => {
+                let stay = stay.get_or_insert_with(|| Box::pin(sleep(STAY)));
+                match stay.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(desk.take_waiting()),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
         }
     })
     .await?;

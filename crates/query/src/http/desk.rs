@@ -51,6 +51,13 @@ impl Desk {
         self.lying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// True while a request waits that can be taken.
+    pub(super) fn has_waiting(&self) -> bool {
+        let lying = self.lock();
+        let asked = lying.asked.as_ref();
+        asked.is_some_and(|asked| asked.is_waiting && asked.again.is_some())
+    }
+
     /// The request that waits, if it can be answered on another connection of hyper's: the one that brought it never hears of it.
     pub(super) fn take_waiting(&self) -> Option<(Answer, Again)> {
         let mut lying = self.lock();

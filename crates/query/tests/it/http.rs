@@ -51,6 +51,21 @@ impl Default for Speech {
     }
 }
 
+/// Shows the orders alone.
+fn orders(stores: Stores) -> Stores {
+    stores.show::<String, i64>("orders-store").unwrap()
+}
+
+impl Speech {
+    /// Without secrets.
+    fn limited(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+}
+
 impl Served {
     /// Starts an instance of `shop` that answers on a free port, with the stores that `show` names.
     pub(crate) async fn start(shop: &Shop, speech: &Speech, show: fn(Stores) -> Stores) -> Self {

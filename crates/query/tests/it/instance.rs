@@ -97,6 +97,11 @@ impl Shop {
 }
 
 impl Instance {
+    /// Waits until a store has come to a token.
+    pub(crate) async fn reached(&self, store: &str, token: &Token) {
+        self.queries.reached(store, token, WAIT).await.unwrap();
+    }
+
     pub(crate) fn stop(self, shop: &Shop) {
         let endpoint = self.queries.state().endpoint().cloned();
         self.running.stop(WAIT).unwrap();

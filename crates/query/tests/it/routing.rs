@@ -45,7 +45,7 @@ fn a_partition_that_moves_is_found_again() {
     share(&[&a, &b]);
     let token = place(&mut shop.writer("client"), "orders", 0..50);
     let orders = b.queries.store::<String, i64>("orders-store").unwrap();
-    block_on(b.queries.reached("orders-store", &token, WAIT)).unwrap();
+    block_on(b.reached("orders-store", &token));
     let asker = std::thread::spawn(move || {
         block_on(async {
             for round in 0..4_000 {
@@ -117,7 +117,7 @@ fn a_standby_answers_only_those_who_allow_it() {
     let (a, b) = (shop.start(1), shop.start(2));
     share(&[&a, &b]);
     let token = place(&mut shop.writer("client"), "orders", 0..100);
-    block_on(a.queries.reached("orders-store", &token, WAIT)).unwrap();
+    block_on(a.reached("orders-store", &token));
     let views = a.queries.state().views().clone();
     until("a standby that has caught up", || {
         (0..4).all(|partition| {

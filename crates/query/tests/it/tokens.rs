@@ -135,11 +135,7 @@ fn a_token_of_the_end_of_an_empty_partition_demands_nothing() {
     let token: Token = ends.collect();
     assert!(token.is_empty());
     block_on(async {
-        instance
-            .queries
-            .reached("orders-store", &token, WAIT)
-            .await
-            .unwrap();
+        instance.reached("orders-store", &token).await;
     });
     instance.stop(&shop);
 }

@@ -170,10 +170,7 @@ fn a_position_goes_on_without_state_and_one_of_other_keys_is_refused() {
     let mut writer = shop.writer("client");
     let token = place(&mut writer, "orders", 0..40);
     block_on(async {
-        a.queries
-            .reached("orders-store", &token, WAIT)
-            .await
-            .unwrap();
+        a.reached("orders-store", &token).await;
         let table = orders(&a);
         let mut watch = table.watch(Watched::all(), Read::new()).await.unwrap();
         let mut folded = Folded::default();
@@ -210,10 +207,7 @@ fn a_position_of_a_key_tells_its_value_only_if_that_is_another() {
     let mut writer = shop.writer("client");
     let token = place(&mut writer, "orders", 0..1);
     block_on(async {
-        a.queries
-            .reached("orders-store", &token, WAIT)
-            .await
-            .unwrap();
+        a.reached("orders-store", &token).await;
         let table = orders(&a);
         let watched = || Watched::key("order-0".to_owned());
         let mut watch = table.watch(watched(), Read::new()).await.unwrap();
@@ -258,10 +252,7 @@ fn who_is_too_slow_is_told_the_state_again() {
         for round in 0..10 {
             token = place(&mut writer, "orders", round * 30_000..(round + 1) * 30_000);
         }
-        a.queries
-            .reached("orders-store", &token, WAIT)
-            .await
-            .unwrap();
+        a.reached("orders-store", &token).await;
         let last = ("order-0", Some(-1));
         put(&mut writer, &[last]);
         let is_done = |it: &Folded| it.is_live && it.entries.len() == 300_000;
@@ -382,10 +373,7 @@ fn a_global_store_is_watched_key_by_key() {
     let mut writer = shop.writer("client");
     let token = place(&mut writer, "prices", 0..30);
     block_on(async {
-        a.queries
-            .reached("prices-store", &token, WAIT)
-            .await
-            .unwrap();
+        a.reached("prices-store", &token).await;
         let prices = a.queries.store::<String, i64>("prices-store").unwrap();
         let mut watch = prices.watch(Watched::all(), Read::new()).await.unwrap();
         let mut folded = Folded::default();

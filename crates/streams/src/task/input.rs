@@ -32,9 +32,20 @@ pub(crate) struct Input {
     pub(crate) idle_until: Option<i64>,
     /// The event time of the record in front, once it has been asked for.
     pub(crate) head_time: Option<i64>,
+    /// The position moved where no record was; taken by who asks.
+    pub(crate) passed: bool,
     queue: VecDeque<ChunkCursor>,
     /// Buffers to give back to the client.
     pub(crate) spent: Vec<Chunk>,
+}
+
+/// True when a position of `inputs` moved where no record was since this was asked before.
+pub(crate) fn take_passed(inputs: &mut [Input]) -> bool {
+    let mut passed = false;
+    for input in inputs {
+        passed |= std::mem::take(&mut input.passed);
+    }
+    passed
 }
 
 impl Input {
@@ -55,6 +66,7 @@ impl Input {
             end: None,
             idle_until: None,
             head_time: None,
+            passed: false,
             queue: VecDeque::new(),
             spent: Vec::new(),
         }
@@ -82,7 +94,9 @@ impl Input {
                 break;
             }
             if let Some(cursor) = self.queue.pop_front() {
-                self.position = self.position.max(cursor.chunk().next_offset);
+                let next = cursor.chunk().next_offset;
+                self.passed |= next > self.position;
+                self.position = self.position.max(next);
                 self.queued_bytes -= cursor.chunk().bytes.len();
                 self.spent.push(cursor.into_chunk());
             }

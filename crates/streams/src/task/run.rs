@@ -12,7 +12,7 @@ use super::{
     caught,
     closing_time::{self, Announcement},
     dead_letter,
-    input::Input,
+    input::{self, Input},
     metadata,
     quarantine::{self, ReplayContext},
 };
@@ -30,6 +30,9 @@ pub struct Progress {
     pub records: usize,
     /// True when records wait but the task must first hear from another input.
     pub awaits_data: bool,
+    /// True when a position moved where no record was: past the marker of a transaction, or what compaction left of a batch.
+    /// Without a commit of it the group would seem to lag until the next record.
+    pub passed: bool,
 }
 
 /// A wired task.
@@ -301,6 +304,7 @@ impl Task {
             }
             Ok(())
         });
+        progress.passed = input::take_passed(&mut self.inputs);
         match processed {
             Ok(()) => Ok(progress),
             Err(error) => {

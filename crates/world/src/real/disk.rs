@@ -7,7 +7,13 @@ use std::{
     io::{Error, ErrorKind, Result},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
+
+/// How long a lock that is held is waited for. A child that was just forked holds its parent's locks until it runs its own
+/// program, and a process that is ending until the kernel has closed its files.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
+const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) struct RealDisk;
 
@@ -96,10 +102,18 @@ impl Disk for RealDisk {
             .truncate(false)
             .open(path)
             .map_err(|error| named(error, path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(RealLock { _file: file })),
-            Err(fs::TryLockError::WouldBlock) => Err(named(ErrorKind::WouldBlock.into(), path)),
-            Err(fs::TryLockError::Error(error)) => Err(named(error, path)),
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Box::new(RealLock { _file: file })),
+                Err(fs::TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT_MAX => {
+                    std::thread::park_timeout(LOCK_LOOK_INTERVAL);
+                }
+                Err(fs::TryLockError::WouldBlock) => {
+                    return Err(named(ErrorKind::WouldBlock.into(), path));
+                }
+                Err(fs::TryLockError::Error(error)) => return Err(named(error, path)),
+            }
         }
     }
 

@@ -168,3 +168,19 @@ fn a_full_executor_would_block_until_a_future_ends() {
     drop((executor, end));
     check_ended(&ended);
 }
+
+/// As a child that was forked and has not become its own program yet, or a process that is ending.
+#[test]
+fn a_lock_that_is_about_to_be_released_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let disk = World::real().disk;
+    let held = disk.lock(&path).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(100));
+            drop(held);
+        });
+        disk.lock(&path).unwrap();
+    });
+}

@@ -1,7 +1,7 @@
 //! Several instances of the Orders service behind their own ports: whichever is asked has the answer. Not the routing itself, which
 //! is headwater's. Invariant: requests go to instances that run; what waits at one that stops is asked for anew by its client.
 
-use crate::place::{Place, everywhere, on_kafka, until};
+use crate::place::{Place, everywhere, on_kafka, on_kafka_in_classic_groups, until};
 use crate::samples::order;
 use crate::server::Server;
 use orders::model::OrderState::Validated;
@@ -35,37 +35,40 @@ fn held(server: &Server) -> usize {
 /// (fault 4: a key whose host is not known yet is waited for).
 #[test]
 fn both_instances_have_every_order_also_while_partitions_move() {
-    everywhere(|place| {
-        let first = start(place, "first");
-        let placed: Vec<_> = (0..20).map(|id| order(id, 2, Jumpers, 1, 100.0)).collect();
-        for order in &placed {
-            first.place(order);
+    everywhere(both_have_every_order);
+    on_kafka_in_classic_groups(both_have_every_order);
+}
+
+fn both_have_every_order(place: &Place) {
+    let first = start(place, "first");
+    let placed: Vec<_> = (0..20).map(|id| order(id, 2, Jumpers, 1, 100.0)).collect();
+    for order in &placed {
+        first.place(order);
+    }
+    let second = start(place, "second");
+    for order in &placed {
+        for server in [&second, &first] {
+            let found = server.get(&format!("/v1/orders/{}?timeout=60000", order.id));
+            assert_eq!(&found.order(), order);
         }
-        let second = start(place, "second");
-        for order in &placed {
-            for server in [&second, &first] {
-                let found = server.get(&format!("/v1/orders/{}?timeout=60000", order.id));
-                assert_eq!(&found.order(), order);
-            }
-        }
-        until(WAIT, || {
-            held(&first) > 0 && held(&second) > 0 && held(&first) + held(&second) == 4
-        });
-        for order in &placed {
-            for server in [&first, &second] {
-                let found = server.get(&format!("/v1/orders/{}?timeout=60000", order.id));
-                assert_eq!(&found.order(), order);
-            }
-        }
-        // Fault 5: the owner's answer comes through as it is, a 504 too.
-        for id in 100..110 {
-            let late = second.get(&format!("/v1/orders/{id}?timeout=100"));
-            assert_eq!(late.status, 504);
-            assert_eq!(late.body, "HTTP GET timed out after 100 ms");
-        }
-        first.stop();
-        second.stop();
+    }
+    until(WAIT, || {
+        held(&first) > 0 && held(&second) > 0 && held(&first) + held(&second) == 4
     });
+    for order in &placed {
+        for server in [&first, &second] {
+            let found = server.get(&format!("/v1/orders/{}?timeout=60000", order.id));
+            assert_eq!(&found.order(), order);
+        }
+    }
+    // Fault 5: the owner's answer comes through as it is, a 504 too.
+    for id in 100..110 {
+        let late = second.get(&format!("/v1/orders/{id}?timeout=100"));
+        assert_eq!(late.status, 504);
+        assert_eq!(late.body, "HTTP GET timed out after 100 ms");
+    }
+    first.stop();
+    second.stop();
 }
 
 #[test]

@@ -80,13 +80,30 @@ impl Campaign {
         let mut random = Random(self.seed);
         for kill in 1..=kills {
             let after = 2 * self.pairs / (kills + 1) * kill;
-            while self.done.load(Ordering::Acquire) < after {
-                std::thread::sleep(PAUSE);
-            }
+            self.wait_for(after);
             let victim = &self.processes[random.below(self.processes.len() as u64) as usize];
             victim.kill();
             std::thread::sleep(Duration::from_millis(random.below(1_500)));
             victim.restart();
+        }
+    }
+
+    /// Waits until so many pairs are done; fails where none was done for long, as behind a client that failed.
+    fn wait_for(&self, pairs: u32) {
+        let (mut before, mut since) = (0, Instant::now());
+        loop {
+            let done = self.done.load(Ordering::Acquire);
+            if done >= pairs {
+                return;
+            }
+            if done > before {
+                (before, since) = (done, Instant::now());
+            }
+            assert!(
+                since.elapsed() < 2 * PAIR_MAX,
+                "{done} pairs, and no more come"
+            );
+            std::thread::sleep(PAUSE);
         }
     }
 

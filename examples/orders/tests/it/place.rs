@@ -31,6 +31,8 @@ pub(crate) struct Place {
 
 struct Turn {
     address: String,
+    /// `group.protocol`, where it is not up to the broker.
+    group_protocol: Option<&'static str>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -52,7 +54,14 @@ pub(crate) fn everywhere(test: impl Fn(&Place)) {
 
 /// Runs a test on Kafka with two instances.
 pub(crate) fn on_kafka(test: impl Fn(&Place)) {
-    if let Some(place) = Place::kafka() {
+    if let Some(place) = Place::kafka(None) {
+        test(&place);
+    }
+}
+
+/// The same in classic groups, as on brokers before 4.1.
+pub(crate) fn on_kafka_in_classic_groups(test: impl Fn(&Place)) {
+    if let Some(place) = Place::kafka(Some("classic")) {
         test(&place);
     }
 }
@@ -69,7 +78,7 @@ impl Place {
         place
     }
 
-    fn kafka() -> Option<Self> {
+    fn kafka(group_protocol: Option<&'static str>) -> Option<Self> {
         let alone = TURN.lock().unwrap_or_else(|broken| broken.into_inner());
         let address = broker()?.bootstrap();
         let place = Self {
@@ -78,6 +87,7 @@ impl Place {
             open: Mutex::default(),
             kafka: Some(Turn {
                 address,
+                group_protocol,
                 _alone: alone,
             }),
         };
@@ -95,7 +105,11 @@ impl Place {
     /// The log as one more instance sees it.
     pub(crate) fn log(&self) -> Arc<dyn Log> {
         if let Some(kafka) = &self.kafka {
-            return Arc::new(Kafka::at(&kafka.address).unwrap());
+            let at = Kafka::at(&kafka.address).unwrap();
+            return Arc::new(match kafka.group_protocol {
+                Some(protocol) => at.with("group.protocol", protocol).unwrap(),
+                None => at,
+            });
         }
         let mut open = self.open.lock().unwrap();
         if let Some(log) = open.as_ref().and_then(Weak::upgrade) {

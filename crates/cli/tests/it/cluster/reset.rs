@@ -2,7 +2,8 @@
 //! Invariant: positions and topics are read by Kafka's own tools.
 
 use super::judge::{Java, program};
-use super::{WAIT, cluster, json, out, refused, run, start, wait_until, write};
+use super::{WAIT, cluster, json, kafka, out, refused, run, start, wait_until, write};
+use headwater::log::{ClientOptions, GroupEvent, Log, Membership, Subtopology};
 use headwater_broker::Cluster;
 use std::{collections::BTreeSet, path::Path};
 use tempfile::TempDir;
@@ -141,6 +142,57 @@ fn streams_group_is_reset(cluster: &Cluster, program: &Path, dir: &Path) {
     let begun_anew = || json(cluster, &["lag", "kip1071"])[0]["lag"].as_i64() <= Some(8);
     wait_until("it reads from the beginning", begun_anew);
     java.stop();
+}
+
+/// A member that was killed stays in its group until its session ends, 45 s by default.
+#[test]
+fn a_group_whose_member_is_dead_is_reset_by_force_only() {
+    let Some(cluster) = cluster() else { return };
+    for protocol in ["streams", "classic"] {
+        let application = format!("dead-{protocol}");
+        let input = format!("{application}-in");
+        write(cluster, &input, &[("a", "b"); 4]);
+        die(cluster, protocol, &application, &input);
+        let reset = ["reset", &application, "--input-topics", &input, "--yes"];
+        let running = format!("application '{application}' is running (");
+        refused(cluster, &reset, &running);
+        let before = positions(cluster, &application);
+        assert!(before.iter().all(|it| it.ends_with(" -")), "{before:?}");
+        out(cluster, &[&reset[..], &["--force"]].concat());
+        let set = [format!("{input} 0 0"), format!("{input} 1 0")];
+        assert_eq!(positions(cluster, &application), set);
+    }
+}
+
+/// Joins as a member and is gone without a word.
+fn die(cluster: &Cluster, protocol: &str, application: &str, input: &str) {
+    let kafka = kafka(cluster).with("group.protocol", protocol).unwrap();
+    let mut client = Log::client(&kafka, ClientOptions::default()).unwrap();
+    let membership = Membership {
+        group: application.into(),
+        member: "m".into(),
+        process: "p".into(),
+        subtopologies: vec![Subtopology {
+            source_topics: vec![input.into()],
+            ..Subtopology::default()
+        }],
+        dialect: "".into(),
+        standby_replicas: 0,
+        session_timeout_ms: 45_000,
+        rebalance_timeout_ms: 60_000,
+        endpoint: None,
+    };
+    client.join(membership).unwrap();
+    let begun = std::time::Instant::now();
+    loop {
+        assert!(begun.elapsed() < WAIT, "it is not a member");
+        client.poll();
+        match client.group_event() {
+            Some(GroupEvent::Assigned(list)) if list.active.len() == 2 => break,
+            Some(_) => {}
+            None => std::thread::sleep(std::time::Duration::from_millis(5)),
+        }
+    }
 }
 
 #[test]

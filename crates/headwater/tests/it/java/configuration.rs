@@ -3,6 +3,8 @@
 
 use super::check;
 use headwater::prelude::*;
+use headwater::{SourceWriter, UncaughtResponse};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 // Java: topology.optimization, dsl.store.suppliers.class, ensure.explicit.internal.resource.naming
 #[test]
@@ -76,6 +78,39 @@ fn running() {
     }
     drop(log);
     application(directory.path()).unwrap();
+}
+
+// Java: KafkaStreams.setUncaughtExceptionHandler(StreamsUncaughtExceptionHandler)
+#[test]
+fn what_follows_a_failure() {
+    // snippet
+    let settings = Settings {
+        // Or ShutdownClient, the default, or ShutdownApplication; by the error: UncaughtHandler::new(|error| ..).
+        uncaught: UncaughtResponse::ReplaceThread.into(),
+        ..Settings::default()
+    };
+    // end
+    let directory = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(directory.path()).unwrap();
+    let shared = log.shared();
+    for topic in ["in", "out"] {
+        crate::fixture::ensure_topic(&*shared, topic, 1);
+    }
+    let mut writer = SourceWriter::open(&*shared, "app", "file", &settings).unwrap();
+    writer
+        .append("in", &1_u64, &"bad luck".to_owned(), 1)
+        .unwrap();
+    writer.commit(1).unwrap();
+    let has_failed = AtomicBool::new(false);
+    let app = App::new("app");
+    app.stream::<u64, String>("in")
+        .filter(move |_, _| {
+            assert!(has_failed.swap(true, Ordering::AcqRel), "once");
+            true
+        })
+        .to("out");
+    headwater::run_to_end_with(app.build().unwrap(), log, settings).unwrap();
+    assert_eq!(crate::fixture::read(&*shared, "out").len(), 1);
 }
 
 // Java: TopologyTestDriver, TestInputTopic, TestOutputTopic

@@ -1,7 +1,7 @@
 //! The heartbeats of one client's membership: what the member says is sent, what came is told to it. Not the membership's rules:
 //! see [`crate::membership`]. Invariant: one heartbeat is in flight at a time, and leaving is tried before the thread ends.
 
-use super::lookout::Lookout;
+use super::{early, lookout::Lookout};
 use crate::{
     admin,
     client::{shared::Shared, writer::Incarnation},
@@ -27,8 +27,13 @@ use tokio::{
 
 /// How long a client that is dropped tries to tell the broker that it leaves.
 const LEAVE_MS_MAX: u64 = 1_000;
+/// The same, when it has the whole group stop: in a classic group that takes a round, which every member joins after its next beat.
+const STOP_MS_MAX: u64 = 5_000;
 /// How often the worker's signs of life are looked for.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a member waits with joining for internal topics to be made: their absence costs a second, see [`early`].
+const EARLY_MAX: Duration = Duration::from_secs(2);
 
 /// The feature by which a cluster says that it has streams groups.
 const STREAMS_FEATURE: &str = "streams.version";
@@ -110,6 +115,10 @@ impl Beat {
         self.with(Seat::leave);
     }
 
+    pub(super) fn stop_group(&self) {
+        self.with(Seat::stop_group);
+    }
+
     /// A commit of an incarnation was refused: because of the member, or because the transactional id was taken.
     pub(super) fn fenced(&self, replaced: bool, incarnation: u32) {
         self.lookout.tell_anew();
@@ -148,7 +157,11 @@ impl Beat {
                 drop(timeout_at(self.due(), self.bell.rung.notified()).await);
             }
         };
-        drop(timeout(Duration::from_millis(LEAVE_MS_MAX), leaving).await);
+        let end_ms = match self.stops_group() {
+            true => STOP_MS_MAX,
+            false => LEAVE_MS_MAX,
+        };
+        drop(timeout(Duration::from_millis(end_ms), leaving).await);
         self.lookout.end(self.is_out()).await;
     }
 
@@ -160,6 +173,11 @@ impl Beat {
     fn is_leaving(&self) -> bool {
         let state = self.state.borrow();
         state.member.as_ref().is_some_and(Seat::is_leaving)
+    }
+
+    fn stops_group(&self) -> bool {
+        let state = self.state.borrow();
+        state.member.as_ref().is_some_and(Seat::stops_group)
     }
 
     fn due(&self) -> Instant {
@@ -292,12 +310,12 @@ impl Beat {
         };
         let opened = match classic {
             true => None,
-            false => Some(self.introduction().await),
+            false => self.introduction().await,
         };
         if let Some(member) = &mut self.state.borrow_mut().member {
             member.decide(classic);
             if let Some(tags) = opened {
-                let endpoint = member.endpoint().or_else(|| self.lookout.user_endpoint());
+                let endpoint = member.endpoint();
                 member.introduce(tags, endpoint);
             }
             if let Some(replicas) = member.standby_replicas() {
@@ -306,16 +324,15 @@ impl Beat {
         }
     }
 
-    /// The tags of a member that is about to join a streams group.
-    async fn introduction(&self) -> Vec<KeyValue> {
+    /// Prepares to join a streams group; the tags to join with.
+    async fn introduction(&self) -> Option<Vec<KeyValue>> {
         let membership = {
             let state = self.state.borrow();
-            match &state.member {
-                Some(member) => member.membership().clone(),
-                None => return Vec::new(),
-            }
+            state.member.as_ref()?.membership().clone()
         };
-        self.lookout.open(&membership).await
+        let making = early::make(&self.cluster, self.settings.replication_factor, &membership);
+        drop(timeout(EARLY_MAX, making).await);
+        Some(self.lookout.open(&membership).await)
     }
 
     async fn beat(&self, group: &str, request: &StreamsGroupHeartbeatRequest) -> Answered {

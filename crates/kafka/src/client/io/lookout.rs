@@ -2,7 +2,7 @@
 //! the client's member is about to join a streams group.
 
 use crate::{
-    protocol::streams_group_heartbeat::{Endpoint, KeyValue},
+    protocol::streams_group_heartbeat::KeyValue,
     settings::{EvictionChoice, Settings},
     watch::{Bell, Post, Watch, Watches},
 };
@@ -70,15 +70,6 @@ impl Lookout {
     /// The worker has dropped its tasks, and what it was told with them.
     pub(super) fn tell_anew(&self) {
         self.told_mixed.set(false);
-    }
-
-    /// `application.server`.
-    pub(super) fn user_endpoint(&self) -> Option<Endpoint> {
-        let address = self.settings.application_server.as_ref()?;
-        Some(Endpoint {
-            host: address.host.clone(),
-            port: address.port,
-        })
     }
 
     /// The member's assignment has changed, and others' with it.

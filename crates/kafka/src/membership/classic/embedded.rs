@@ -5,6 +5,7 @@
 
 use super::leader::from_numbers;
 use crate::protocol::message::message;
+use crate::protocol::streams_group_heartbeat::Endpoint;
 use crate::protocol::wire::{Field, Wire};
 use crate::protocol::{Malformed, Reader};
 use bytes::Bytes;
@@ -48,6 +49,10 @@ message! {
         generation: i32,
         active: Vec<TaskNumber>,
         standby: Vec<TaskNumber>,
+        /// Where its process answers queries. Tagged, as hosts below: members that do not know the field pass it over.
+        endpoint: Option<Endpoint> [tag 0, 2..],
+        /// All are to stop.
+        stops_group: bool [tag 1, 2..],
     }
 
     /// What a member is to hold, and since which generation; the broker tells that to nobody but members.
@@ -57,6 +62,22 @@ message! {
         standby: Vec<TaskNumber>,
         not_ready: Option<String>,
         refused: Option<String>,
+        /// Who of the group answers for what.
+        hosts: Vec<HostTasks> [tag 0, 2..],
+    }
+
+    /// The tasks of the members that have an endpoint in common.
+    struct HostTasks {
+        endpoint: Endpoint,
+        active: Vec<PartTasks>,
+        standby: Vec<PartTasks>,
+    }
+
+    /// Tasks of one sub-topology. Every member is told of every host's, so they are written short: a broker keeps all of it in one
+    /// record.
+    struct PartTasks {
+        subtopology: i32,
+        partitions: Vec<i32>,
     }
 
     struct TaskNumber {

@@ -3,13 +3,14 @@
 //! topology, gets nothing and takes nothing from others.
 
 use super::embedded::{Orders, Report, TaskNumber, TopicPartitions};
+use super::hosts;
 use crate::membership::topology::topology;
 use crate::protocol::sync_group::SyncGroupRequestAssignment;
 use crate::protocol::wire::{Field, Wire};
 use bytes::Bytes;
 use headwater_log::{
-    Claim, Lists, Membership, NewTopic, Result as LogResult, Subtopology, TaskId, TopicPartition,
-    Topics, plan,
+    Claim, Endpoint, Host, Lists, Membership, NewTopic, Result as LogResult, Subtopology, TaskId,
+    TopicPartition, Topics, plan,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -158,6 +159,39 @@ impl Round {
             .collect()
     }
 
+    /// Why nobody is to have anything any more, when a member says so.
+    fn stopped(&self) -> Option<String> {
+        let (_, report) = self.reports().find(|(_, report)| report.stops_group)?;
+        let Report {
+            member, process, ..
+        } = report;
+        Some(format!(
+            "member '{member}' of process {process} has asked the whole application to stop"
+        ))
+    }
+
+    /// Who answers for what: a member for what it is to hold, and for what it may still hold.
+    fn hosts(&self) -> Vec<Host> {
+        let lists = self.planned.as_ref().ok();
+        let members = self.reports().zip(self.claims());
+        Host::merged(members.filter_map(|((id, report), claim)| {
+            let endpoint = report.endpoint.as_ref()?;
+            let listed = lists.and_then(|it| it.get(id)).cloned();
+            let (mut active, mut standby) = listed.unwrap_or_default();
+            active.extend(claim.active);
+            standby.extend(claim.standby);
+            standby.retain(|task| !active.contains(task));
+            Some(Host {
+                endpoint: Endpoint {
+                    host: endpoint.host.clone(),
+                    port: endpoint.port,
+                },
+                active,
+                standby,
+            })
+        }))
+    }
+
     /// What each member is to hear in this generation.
     pub(super) fn assignments(
         &self,
@@ -165,6 +199,8 @@ impl Round {
         subtopologies: &[Subtopology],
     ) -> Vec<SyncGroupRequestAssignment> {
         let nothing = Lists::default();
+        let hosts = hosts::told(&self.hosts());
+        let stopped = self.stopped();
         let orders = |follower: &Follower| match &follower.report {
             Err(error) => refused(format!(
                 "the group's leader cannot read this member's report: {error}"
@@ -173,6 +209,7 @@ impl Round {
                 "the topology of member '{}' differs from that of the group's leader; stop the others first",
                 report.member
             )),
+            Ok(_) if stopped.is_some() => refused(stopped.clone().unwrap_or_default()),
             Ok(_) => {
                 let lists = self.planned.as_ref().ok();
                 let (active, standby) = lists
@@ -184,6 +221,7 @@ impl Round {
                     standby: to_numbers(standby),
                     not_ready: self.planned.as_ref().err().cloned(),
                     refused: None,
+                    hosts: hosts.clone(),
                 }
             }
         };
@@ -247,8 +285,23 @@ fn read_by(part: &Subtopology) -> impl Iterator<Item = &str> {
         .chain(repartitions)
 }
 
+/// The internal topics that would have to be created; none while sources are not there or do not fit each other.
+pub(crate) fn missing(
+    subtopologies: &[Subtopology],
+    counts: &BTreeMap<String, u32>,
+) -> Vec<NewTopic> {
+    let mut topics = Snapshot {
+        counts,
+        missing: Vec::new(),
+    };
+    match plan(subtopologies, &mut topics, 0, &[]) {
+        Ok(_) => topics.missing,
+        Err(_) => Vec::new(),
+    }
+}
+
 /// Every topic whose partitions matter.
-pub(super) fn topics(subtopologies: &[Subtopology]) -> Vec<String> {
+pub(crate) fn topics(subtopologies: &[Subtopology]) -> Vec<String> {
     let changelogs = subtopologies.iter().flat_map(|part| &part.changelogs);
     let changelogs = changelogs.map(|topic| topic.name.as_str());
     let names: BTreeSet<_> = subtopologies

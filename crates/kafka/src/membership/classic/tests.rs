@@ -1,6 +1,8 @@
 //! Members against a coordinator of the classic protocol in memory, which loses answers, evicts members and sees some die.
 //! Not a broker: the log suite runs on one of 3.9. Invariant checked throughout: no task has two workers that could commit it.
 
+mod news;
+
 use super::{Answer, Ask, ClassicMember};
 use crate::protocol::{
     ErrorCode,
@@ -11,7 +13,7 @@ use crate::protocol::{
 };
 use bytes::Bytes;
 use headwater_log::{
-    Assignment, GroupEvent, InternalTopic, MemberEpoch, Membership, Subtopology, TaskId,
+    Assignment, GroupEvent, Host, InternalTopic, MemberEpoch, Membership, Subtopology, TaskId,
     TopicPartition,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -211,6 +213,7 @@ struct Worker {
     list: Option<Assignment>,
     not_ready: Vec<String>,
     refused: Vec<String>,
+    hosts: Vec<Host>,
 }
 
 impl Worker {
@@ -239,6 +242,7 @@ impl Worker {
             list: None,
             not_ready: Vec::new(),
             refused: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 
@@ -259,6 +263,9 @@ impl Worker {
                 GroupEvent::NotReady(reason) => self.not_ready.push(reason),
                 GroupEvent::Refused(reason) => self.refused.push(reason),
             }
+        }
+        if let Some(hosts) = self.member.hosts() {
+            self.hosts = hosts;
         }
     }
 
@@ -299,6 +306,8 @@ struct Cluster {
     topics: BTreeMap<String, u32>,
     workers: Vec<Worker>,
     dice: Dice,
+    /// Members of another protocol are in the group.
+    is_foreign: bool,
     /// One answer in so many is lost; 0 for none.
     lost_of: usize,
     /// A worker obeys in one of so many steps.
@@ -313,6 +322,7 @@ impl Cluster {
             topics: BTreeMap::from([("in".to_owned(), partitions)]),
             workers,
             dice: Dice::new(seed),
+            is_foreign: false,
             lost_of: 0,
             obeys_of: 1,
         }
@@ -351,6 +361,10 @@ impl Cluster {
                     );
                     Some(Answer::Create(Ok(())))
                 }
+                Ask::Join(_) if self.is_foreign => Some(Answer::Join(JoinGroupResponse {
+                    error_code: ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+                    ..JoinGroupResponse::default()
+                })),
                 ask => self.coordinator.ask(self.now_ms, ask, *waited),
             };
             *waited = true;
@@ -492,6 +506,35 @@ fn a_commit_under_way_survives_a_round_and_one_of_what_was_given_up_does_not() {
     }
     let beyond = MemberEpoch(cluster.workers[0].epoch.0 + 1);
     assert!(member.credentials(beyond, []).is_err());
+}
+
+#[test]
+fn what_is_missing_is_told_with_its_partitions_once_the_sources_are_there() {
+    let missing = |topics: &[(&str, u32)]| {
+        let counts = topics.iter().map(|&(name, count)| (name.to_owned(), count));
+        let missing = super::missing(&counting("in"), &counts.collect());
+        let told = missing
+            .into_iter()
+            .map(|topic| (topic.name, topic.partitions));
+        told.collect::<BTreeMap<_, _>>()
+    };
+    let told = |topics: &[(&str, u32)]| {
+        let told = topics.iter().map(|&(name, count)| (name.to_owned(), count));
+        told.collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(missing(&[]), told(&[]));
+    assert_eq!(
+        missing(&[("in", 3)]),
+        told(&[("repartition", 3), ("changelog", 3)])
+    );
+    assert_eq!(
+        missing(&[("in", 3), ("repartition", 3)]),
+        told(&[("changelog", 3)])
+    );
+    let all = [("in", 3), ("repartition", 3), ("changelog", 3)];
+    assert_eq!(missing(&all), told(&[]));
+    let unfit = [("in", 3), ("repartition", 5)];
+    assert_eq!(missing(&unfit), told(&[]), "to be refused, not completed");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! Invariant: every event is read off the wire, its id and its name with it.
 
 use super::client::{get, get_with};
-use super::{Served, Speech, on_network};
+use super::{Served, Speech, on_network, orders};
 use crate::instance::{Shop, WAIT, place};
-use headwater_query::http::{Bearer, Limits, Stores};
+use headwater_query::http::{Bearer, Limits};
 use headwater_query::{Read, WATCHES_MAX, Watched};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -12,10 +12,6 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-fn orders(stores: Stores) -> Stores {
-    stores.show::<String, i64>("orders-store").unwrap()
-}
 
 /// A client that reads events.
 struct Source {
@@ -157,13 +153,10 @@ fn what_cannot_be_watched_is_refused_and_the_gate_is_the_same() {
 fn watches_take_no_turns_and_above_their_limit_are_503() {
     on_network(async {
         let shop = Shop::new();
-        let speech = Speech {
-            limits: Limits {
-                requests_max: 2,
-                ..Limits::default()
-            },
-            ..Speech::default()
-        };
+        let speech = Speech::limited(Limits {
+            requests_max: 2,
+            ..Limits::default()
+        });
         let served = Served::start(&shop, &speech, orders).await;
         let address = served.address();
         let mut sources = Vec::new();

@@ -2,7 +2,7 @@
 //! Invariant: while one client misbehaves another is answered.
 
 use super::client::{get, read, say};
-use super::{Served, Speech, on_network};
+use super::{Served, Speech, on_network, orders};
 use crate::instance::Shop;
 use axum::routing::get as get_route;
 use headwater_query::http::{Gate, Limits, Server};
@@ -124,18 +124,12 @@ fn connections_beyond_the_limit_wait_for_those_before_them() {
 fn pages_have_turns_of_their_own_and_gets_find_one() {
     on_network(async {
         let shop = Shop::new();
-        let speech = Speech {
-            limits: Limits {
-                requests_max: 1,
-                pages_max: 0,
-                ..Limits::default()
-            },
-            ..Speech::default()
-        };
-        let show = |stores: headwater_query::http::Stores| {
-            stores.show::<String, i64>("orders-store").unwrap()
-        };
-        let served = Served::start(&shop, &speech, show).await;
+        let speech = Speech::limited(Limits {
+            requests_max: 1,
+            pages_max: 0,
+            ..Limits::default()
+        });
+        let served = Served::start(&shop, &speech, orders).await;
         let address = served.address();
         crate::instance::place(&mut shop.writer("client"), "orders", 0..1);
         let one = "/stores/orders-store/order-0?wait=60000";
@@ -162,17 +156,11 @@ fn pages_have_turns_of_their_own_and_gets_find_one() {
 fn gets_that_wait_take_no_turns() {
     on_network(async {
         let shop = Shop::new();
-        let speech = Speech {
-            limits: Limits {
-                requests_max: 2,
-                ..Limits::default()
-            },
-            ..Speech::default()
-        };
-        let show = |stores: headwater_query::http::Stores| {
-            stores.show::<String, i64>("orders-store").unwrap()
-        };
-        let served = Served::start(&shop, &speech, show).await;
+        let speech = Speech::limited(Limits {
+            requests_max: 2,
+            ..Limits::default()
+        });
+        let served = Served::start(&shop, &speech, orders).await;
         let address = served.address();
         let waiting: Vec<_> = (0..20)
             .map(|number| {

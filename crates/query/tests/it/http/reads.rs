@@ -2,16 +2,12 @@
 //! Invariant: what a test awaits it makes visible by a token first, so that nothing depends on time.
 
 use super::client::{get, get_with};
-use super::{Served, Speech, on_network};
+use super::{Served, Speech, on_network, orders};
 use crate::instance::{PARTITIONS, Shop, WAIT, place, until};
 use headwater_query::http::Stores;
 use headwater_streams::{App, Store, TimeWindows, Topology};
 use serde_json::json;
 use std::time::Duration;
-
-fn orders(stores: Stores) -> Stores {
-    stores.show::<String, i64>("orders-store").unwrap()
-}
 
 fn kinds() -> Topology {
     let app = App::new("shop");

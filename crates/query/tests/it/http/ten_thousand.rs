@@ -1,7 +1,7 @@
 //! Ten thousand GETs that wait on one instance, one connection each: what they cost of the process's memory, and how soon they are
 //! answered. Not for `ci`: it measures. Invariant: the instance is a process of its own, so that nothing of its clients is counted.
 
-use super::{Served, Speech, on_network};
+use super::{Served, Speech, on_network, orders};
 use crate::instance::{Shop, WAIT, place, until};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -26,10 +26,7 @@ fn serves() {
     }
     on_network(async {
         let shop = Shop::new();
-        let show = |stores: headwater_query::http::Stores| {
-            stores.show::<String, i64>("orders-store").unwrap()
-        };
-        let served = Served::start(&shop, &Speech::default(), show).await;
+        let served = Served::start(&shop, &Speech::default(), orders).await;
         let mut writer = shop.writer("client");
         place(&mut writer, "orders", 5_000..5_010);
         println!("\nat {}", served.address());

@@ -1,0 +1,143 @@
+//! The events of Nexmark by their number: of each fifty one person, three auctions, 46 bids, one a ms.
+//! As Apache Beam's generator, but that bids and auctions name only what was there before them, so that a join's result does not
+//! hang on who comes first. Invariant: an event depends on its number alone.
+
+use super::event::{Auction, Bid, Person};
+
+/// Events after which the proportions repeat: a person, three auctions, bids.
+const ROUND: u64 = 50;
+const AUCTIONS_OF_ROUND: u64 = 3;
+/// Of persons and of auctions.
+const FIRST_ID: u64 = 1_000;
+const FIRST_CATEGORY: u64 = 10;
+const CATEGORIES: u64 = 5;
+/// Persons who may bid and sell: the last ones.
+const ACTIVE_PERSONS: u64 = 1_000;
+/// Auctions that may be bid for: the last ones.
+const IN_FLIGHT_AUCTIONS: u64 = 100;
+/// Ids between which one is hot.
+const HOT_STRIDE: u64 = 100;
+/// Of the first event: 2015-07-15T00:00:00Z, as in Beam.
+const BEGIN_MS: i64 = 1_436_918_400_000;
+/// Bytes of each kind on average, as in Beam; what is missing is filled up.
+const PERSON_BYTES: usize = 200;
+const AUCTION_BYTES: usize = 500;
+const BID_BYTES: usize = 100;
+
+const FIRST_NAMES: [&str; 11] = [
+    "Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter",
+];
+const LAST_NAMES: [&str; 9] = [
+    "Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones", "Noris",
+];
+const CITIES: [&str; 10] = [
+    "Phoenix",
+    "Los Angeles",
+    "San Francisco",
+    "Boise",
+    "Portland",
+    "Bend",
+    "Redmond",
+    "Seattle",
+    "Kent",
+    "Cheyenne",
+];
+const STATES: [&str; 6] = ["AZ", "CA", "ID", "OR", "WA", "WY"];
+
+/// What happens.
+pub(super) enum Event {
+    Person(Person),
+    Auction(Auction),
+    Bid(Bid),
+}
+
+/// Event `number`.
+pub(super) fn event(number: u64) -> Event {
+    let (round, place) = (number / ROUND, number % ROUND);
+    let mut random = Random(number);
+    let time_ms = BEGIN_MS + number as i64;
+    match place {
+        0 => Event::Person(person(round, time_ms, &mut random)),
+        1..=AUCTIONS_OF_ROUND => {
+            let id = round * AUCTIONS_OF_ROUND + place - 1;
+            Event::Auction(auction(id, round, time_ms, &mut random))
+        }
+        _ => Event::Bid(bid(round, time_ms, &mut random)),
+    }
+}
+
+fn person(round: u64, time_ms: i64, random: &mut Random) -> Person {
+    let name = format!("{} {}", random.of(&FIRST_NAMES), random.of(&LAST_NAMES));
+    Person {
+        id: FIRST_ID + round,
+        time_ms,
+        name,
+        city: random.of(&CITIES).to_owned(),
+        state: random.of(&STATES).to_owned(),
+        extra: "p".repeat(PERSON_BYTES - 80),
+    }
+}
+
+/// Auction `number`, counted from nought; persons up to that of the round are there.
+fn auction(number: u64, round: u64, time_ms: i64, random: &mut Random) -> Auction {
+    // Long enough for as many auctions as may be in flight.
+    let horizon_ms = IN_FLIGHT_AUCTIONS * ROUND / AUCTIONS_OF_ROUND;
+    Auction {
+        id: FIRST_ID + number,
+        time_ms,
+        expires_ms: time_ms + 1 + random.below(2 * horizon_ms) as i64,
+        seller: FIRST_ID + active_person(round, 0, random),
+        category: FIRST_CATEGORY + random.below(CATEGORIES),
+        extra: "a".repeat(AUCTION_BYTES - 50),
+    }
+}
+
+fn bid(round: u64, time_ms: i64, random: &mut Random) -> Bid {
+    let last = (round + 1) * AUCTIONS_OF_ROUND - 1;
+    let number = match random.below(2) {
+        0 => last - random.below(last.min(IN_FLIGHT_AUCTIONS - 1) + 1),
+        _ => last / HOT_STRIDE * HOT_STRIDE,
+    };
+    Bid {
+        auction: FIRST_ID + number,
+        time_ms,
+        bidder: FIRST_ID + active_person(round, 1, random),
+        // From 100 to 100,000,000, small ones as often as large ones.
+        price: (10_f64.powf(random.unit() * 6.0) * 100.0).round() as u64,
+        extra: "b".repeat(BID_BYTES - 40),
+    }
+}
+
+/// One of the last persons; of four times three the hot one.
+fn active_person(last: u64, hot: u64, random: &mut Random) -> u64 {
+    match random.below(4) {
+        0 => last - random.below(last.min(ACTIVE_PERSONS - 1) + 1),
+        _ => (last / HOT_STRIDE * HOT_STRIDE + hot).min(last),
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Below `end`, which is above nought.
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    /// From 0 to 1, 1 excluded.
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[self.below(all.len() as u64) as usize]
+    }
+}
