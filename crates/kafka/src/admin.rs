@@ -23,6 +23,7 @@ use crate::{
 use headwater_log::{Error, Request, Response, Result};
 use patience::Patience;
 use std::rc::Rc;
+pub(crate) use topics::creation;
 
 /// Answers a request that is not about the client's own commits, within `default.api.timeout.ms`.
 pub(crate) async fn ask(

@@ -3,6 +3,7 @@
 //! Invariant: a task's effects reach the world only through its [`Output`] and its stores' overlays.
 
 mod awaits;
+mod cache_walk;
 mod cached;
 mod calls;
 mod closing_time;
@@ -34,6 +35,7 @@ pub use run::{Progress, Task};
 pub use state::Counters;
 
 pub(crate) use awaits::{Awaiting, Awaits};
+pub(crate) use cache_walk::CacheWalk;
 pub(crate) use cached::CachedStore;
 pub(crate) use closing_time::{Advance, Announcer, ClosingTime};
 pub(crate) use context::Context;

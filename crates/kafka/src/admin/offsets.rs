@@ -6,7 +6,7 @@ use crate::cluster::{NodeId, RequestError};
 use crate::protocol::{
     ErrorCode,
     delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic},
-    list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic},
+    list_offsets::{EARLIEST, LATEST, ListOffsetsRequest},
 };
 use headwater_log::{Error, Offset, OffsetSpec, Result, TopicPartition};
 use std::{
@@ -14,9 +14,6 @@ use std::{
     sync::Arc,
 };
 
-/// `ListOffsetsRequest.LATEST_TIMESTAMP` and `EARLIEST_TIMESTAMP`.
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
 /// `IsolationLevel`.
 const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
@@ -132,30 +129,11 @@ async fn ask(
     wanted: &[(TopicPartition, OffsetSpec)],
     batch: &[Lookup],
 ) -> Vec<Answer> {
-    let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
-    for lookup in batch {
+    let asked = batch.iter().map(|lookup| {
         let partition = &wanted[lookup.place].0;
-        topics
-            .entry(&partition.topic)
-            .or_default()
-            .push(ListOffsetsPartition {
-                partition_index: index(partition),
-                timestamp: lookup.timestamp,
-                ..ListOffsetsPartition::default()
-            });
-    }
-    let request = ListOffsetsRequest {
-        replica_id: -1,
-        isolation_level,
-        topics: topics
-            .into_iter()
-            .map(|(name, partitions)| ListOffsetsTopic {
-                name: name.into(),
-                partitions,
-            })
-            .collect(),
-        timeout_ms: patience.timeout_ms(),
-    };
+        (&*partition.topic, index(partition), lookup.timestamp)
+    });
+    let request = ListOffsetsRequest::of(asked, isolation_level, patience.timeout_ms());
     let response = match patience.at(node, &request).await {
         Ok(response) => response,
         Err(error) => return vec![Err(Trouble::Lost(error)); batch.len()],

@@ -76,20 +76,7 @@ async fn create_one(
     patience.is_lost = false;
     loop {
         let request = CreateTopicsRequest {
-            topics: vec![CreatableTopic {
-                name: name.into(),
-                num_partitions: count(name, topic.partitions)?,
-                replication_factor,
-                configs: topic
-                    .config
-                    .iter()
-                    .map(|(name, value)| CreatableTopicConfig {
-                        name: name.clone(),
-                        value: Some(value.clone()),
-                    })
-                    .collect(),
-                ..CreatableTopic::default()
-            }],
+            topics: vec![creation(topic, replication_factor)?],
             timeout_ms: patience.timeout_ms(),
             validate_only: false,
         };
@@ -114,6 +101,23 @@ async fn create_one(
             }
         }
     }
+}
+
+/// What makes the topic.
+pub(crate) fn creation(topic: &NewTopic, replication_factor: i16) -> Result<CreatableTopic> {
+    let configs = topic.config.iter();
+    Ok(CreatableTopic {
+        name: topic.name.clone(),
+        num_partitions: count(&topic.name, topic.partitions)?,
+        replication_factor,
+        configs: configs
+            .map(|(name, value)| CreatableTopicConfig {
+                name: name.clone(),
+                value: Some(value.clone()),
+            })
+            .collect(),
+        ..CreatableTopic::default()
+    })
 }
 
 /// 0 is refused by the broker; what no broker can hold is refused here.

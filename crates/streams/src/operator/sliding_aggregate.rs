@@ -8,10 +8,10 @@ use super::materialized::{Cause, Materialized};
 use super::row_list::{Asked, RowList};
 use super::{Closing, ObservedTime};
 use crate::format::FormatOf;
-use crate::task::{Buffer, Context, Receive, Scratch};
+use crate::task::{Buffer, CacheWalk, Context, Receive, Scratch};
 use crate::window::{SlidingWindows, Windowed};
 use crate::{Error, Record, Result};
-use headwater_store::{KeyRange, window};
+use headwater_store::{Direction, KeyRange, window};
 use std::cell::Cell;
 use std::{rc::Rc, sync::Arc};
 
@@ -57,6 +57,8 @@ struct Step<'r, K, V> {
     plain: usize,
     /// Windows that end before are closed.
     close: i64,
+    /// Of what the record cache has near the record.
+    walk: Option<CacheWalk>,
 }
 
 impl<K, V, A, F> Receive<K, V> for SlidingAggregate<K, V, A, F>
@@ -87,13 +89,20 @@ where
             self.rows.observe(ctx, observed);
         }
         let found = self.find(ctx, &key_bytes, record.timestamp)?;
+        let early = record.timestamp < self.windows.difference_ms;
+        let direction = match early {
+            true => Direction::Forward,
+            false => Direction::Backward,
+        };
+        let near = self.near(record.timestamp);
+        let walk = CacheWalk::of(ctx, self.rows.store(), &key_bytes, near, direction);
         let mut step = Step {
             plain: key_bytes.len(),
             record: &record,
             key_bytes,
             close,
+            walk,
         };
-        let early = record.timestamp < self.windows.difference_ms;
         if early {
             self.early(ctx, &mut step, &found)?;
         } else {
@@ -122,10 +131,17 @@ where
         start.saturating_add(self.windows.difference_ms)
     }
 
+    /// When windows begin that a record of this time, or the one before it, may be in or next to: first and last.
+    fn near(&self, timestamp: i64) -> (i64, i64) {
+        let back = self.windows.difference_ms.saturating_mul(2);
+        let from_ms = timestamp.saturating_sub(back).max(0);
+        (from_ms, timestamp.saturating_add(1))
+    }
+
     /// The key's windows that the record, or the one before it, may be in or next to; by start.
     fn find(&self, ctx: &mut Context<'_>, key: &[u8], timestamp: i64) -> Result<Vec<Found<A>>> {
-        let back = self.windows.difference_ms.saturating_mul(2);
-        let times = timestamp.saturating_sub(back).max(0)..=timestamp.saturating_add(1);
+        let (from_ms, to_ms) = self.near(timestamp);
+        let times = from_ms..=to_ms;
         let (mut from, mut to) = (self.bounds.0.take(), self.bounds.1.take());
         window::key(key, *times.start(), 0, &mut from);
         window::key(key, *times.end(), u32::MAX, &mut to);
@@ -191,10 +207,11 @@ where
             } else {
                 near.left = Some(window.row.clone());
                 near.previous = Some(window.latest);
-                break;
+                return self.create(ctx, step, near, &found[visited..]);
             }
         }
-        self.create(ctx, step, near, &found[visited..])
+        self.note_end(ctx, step);
+        self.create(ctx, step, near, found)
     }
 
     /// The windows that were not there: that which begins after the record before, those which end and begin with this one.
@@ -252,6 +269,7 @@ where
                 right_exists = true;
             }
         }
+        self.note_end(ctx, step);
         let previous = combined.map(|window| window.latest);
         let previous = previous.filter(|latest| *latest < timestamp);
         if right.is_none() {
@@ -279,7 +297,20 @@ where
         step.key_bytes.truncate(step.plain);
         step.key_bytes.extend_from_slice(&start.to_be_bytes());
         step.key_bytes.extend_from_slice(&[0; 4]);
-        ctx.note_shown(self.rows.store(), &step.key_bytes);
+        match &mut step.walk {
+            Some(walk) => {
+                walk.look(ctx);
+                walk.handed_out(&step.key_bytes);
+            }
+            None => ctx.note_shown(self.rows.store(), &step.key_bytes),
+        }
+    }
+
+    /// All windows were looked at, and asked for one more.
+    fn note_end(&self, ctx: &mut Context<'_>, step: &mut Step<'_, K, V>) {
+        if let Some(walk) = &mut step.walk {
+            walk.look(ctx);
+        }
     }
 
     /// Adds the record to a window that is there.

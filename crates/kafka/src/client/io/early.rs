@@ -8,12 +8,13 @@
 //! (`BrokerMetadataPublisher`). So a member joins when the leaders serve, and a moment later.
 
 use crate::{
+    admin::creation,
     cluster::{Cluster, NodeId, Purpose},
     membership::classic,
     protocol::{
         ErrorCode,
-        create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest},
-        list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic},
+        create_topics::CreateTopicsRequest,
+        list_offsets::{LATEST, ListOffsetsRequest},
     },
 };
 use headwater_log::{Membership, NewTopic};
@@ -26,8 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const MOMENT: Duration = Duration::from_millis(25);
 /// What a broker may take to make topics.
 const MAKING_MS_MAX: i32 = 1_500;
-/// `ListOffsetsRequest.LATEST_TIMESTAMP`.
-const LATEST: i64 = -1;
+/// `IsolationLevel.READ_UNCOMMITTED`.
+const READ_UNCOMMITTED: i8 = 0;
 
 /// Makes those that are missing, if all sources are there; failures are the coordinator's to tell.
 pub(super) async fn make(cluster: &Cluster, replication_factor: i16, membership: &Membership) {
@@ -44,11 +45,14 @@ pub(super) async fn make(cluster: &Cluster, replication_factor: i16, membership:
     if missing.is_empty() {
         return;
     }
+    let creations = missing
+        .iter()
+        .map(|topic| creation(topic, replication_factor));
+    let Ok(topics) = creations.collect() else {
+        return;
+    };
     let request = CreateTopicsRequest {
-        topics: missing
-            .iter()
-            .map(|topic| creation(topic, replication_factor))
-            .collect(),
+        topics,
         timeout_ms: MAKING_MS_MAX,
         validate_only: false,
     };
@@ -73,51 +77,22 @@ pub(super) async fn make(cluster: &Cluster, replication_factor: i16, membership:
     sleep(MOMENT).await;
 }
 
-fn creation(topic: &NewTopic, replication_factor: i16) -> CreatableTopic {
-    let configs = topic.config.iter();
-    CreatableTopic {
-        name: topic.name.clone(),
-        num_partitions: topic.partitions.try_into().unwrap_or(i32::MAX),
-        replication_factor,
-        configs: configs
-            .map(|(name, value)| CreatableTopicConfig {
-                name: name.clone(),
-                value: Some(value.clone()),
-            })
-            .collect(),
-        ..CreatableTopic::default()
-    }
-}
-
 /// True when each partition has a leader that answers for it.
 async fn serve(cluster: &Cluster, topics: &[NewTopic]) -> bool {
-    let mut led: BTreeMap<NodeId, BTreeMap<&str, Vec<ListOffsetsPartition>>> = BTreeMap::new();
+    let mut led: BTreeMap<NodeId, Vec<(&str, i32, i64)>> = BTreeMap::new();
     for topic in topics {
         for partition in 0..topic.partitions {
             let Some(leader) = cluster.leader(&topic.name, partition) else {
                 return false;
             };
-            let asked = ListOffsetsPartition {
-                partition_index: partition.try_into().unwrap_or(i32::MAX),
-                timestamp: LATEST,
-                ..ListOffsetsPartition::default()
-            };
-            let of_leader = led.entry(leader.node).or_default();
-            of_leader.entry(&topic.name).or_default().push(asked);
+            let index = partition.try_into().unwrap_or(i32::MAX);
+            let asked = led.entry(leader.node).or_default();
+            asked.push((&topic.name, index, LATEST));
         }
     }
-    for (node, topics) in led {
-        let request = ListOffsetsRequest {
-            replica_id: -1,
-            topics: topics
-                .into_iter()
-                .map(|(name, partitions)| ListOffsetsTopic {
-                    name: name.into(),
-                    partitions,
-                })
-                .collect(),
-            ..ListOffsetsRequest::default()
-        };
+    for (node, asked) in led {
+        let asked = asked.into_iter();
+        let request = ListOffsetsRequest::of(asked, READ_UNCOMMITTED, MAKING_MS_MAX);
         let Ok(answer) = cluster.request(node, Purpose::Admin, &request).await else {
             return false;
         };

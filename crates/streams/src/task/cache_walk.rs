@@ -1,0 +1,91 @@
+//! The record cache as Kafka Streams' range over a window store goes through it, for what it passes counts as used: one entry ahead
+//! of what it hands out, and before an in-memory store over all keys, by time. Not what the range shows, which is the caller's.
+//! Invariant: nothing is changed but the order in which entries are evicted.
+//!
+//! `CachingWindowStore` puts a segment before each cached key, and in-memory stores have segments of 1 ms
+//! (`InMemoryWindowBytesStoreSupplier.segmentIntervalMs`).
+
+use super::Context;
+use crate::Semantics;
+use headwater_store::{Direction, KeyRange, window};
+
+/// Entries of a cache that is walked. A larger one is not: each record would pay for all of them, as it does in Kafka Streams.
+const WALKED_ENTRIES_MAX: usize = 1_024;
+
+/// What is left of a range of one key.
+#[derive(Default)]
+pub(crate) struct CacheWalk {
+    /// Cached keys, the next one last, and whether the range has each.
+    left: Vec<(Vec<u8>, bool)>,
+    /// Reached and not handed out yet.
+    reached: Option<Vec<u8>>,
+    slot: usize,
+}
+
+impl CacheWalk {
+    /// Of the windows of `key` that begin from `from_ms` to `to_ms`; `None` where ranges only pass what they show.
+    pub(crate) fn of(
+        ctx: &Context<'_>,
+        store: usize,
+        key: &[u8],
+        (from_ms, to_ms): (i64, i64),
+        direction: Direction,
+    ) -> Option<Self> {
+        if ctx.state.semantics != Semantics::Java {
+            return None;
+        }
+        let state = ctx.state.stores[store].as_ref()?;
+        let slot = state.cache?;
+        let in_memory = state.java.as_ref().is_some_and(|java| java.is_in_memory());
+        if ctx.cache.len(slot) > WALKED_ENTRIES_MAX {
+            return None;
+        }
+        let (mut lowest, mut highest) = (Vec::new(), Vec::new());
+        window::key(key, 0, 0, &mut lowest);
+        window::key(key, to_ms, u32::MAX, &mut highest);
+        let entries = ctx.cache.range(slot, KeyRange::ALL, Direction::Forward);
+        let mut left: Vec<(i64, Vec<u8>, bool)> = entries
+            .filter_map(|(bytes, _)| {
+                let (found, start, _) = window::parse(bytes)?;
+                let shown = found == key && (from_ms..=to_ms).contains(&start);
+                let here = (start, bytes);
+                let passed =
+                    shown || in_memory && (0, &*lowest) <= here && here <= (to_ms, &*highest);
+                passed.then(|| (start, bytes.to_vec(), shown))
+            })
+            .collect();
+        left.sort_unstable();
+        if direction == Direction::Forward {
+            left.reverse();
+        }
+        let left = left.into_iter();
+        Some(Self {
+            left: left.map(|(_, bytes, shown)| (bytes, shown)).collect(),
+            reached: None,
+            slot,
+        })
+    }
+
+    /// Goes on to the next entry of the range, as asking whether there is more does (`FilteredCacheIterator.hasNext`).
+    pub(crate) fn look(&mut self, ctx: &Context<'_>) {
+        while self.reached.is_none()
+            && let Some((bytes, shown)) = self.left.pop()
+        {
+            // What was evicted since the walk began is passed over.
+            let Some(entry) = ctx.cache.peek(self.slot, &bytes) else {
+                continue;
+            };
+            ctx.cache.note_use(self.slot, &bytes);
+            if shown && entry.value.is_some() {
+                self.reached = Some(bytes);
+            }
+        }
+    }
+
+    /// A window was handed out, of the cache or of the store.
+    pub(crate) fn handed_out(&mut self, key: &[u8]) {
+        if self.reached.as_deref() == Some(key) {
+            self.reached = None;
+        }
+    }
+}
