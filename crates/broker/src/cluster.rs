@@ -68,6 +68,13 @@ impl Options {
         }
     }
 
+    /// Of another version than the default, whatever the environment names.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.version);
+        self
+    }
+
     /// With one more way in.
     #[must_use]
     pub fn listen(mut self, listener: Listener) -> Self {

@@ -10,7 +10,7 @@ use script::{Fault, Script, fault};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fire.json");
+pub(crate) const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fire.json");
 const PARTITIONS: &str = "4";
 const BROKERS: usize = 3;
 /// How long the last records may take after the last fault: sessions and transactions of the dead run out first.

@@ -7,6 +7,7 @@
 
 mod failover;
 mod fire;
+mod old_broker;
 mod recorded;
 mod rolling;
 mod runtime;
