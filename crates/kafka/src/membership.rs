@@ -504,8 +504,9 @@ impl Member {
         match status::judge(statuses, now_ms.saturating_sub(since_ms)) {
             Verdict::Fine => self.not_ready = None,
             Verdict::NotReady(reason) => self.say_not_ready(reason),
-            Verdict::Shutdown => {
-                let reason = "another member has asked the whole application to stop".into();
+            Verdict::Shutdown(who) => {
+                let reason =
+                    format!("another member has asked the whole application to stop: {who}");
                 self.events.push_back(GroupEvent::Refused(reason));
                 self.state = State::Leaving { then_join: false };
             }

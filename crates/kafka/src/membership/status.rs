@@ -20,17 +20,15 @@ pub(super) enum Verdict {
     Fine,
     /// The group waits for something that may take a while, or for good.
     NotReady(String),
-    /// Another member asked the whole application to stop.
-    Shutdown,
+    /// Another member asked the whole application to stop; which one, in the coordinator's words.
+    Shutdown(String),
 }
 
 /// Judges statuses that have been there, of whatever kind, for `waiting_ms`.
 pub(super) fn judge(statuses: &[Status], waiting_ms: u64) -> Verdict {
-    if statuses
-        .iter()
-        .any(|status| status.status_code == SHUTDOWN_APPLICATION)
-    {
-        return Verdict::Shutdown;
+    let mut all = statuses.iter();
+    if let Some(status) = all.find(|status| status.status_code == SHUTDOWN_APPLICATION) {
+        return Verdict::Shutdown(status.status_detail.clone());
     }
     let told: Vec<_> = statuses
         .iter()

@@ -499,8 +499,15 @@ fn internal_topics_that_are_being_created_are_no_news_unless_it_takes_long() {
 #[test]
 fn a_shutdown_asked_for_by_another_member_ends_the_membership() {
     let mut script = Script::stable(3, &[0]);
-    script.beat(with_status(4, "", unchanged(3)));
-    assert!(matches!(&script.events()[..], [GroupEvent::Refused(_)]));
+    script.beat(with_status(4, "member m asked", unchanged(3)));
+    let events = script.events();
+    let [GroupEvent::Refused(why)] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert!(
+        why.contains("whole application to stop: member m asked"),
+        "{why}"
+    );
     assert_eq!(script.beat(unchanged(-1)).member_epoch, -1);
     assert!(script.member.is_out());
 }

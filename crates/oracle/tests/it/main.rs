@@ -7,11 +7,13 @@
 
 mod failover;
 mod fire;
+mod instance;
 mod old_broker;
 mod recorded;
 mod rolling;
 mod runtime;
 mod takeover;
+mod whole_application;
 
 use headwater_oracle::{Case, difference, run};
 use serde_json::Value;

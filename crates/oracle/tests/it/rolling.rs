@@ -60,10 +60,10 @@ fn java_and_ours_replace_each_other_in_one_group_under_load() {
     let expected = load.end();
     let total: usize = expected.values().sum();
     let begin = Instant::now();
-    let mut found = counts(&cluster);
+    let mut found = counts(&cluster, "rolling.out");
     while found.len() < total && begin.elapsed() < DRAIN {
         thread::sleep(Duration::from_secs(1));
-        found = counts(&cluster);
+        found = counts(&cluster, "rolling.out");
     }
     for mut instance in fleet {
         instance.stop();
@@ -79,9 +79,9 @@ fn java_and_ours_replace_each_other_in_one_group_under_load() {
 }
 
 /// What a reader of committed records sees, in the order of each partition.
-fn counts(cluster: &Cluster) -> Vec<(String, usize)> {
+pub(crate) fn counts(cluster: &Cluster, topic: &str) -> Vec<(String, usize)> {
     let mut kcat = Command::new("kcat");
-    kcat.args(["-b", &cluster.bootstrap(), "-C", "-t", "rolling.out", "-e"]);
+    kcat.args(["-b", &cluster.bootstrap(), "-C", "-t", topic, "-e"]);
     kcat.args(["-q", "-X", "isolation.level=read_committed"]);
     kcat.args(["-s", "value=q", "-f", "%p\\t%o\\t%k\\t%s\\n"]);
     let output = kcat.output().expect("kcat is installed");

@@ -85,7 +85,8 @@ fn running() {
 fn what_follows_a_failure() {
     // snippet
     let settings = Settings {
-        // Or ShutdownClient, the default, or ShutdownApplication; by the error: UncaughtHandler::new(|error| ..).
+        // Or ShutdownClient, the default, or ShutdownApplication: instances of Kafka Streams in the same streams group end
+        // with ours, and ours with theirs. By the error: UncaughtHandler::new(|error| ..).
         uncaught: UncaughtResponse::ReplaceThread.into(),
         ..Settings::default()
     };

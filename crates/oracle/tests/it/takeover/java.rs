@@ -94,7 +94,7 @@ fn compile(classes: &Path) {
 }
 
 /// The program in a machine of its own, which can be killed.
-pub(super) fn alone(cluster: &Cluster, classes: &Path) -> Command {
+pub(crate) fn alone(cluster: &Cluster, classes: &Path) -> Command {
     let mut java = cluster.java(&classes.display().to_string());
     java.arg(MAIN);
     java

@@ -6,6 +6,7 @@ import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BooleanSupplier;
 
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.CloseOptions;
@@ -15,7 +16,7 @@ import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.TopologyConfig;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 
-/** Runs one topology until SIGTERM, the end of its input or the time given. It leaves its group when it goes. */
+/** Runs one topology until SIGTERM, the end of its input or the time given. It leaves its group when it goes, unless told otherwise. */
 final class Run {
     /** Retention goes by the broker's clock, and records have timestamps long past. */
     private static final String CENTURY_MS = "3155760000000";
@@ -36,17 +37,27 @@ final class Run {
         Topologies.build(builder, arguments);
         final AtomicReference<Throwable> failure = new AtomicReference<>();
         final KafkaStreams streams = new KafkaStreams(builder.build(settings), settings);
+        final StreamThreadExceptionResponse response =
+            StreamThreadExceptionResponse.valueOf(arguments.get("--uncaught", "SHUTDOWN_CLIENT"));
+        // Whoever ends the whole application must not be closed before the others have heard of it: it ends by itself.
+        final BooleanSupplier hasFailed =
+            () -> response == StreamThreadExceptionResponse.SHUTDOWN_CLIENT && failure.get() != null;
         streams.setUncaughtExceptionHandler(error -> {
             failure.compareAndSet(null, error);
-            return StreamThreadExceptionResponse.SHUTDOWN_CLIENT;
+            return response;
         });
+        streams.setStateListener((now, before) -> System.err.println(arguments.applicationId() + " is " + now));
         final boolean isDone;
         try {
             streams.start();
-            isDone = watch(arguments, streams, failure);
+            isDone = watch(arguments, streams, hasFailed);
         } finally {
+            // What close() does without options, in a classic group, is to remain.
+            final boolean isRemaining = arguments.get("--leave", "yes").equals("no");
             streams.close(CloseOptions
-                .groupMembershipOperation(CloseOptions.GroupMembershipOperation.LEAVE_GROUP)
+                .groupMembershipOperation(isRemaining
+                    ? CloseOptions.GroupMembershipOperation.REMAIN_IN_GROUP
+                    : CloseOptions.GroupMembershipOperation.LEAVE_GROUP)
                 .withTimeout(Duration.ofSeconds(60)));
         }
         if (failure.get() != null) {
@@ -62,14 +73,14 @@ final class Run {
     private static boolean watch(
         final Arguments arguments,
         final KafkaStreams streams,
-        final AtomicReference<Throwable> failure
+        final BooleanSupplier hasFailed
     ) throws Exception {
         final long begin = System.currentTimeMillis();
         final long limitMs = (long) (1000 * Double.parseDouble(arguments.get("--seconds", "1e9")));
         final boolean isToEnd = arguments.has("--to-end");
         long quietSince = Long.MAX_VALUE;
         try (End end = new End(arguments)) {
-            while (!ASKED.get() && failure.get() == null && !streams.state().hasCompletedShutdown()) {
+            while (!ASKED.get() && !hasFailed.getAsBoolean() && !streams.state().hasCompletedShutdown()) {
                 final long now = System.currentTimeMillis();
                 if (now - begin >= limitMs) {
                     return !isToEnd;

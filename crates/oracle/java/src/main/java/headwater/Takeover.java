@@ -13,7 +13,8 @@ import java.util.List;
  * topics   --kafka H:P --application-id ID --topology NAME [--partitions N]
  * produce  --kafka H:P --application-id ID --file F     lines of topic, key, value, timestamp, headers, separated by tabs
  * run      --kafka H:P --application-id ID --topology NAME --state-dir DIR [--guarantee exactly_once_v2|at_least_once]
- *          [--group-protocol classic|streams] [--threads N] [--to-end | --seconds S] [--set KEY=VALUE ...]
+ *          [--group-protocol classic|streams] [--threads N] [--to-end | --seconds S] [--set KEY=VALUE ...] [--leave yes|no]
+ *          [--uncaught SHUTDOWN_CLIENT|SHUTDOWN_APPLICATION] [--poison WORD]   each state is told on standard error
  * lag      --kafka H:P --application-id ID --topology NAME    offsets between what is committed and the end of the inputs
  * dump     --kafka H:P --application-id ID --file F     every committed record of the application's topics
  * vacant   --kafka H:P --application-id ID              waits until the classic group has no members

@@ -79,13 +79,22 @@ final class Topologies {
         }
     }
 
-    /** By the first word of the value, so behind a repartition topic. */
+    /** By the first word of the value, so behind a repartition topic. Words that begin with {@code --poison} are too much for it. */
     private static void count(final StreamsBuilder builder, final Arguments arguments) {
+        final String poison = arguments.get("--poison", "\0");
         stream(builder, arguments, "in")
-            .groupBy((key, value) -> firstWord(value), Grouped.with(TEXT, TEXT))
+            .groupBy((key, value) -> swallowed(firstWord(value), poison), Grouped.with(TEXT, TEXT))
             .count(Materialized.<String, Long, KeyValueStore<Bytes, byte[]>>as("counts").withKeySerde(TEXT).withValueSerde(COUNT))
             .toStream()
+            .peek((word, count) -> swallowed(word, poison))
             .to(arguments.topic("out"), Produced.with(TEXT, COUNT));
+    }
+
+    private static String swallowed(final String word, final String poison) {
+        if (word.startsWith(poison)) {
+            throw new IllegalStateException(word + " is poison");
+        }
+        return word;
     }
 
     private static void hopping(final StreamsBuilder builder, final Arguments arguments) {
