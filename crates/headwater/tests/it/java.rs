@@ -90,7 +90,8 @@ fn page() -> String {
          Names are Kafka Streams' in snake case; options ride on nouns (`Topic`, `Store`, `TimeWindows`, `JoinWindows`, `Suppress`) instead of `Consumed`, `Produced`, `Grouped`,\n\
          `Materialized` and `Joined`; `handle.named(\"x\")` names the next operator. Closures never see null: `handle.with_nulls()` gives the verbs whose closures do. Every snippet below is\n\
          compiled and run by `crates/headwater/tests/it/java`, which also writes this page. Settings are in [configuration.md](configuration.md), differences in results in\n\
-         [better-than-kafka-streams.md](better-than-kafka-streams.md).\n",
+         [better-than-kafka-streams.md](better-than-kafka-streams.md). An application moves under its `application.id`, with its topics, offsets and changelogs: in a streams group instances of\n\
+         both run side by side; from a classic group Kafka Streams goes first, and as its `close()` does not leave the group, ours waits, with a notice, until its session has ended.\n",
     );
     for (title, source) in [
         ("Streams", include_str!("java/stream.rs")),

@@ -5,6 +5,7 @@
     reason = "tests read case files; nothing here is ever simulated"
 )]
 
+mod closed_java;
 mod failover;
 mod fire;
 mod instance;
