@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// On a machine that is busy.
-pub(crate) const WAIT: Duration = Duration::from_secs(90);
+pub(crate) const WAIT: Duration = Duration::from_secs(180);
 pub(crate) const PARTITIONS: usize = 4;
 /// Each has its part of these: those before the repartition topic, and those behind it.
 pub(crate) const TASKS: usize = 2 * PARTITIONS;

@@ -14,7 +14,7 @@ const PARTITIONS: &str = "4";
 const SESSION: &str = "session.timeout.ms=6000";
 /// Two sub-topologies.
 const TASKS: usize = 8;
-const ASSIGNED_DEADLINE: Duration = Duration::from_secs(60);
+const ASSIGNED_DEADLINE: Duration = Duration::from_secs(120);
 
 #[test]
 fn on_a_3_9_broker_a_process_takes_over_from_a_killed_one_exactly_once() {
