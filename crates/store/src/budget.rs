@@ -1,9 +1,9 @@
 //! Byte budgets of the process: write-back caches, block cache, file descriptors, the compaction thread. Not an allocator:
 //! stores report what they use. Invariant: the counters are the sums of what open stores last reported.
 
-use crate::compactor::Compactor;
+use crate::{compactor::Compactor, engine::disk::Blank};
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -19,6 +19,7 @@ pub struct Budget {
     block_cache: Arc<lsm_tree::Cache>,
     descriptors: Arc<lsm_tree::DescriptorTable>,
     compactor: Compactor,
+    blank: OnceLock<Blank>,
 }
 
 /// What one store uses.
@@ -41,6 +42,7 @@ impl Budget {
             )),
             descriptors: Arc::new(lsm_tree::DescriptorTable::new(OPEN_FILES_MAX)),
             compactor: Compactor::default(),
+            blank: OnceLock::new(),
         })
     }
 
@@ -108,6 +110,11 @@ impl Budget {
 
     pub(crate) fn descriptors(&self) -> Arc<lsm_tree::DescriptorTable> {
         self.descriptors.clone()
+    }
+
+    /// What a tree without entries consists of, once the process has made one.
+    pub(crate) fn blank(&self) -> &OnceLock<Blank> {
+        &self.blank
     }
 
     pub(crate) fn compactor(&self) -> &Compactor {

@@ -48,6 +48,8 @@ pub struct Store {
     open_time_ms: i64,
     pending_time_ms: i64,
     stored: Option<Checkpoint>,
+    /// Where the changelog began when the store was attached without a checkpoint: what a restart finds without one, too.
+    begun_at: Option<i64>,
     /// Why the state found at opening was thrown away; [`Self::attach`] reports it.
     wiped: Option<String>,
     topic_id: u128,
@@ -301,7 +303,8 @@ impl Store {
             .wants_checkpoint(self.shared.read().write_back.dirty_bytes())
     }
 
-    /// Writes committed entries, the changelog position and the metadata to the engine; durable when it returns.
+    /// Writes committed entries, the changelog position and the metadata to the engine; durable when it returns. Writes nothing
+    /// when a restart would go on from here without it.
     pub fn checkpoint(&mut self) -> Result<CheckpointStats> {
         let committed = self.shared.read();
         let position = committed.position;
@@ -314,6 +317,16 @@ impl Store {
             return Ok(CheckpointStats::default());
         }
         let mut checkpoint = self.describe(position);
+        if self.stored.is_none()
+            && committed.write_back.dirty_len() == 0
+            && position == self.begun_at
+            && self.note.is_empty()
+        {
+            // A restart that finds nothing begins just here.
+            drop(committed);
+            self.stored = Some(checkpoint);
+            return Ok(CheckpointStats::default());
+        }
         let mut stats = CheckpointStats::default();
         let sorted = committed.write_back.dirty_sorted();
         let mut entries = sorted.iter().map(|&slot| {
@@ -411,6 +424,7 @@ impl Store {
         self.sealed = false;
         (self.open_time_ms, self.pending_time_ms) = (-1, -1);
         self.stored = None;
+        self.begun_at = None;
         self.note.clear();
         let mut committed = self.shared.write();
         committed.write_back.retain(|_| false);

@@ -43,6 +43,17 @@ const RUNS_TO_COMPACT: u8 = 4;
 /// Compactions after one checkpoint: the tree asks for one at a time.
 const ROUNDS_MAX: usize = 8;
 
+/// The file that says which version of a tree counts, and the first of these.
+const CURRENT: &str = "current";
+const FIRST_VERSION: &str = "v0";
+const TABLES: &str = "tables";
+
+/// The files of a tree without entries, as the tree wrote them: the same bytes for every tree of a process.
+pub(crate) struct Blank {
+    current: Vec<u8>,
+    first_version: Vec<u8>,
+}
+
 /// An engine on disk.
 pub(crate) struct DiskEngine {
     tree: AnyTree,
@@ -91,8 +102,41 @@ impl DiskEngine {
         })
     }
 
+    /// Opens a new tree in `path`, a directory that is there, empty and of no meaning before the first write has returned.
+    ///
+    /// A tree syncs each step of its making, and each step of its first write again. Those of the making are left out but for the
+    /// first tree of the process: its files are copied, and a tree is opened that has no entries. The first write replaces
+    /// them both and syncs the directories they are in, before it makes its own version count.
+    pub(crate) fn create(path: &Path, budget: &Arc<Budget>) -> Result<Self> {
+        let wrap = |source| translate(path, lsm_tree::Error::Io(source));
+        if let Some(blank) = budget.blank().get() {
+            blank.write(path).map_err(wrap)?;
+            return Self::open(path, budget);
+        }
+        let engine = Self::open(path, budget)?;
+        let blank = Blank::read(path).map_err(wrap)?;
+        budget.blank().get_or_init(|| blank);
+        Ok(engine)
+    }
+
     fn tree_get(&self, key: &[u8]) -> Result<Option<lsm_tree::Slice>> {
         caught(&self.path, || self.tree.get(key, SeqNo::MAX))
+    }
+}
+
+impl Blank {
+    fn read(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            current: std::fs::read(path.join(CURRENT))?,
+            first_version: std::fs::read(path.join(FIRST_VERSION))?,
+        })
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path.join(TABLES))?;
+        std::fs::write(path.join(FIRST_VERSION), &self.first_version)?;
+        // Last, so that whoever kills the process leaves a tree or none.
+        std::fs::write(path.join(CURRENT), &self.current)
     }
 }
 
@@ -228,14 +272,38 @@ impl Compact for Background {
     }
 }
 
-/// The tree takes a directory without its file `current` for a new one, and would forget the tables in it.
+/// The tree takes a directory without its file `current` for a new one, and would forget the tables in it; and it writes the
+/// checksum of the version that counts but does not read it, so that a flipped bit may lead to a former version.
 fn check_current(path: &Path) -> Result<()> {
-    let tables =
-        std::fs::read_dir(path.join("tables")).is_ok_and(|mut tables| tables.next().is_some());
-    if tables && !path.join("current").exists() {
-        return Err(corrupt(path, "the file `current` is missing".to_owned()));
+    let current = match std::fs::read(path.join(CURRENT)) {
+        Ok(current) => current,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let tables = std::fs::read_dir(path.join(TABLES));
+            if tables.is_ok_and(|mut tables| tables.next().is_some()) {
+                return Err(corrupt(path, "the file `current` is missing".to_owned()));
+            }
+            return Ok(());
+        }
+        Err(error) => return Err(translate(path, error.into())),
+    };
+    let (id, sum) = parse_current(&current)
+        .ok_or_else(|| corrupt(path, "the file `current` is cut".to_owned()))?;
+    let version = std::fs::read(path.join(format!("v{id}")));
+    let version = version.map_err(|error| translate(path, error.into()))?;
+    if xxhash_rust::xxh3::xxh3_128(&version) != sum {
+        return Err(corrupt(
+            path,
+            format!("the file `current` does not fit version {id}"),
+        ));
     }
     Ok(())
+}
+
+/// The number of the version and the checksum of its file, little endian.
+fn parse_current(bytes: &[u8]) -> Option<(u64, u128)> {
+    let (id, rest) = bytes.split_first_chunk::<8>()?;
+    let sum = rest.first_chunk::<16>()?;
+    Some((u64::from_le_bytes(*id), u128::from_le_bytes(*sum)))
 }
 
 fn prefixed(key: &[u8]) -> Vec<u8> {

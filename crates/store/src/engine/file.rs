@@ -28,14 +28,30 @@ pub(crate) fn create_dir(disk: &dyn Disk, dir: &Path) -> Result<()> {
     }
     disk.create_dir_all(dir).map_err(io_error(dir))?;
     for parent in created.iter().rev().filter_map(|created| created.parent()) {
-        let parent = if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        };
+        let parent = named(parent);
         disk.sync_dir(parent).map_err(io_error(parent))?;
     }
     Ok(())
+}
+
+/// Removes `dir` with all below it so that it does not come back after a crash; an absent one is fine.
+pub(crate) fn remove_dir(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    if !disk.exists(dir).map_err(io_error(dir))? {
+        return Ok(());
+    }
+    disk.remove_dir_all(dir).map_err(io_error(dir))?;
+    let Some(parent) = dir.parent().map(named) else {
+        return Ok(());
+    };
+    disk.sync_dir(parent).map_err(io_error(parent))
+}
+
+/// The parent of a relative path of one name is empty, which no call takes.
+fn named(dir: &Path) -> &Path {
+    match dir.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => dir,
+    }
 }
 
 /// Replaces the file `name` in `dir`, durably.

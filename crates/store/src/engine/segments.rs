@@ -1,5 +1,6 @@
 //! The engines of one store: a single one, or one per segment of time, each in its own directory and dropped as a whole.
-//! Not a cache. A segmented store keeps its metadata in the file `checkpoint` beside its segments, written after them.
+//! Not a cache. A segmented store keeps its metadata in the file `checkpoint` beside its segments, written after them; a
+//! single one in the engine, or in the file `empty` while it has no engine because it never had a row.
 //! Invariant: the segments a checkpoint lists hold everything before its position that is not beyond retention.
 
 use super::{
@@ -16,7 +17,7 @@ use std::{
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -24,6 +25,10 @@ use std::{
 const PLAIN: &str = "tree";
 const SEGMENT_PREFIX: &str = "seg-";
 const CHECKPOINT: &str = "checkpoint";
+/// The metadata of a single engine that is not founded. Of no meaning beside [`PLAIN`].
+const EMPTY: &str = "empty";
+/// A single engine before its first checkpoint is complete; then it is renamed to [`PLAIN`].
+const FOUNDING: &str = "tree.new";
 
 type SegmentMap = BTreeMap<i64, Segment>;
 
@@ -43,8 +48,8 @@ pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     budget: Arc<Budget>,
     routing: Routing,
-    /// The engine of an unsegmented store.
-    plain: Option<Arc<dyn Engine>>,
+    /// The engine of an unsegmented store; one with a directory is founded by the first checkpoint that has a row.
+    plain: OnceLock<Arc<dyn Engine>>,
     segments: Mutex<SegmentMap>,
     first_live: AtomicI64,
     closed: bool,
@@ -65,7 +70,7 @@ impl Segments {
             disk: world.disk.clone(),
             budget: budget.clone(),
             routing: Routing::new(&options.layout),
-            plain: None,
+            plain: OnceLock::new(),
             segments: Mutex::new(SegmentMap::new()),
             first_live: AtomicI64::new(TIMELESS),
             closed: false,
@@ -96,46 +101,62 @@ impl Segments {
     }
 
     fn find(&mut self) -> Result<Option<Checkpoint>> {
-        let names = match &self.dir {
-            Some(dir) => {
-                file::create_dir(&*self.disk, dir)?;
-                self.disk.list(dir).map_err(file::io_error(dir))?
+        let Some(dir) = self.dir.clone() else {
+            if !self.routing.is_segmented() {
+                self.plain = OnceLock::from(self.open_engine(PLAIN)?);
             }
-            None => Vec::new(),
+            return Ok(None);
+        };
+        // Nothing is created here: a store that is never written to leaves no directory behind.
+        let names = match self.disk.exists(&dir).map_err(file::io_error(&dir))? {
+            true => self.disk.list(&dir).map_err(file::io_error(&dir))?,
+            false => Vec::new(),
         };
         let names: Vec<String> = names
             .iter()
             .map(|name| name.to_string_lossy().into_owned())
             .collect();
-        let segmented = names
-            .iter()
-            .any(|name| name == CHECKPOINT || name.starts_with(SEGMENT_PREFIX));
-        if segmented != self.routing.is_segmented()
-            && (segmented || names.iter().any(|name| name == PLAIN))
-        {
+        let holds = |wanted: &str| names.iter().any(|name| name == wanted);
+        let segmented =
+            holds(CHECKPOINT) || names.iter().any(|name| name.starts_with(SEGMENT_PREFIX));
+        if segmented != self.routing.is_segmented() && (segmented || holds(PLAIN) || holds(EMPTY)) {
             let message = "its directory holds a store of another layout".to_owned();
             return Err(Error::Format {
                 store: self.name.clone(),
                 message,
             });
         }
-        if !self.routing.is_segmented() {
-            let plain = self.open_engine(PLAIN)?;
-            let meta = plain.meta()?;
-            let path = self.dir.clone().unwrap_or_default();
-            self.plain = Some(plain);
+        match self.routing.is_segmented() {
+            true => self.find_segments(&dir, &names),
+            false => self.find_plain(&dir, holds(PLAIN), holds(EMPTY)),
+        }
+    }
+
+    fn find_plain(&mut self, dir: &Path, founded: bool, empty: bool) -> Result<Option<Checkpoint>> {
+        if !founded {
+            let meta = file::read(&*self.disk, dir, EMPTY)?;
+            let path = dir.join(EMPTY);
             return meta
                 .map(|meta| Checkpoint::decode(&meta, &path))
                 .transpose();
         }
-        self.find_segments(&names)
+        let plain = self.open_engine(PLAIN)?;
+        let meta = plain.meta()?;
+        self.plain = OnceLock::from(plain);
+        if empty {
+            // A crash came between the founding and this removal. It must not stay: were the tree lost, it would be believed.
+            self.remove_empty(dir)?;
+        }
+        meta.map(|meta| Checkpoint::decode(&meta, dir)).transpose()
     }
 
-    fn find_segments(&mut self, names: &[String]) -> Result<Option<Checkpoint>> {
-        let Some(dir) = self.dir.clone() else {
-            return Ok(None);
-        };
-        let stored = file::read(&*self.disk, &dir, CHECKPOINT)?;
+    fn remove_empty(&self, dir: &Path) -> Result<()> {
+        let path = dir.join(EMPTY);
+        self.disk.remove_file(&path).map_err(file::io_error(&path))
+    }
+
+    fn find_segments(&mut self, dir: &Path, names: &[String]) -> Result<Option<Checkpoint>> {
+        let stored = file::read(&*self.disk, dir, CHECKPOINT)?;
         let stored = stored
             .map(|bytes| Checkpoint::decode(&bytes, &dir.join(CHECKPOINT)))
             .transpose()?;
@@ -164,6 +185,16 @@ impl Segments {
             self.lock().insert(id, found);
         }
         Ok(stored)
+    }
+
+    /// As [`Self::open_engine`], in a directory that is there, empty and of no meaning before the engine's first write has returned.
+    fn new_engine(&self, name: &str) -> Result<Arc<dyn Engine>> {
+        match (self.kind, &self.dir) {
+            (EngineKind::Disk, Some(dir)) if self.disk.is_real() => {
+                Ok(Arc::new(DiskEngine::create(&dir.join(name), &self.budget)?))
+            }
+            _ => self.open_engine(name),
+        }
     }
 
     fn open_engine(&self, name: &str) -> Result<Arc<dyn Engine>> {
@@ -228,10 +259,13 @@ impl Segments {
 
     /// Copies the value into `value` (cleared first) and answers whether there is one.
     pub(crate) fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
-        if let Some(plain) = &self.plain {
+        if let Some(plain) = self.plain.get() {
             return plain.get(key, value);
         }
         value.clear();
+        if !self.routing.is_segmented() {
+            return Ok(false);
+        }
         let id = self.routing.segment_of(key, &self.name)?;
         let engine = match self.lock().get_mut(&id) {
             Some(segment) => self.engine_of(id, segment)?,
@@ -247,8 +281,11 @@ impl Segments {
         times: &RangeInclusive<i64>,
         direction: Direction,
     ) -> Result<Option<Box<dyn Cursor>>> {
-        if let Some(plain) = &self.plain {
-            return plain.cursor(range, direction).map(Some);
+        if !self.routing.is_segmented() {
+            let plain = self.plain.get();
+            return plain
+                .map(|plain| plain.cursor(range, direction))
+                .transpose();
         }
         let wanted = self.routing.segments_of(times);
         let mut cursors = Vec::new();
@@ -272,8 +309,8 @@ impl Segments {
         entries: &mut Entries<'_>,
         checkpoint: &mut Checkpoint,
     ) -> Result<()> {
-        if let Some(plain) = &self.plain {
-            return plain.write(entries, Some(&checkpoint.encode()));
+        if !self.routing.is_segmented() {
+            return self.write_plain(entries, &checkpoint.encode());
         }
         let mut by_segment: BTreeMap<i64, (i64, Vec<Change<'_>>)> = BTreeMap::new();
         for (key, value) in entries {
@@ -283,24 +320,96 @@ impl Segments {
             entries.push((key, value));
         }
         for (id, (newest_ms, entries)) in by_segment {
-            let engine = {
-                let mut segments = self.lock();
-                let segment = segments.entry(id).or_insert(Segment {
-                    engine: None,
-                    newest_ms,
-                });
-                segment.newest_ms = segment.newest_ms.max(newest_ms);
-                self.engine_of(id, segment)?
-            };
-            engine.write(&mut entries.into_iter(), None)?;
+            if let Some(engine) = self.engine_for(id, newest_ms, &entries)? {
+                engine.write(&mut entries.into_iter(), None)?;
+            }
         }
         self.write_checkpoint(checkpoint)
+    }
+
+    /// The segment that `entries` go to, begun if need be; `None` if it is not there and they only delete.
+    fn engine_for(
+        &self,
+        id: i64,
+        newest_ms: i64,
+        entries: &[Change<'_>],
+    ) -> Result<Option<Arc<dyn Engine>>> {
+        let mut segments = self.lock();
+        if let Some(segment) = segments.get_mut(&id) {
+            segment.newest_ms = segment.newest_ms.max(newest_ms);
+            return self.engine_of(id, segment).map(Some);
+        }
+        if entries.iter().all(|(_, value)| value.is_none()) {
+            return Ok(None);
+        }
+        if let Some(dir) = &self.dir {
+            file::create_dir(&*self.disk, dir)?;
+            self.clear_dir(&dir.join(segment_name(id)))?;
+            self.disk.sync_dir(dir).map_err(file::io_error(dir))?;
+        }
+        let engine = self.new_engine(&segment_name(id))?;
+        let begun = Segment {
+            engine: Some(engine.clone()),
+            newest_ms,
+        };
+        segments.insert(id, begun);
+        Ok(Some(engine))
+    }
+
+    fn write_plain(&self, entries: &mut Entries<'_>, meta: &[u8]) -> Result<()> {
+        if let Some(plain) = self.plain.get() {
+            return plain.write(entries, Some(meta));
+        }
+        let Some(dir) = &self.dir else {
+            return Ok(()); // wiped and not opened again: an engine in memory is there from the beginning
+        };
+        // There is nothing yet that a deletion could hide.
+        let rows: Vec<Change<'_>> = entries.filter(|(_, value)| value.is_some()).collect();
+        if !rows.is_empty() {
+            return self.found(dir, rows, meta);
+        }
+        file::create_dir(&*self.disk, dir)?;
+        file::replace(&*self.disk, dir, EMPTY, meta.to_vec())
+    }
+
+    /// Leaves an empty directory, whatever a crash or a full disk left there of an attempt. Its name is not synced.
+    fn clear_dir(&self, dir: &Path) -> Result<()> {
+        let cleared = self.disk.remove_dir_all(dir);
+        let cleared = cleared.and_then(|()| self.disk.create_dir_all(dir));
+        cleared.map_err(file::io_error(dir))
+    }
+
+    /// Founds the engine of a single one with its first rows. Until the rename nothing of it counts; from there on all of it does.
+    fn found(&self, dir: &Path, rows: Vec<Change<'_>>, meta: &[u8]) -> Result<()> {
+        let (founding, founded) = (dir.join(FOUNDING), dir.join(PLAIN));
+        file::create_dir(&*self.disk, dir)?;
+        self.clear_dir(&founding)?;
+        let engine = self.new_engine(FOUNDING)?;
+        engine.write(&mut rows.into_iter(), Some(meta))?;
+        engine.close();
+        drop(engine);
+        self.disk
+            .rename(&founding, &founded)
+            .map_err(file::io_error(&founded))?;
+        self.disk.sync_dir(dir).map_err(file::io_error(dir))?;
+        // After the sync: without either of them the position would be lost.
+        let empty = dir.join(EMPTY);
+        if self.disk.exists(&empty).map_err(file::io_error(&empty))? {
+            self.remove_empty(dir)?;
+        }
+        // The engine knows its files by their paths, so it is opened again under its name.
+        let engine = self.open_engine(PLAIN)?;
+        self.plain.get_or_init(|| engine);
+        Ok(())
     }
 
     fn write_checkpoint(&self, checkpoint: &mut Checkpoint) -> Result<()> {
         checkpoint.segments = self.lock().keys().copied().collect();
         match &self.dir {
-            Some(dir) => file::replace(&*self.disk, dir, CHECKPOINT, checkpoint.encode()),
+            Some(dir) => {
+                file::create_dir(&*self.disk, dir)?;
+                file::replace(&*self.disk, dir, CHECKPOINT, checkpoint.encode())
+            }
             None => Ok(()),
         }
     }
@@ -353,7 +462,7 @@ impl Segments {
     pub(crate) fn wipe(&mut self) -> Result<()> {
         self.close_engines();
         if let Some(dir) = &self.dir {
-            self.disk.remove_dir_all(dir).map_err(file::io_error(dir))?;
+            file::remove_dir(&*self.disk, dir)?;
         }
         self.find().map(|_| ())
     }
@@ -384,7 +493,7 @@ impl Segments {
             .values()
             .filter_map(|segment| segment.engine.as_ref());
         let segments: u64 = engines.map(|engine| engine.size_bytes()).sum();
-        segments + self.plain.as_ref().map_or(0, |plain| plain.size_bytes())
+        segments + self.plain.get().map_or(0, |plain| plain.size_bytes())
     }
 
     /// The number of segments.

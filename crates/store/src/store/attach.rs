@@ -7,7 +7,7 @@ use crate::{
     Attach, Budget, CheckpointSource, Direction, Error, KeyRange, Layout, Result, StoreOptions,
     checkpoint::refusal,
     committed::Shared,
-    engine::{file::io_error, segments::Segments},
+    engine::{file::remove_dir, segments::Segments},
     index::hash,
     lru::Lru,
     overlay::{Overlay, UNKNOWN},
@@ -39,7 +39,7 @@ impl Store {
             {
                 wiped = Some(error.to_string());
                 if let Some(dir) = dir {
-                    world.disk.remove_dir_all(dir).map_err(io_error(dir))?;
+                    remove_dir(&*world.disk, dir)?;
                 }
                 Segments::open(&options, dir, budget, world)?
             }
@@ -65,6 +65,7 @@ impl Store {
                 .as_ref()
                 .map_or_else(Vec::new, |stored| stored.note.clone()),
             stored,
+            begun_at: None,
             wiped,
             clock: world.clock.clone(),
             budget: budget.clone(),
@@ -95,6 +96,9 @@ impl Store {
             return Attach::Wiped {
                 reason: error.to_string(),
             };
+        }
+        if self.stored.is_none() {
+            self.begun_at = Some(source.log_start);
         }
         if let Some(reason) = self.wiped.take().or(refused) {
             return Attach::Wiped { reason };
