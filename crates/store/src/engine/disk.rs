@@ -60,6 +60,8 @@ pub(crate) struct DiskEngine {
     path: PathBuf,
     background: Arc<Background>,
     budget: Arc<Budget>,
+    /// Created and not written yet.
+    is_blank: AtomicBool,
 }
 
 /// What the background compaction needs.
@@ -99,6 +101,7 @@ impl DiskEngine {
             path: path.to_owned(),
             background: Arc::new(background),
             budget: budget.clone(),
+            is_blank: AtomicBool::new(false),
         })
     }
 
@@ -111,11 +114,13 @@ impl DiskEngine {
         let wrap = |source| translate(path, lsm_tree::Error::Io(source));
         if let Some(blank) = budget.blank().get() {
             blank.write(path).map_err(wrap)?;
-            return Self::open(path, budget);
         }
         let engine = Self::open(path, budget)?;
-        let blank = Blank::read(path).map_err(wrap)?;
-        budget.blank().get_or_init(|| blank);
+        if budget.blank().get().is_none() {
+            let blank = Blank::read(path).map_err(wrap)?;
+            budget.blank().get_or_init(|| blank);
+        }
+        engine.is_blank.store(true, Ordering::Relaxed);
         Ok(engine)
     }
 
@@ -201,6 +206,9 @@ impl Engine for DiskEngine {
             }
             ingestion.finish()
         })?;
+        if self.is_blank.swap(false, Ordering::Relaxed) {
+            return Ok(()); // its only run would be moved to another level, which costs a version with its five syncs
+        }
         if caught(&self.path, || Ok(self.tree.l0_run_count()))? >= RUNS_MAX {
             return self.background.compact();
         }
