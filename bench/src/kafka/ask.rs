@@ -53,7 +53,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Seconds of questions before figures are taken.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 40)]
     warm_up_seconds: u64,
     /// Seconds of each figure.
     #[arg(long, default_value_t = 8)]

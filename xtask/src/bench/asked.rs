@@ -38,7 +38,7 @@ pub(super) fn section(lines: &Lines<'_>) -> String {
     let number = |name: &str| shown(first[name].as_f64());
     let mut text = format!(
         "\n### Questions\n\nGETs of counts by key over HTTP/1.1, 64 connections kept, two instances with two of four partitions each, {} keys, \
-         while 10,000 records/s are counted. Requests/s with each connection asking again once it is answered; p50 and p99 at {} \
+         while 10,000 records/s are counted, after 40 s of questions. Requests/s with each connection asking again once it is answered; p50 and p99 at {} \
          requests/s, from when each is due. CPU is that of both instances, less what the records alone cost. Asker, records and \
          broker share the cores.\n",
         number("keys"),
