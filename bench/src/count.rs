@@ -2,7 +2,7 @@
 //! Not the filling of the input, which is not timed. Invariant: the counts must add up to the records, else there is no figure.
 
 use crate::report::{Figures, Report};
-use crate::{generate, process, reference};
+use crate::{generate, process, reference, wait};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use headwater::{App, EmbeddedLog, Running, Settings, Store, Topology};
@@ -104,13 +104,9 @@ fn one(log: &EmbeddedLog, options: &Options, run: usize) -> Result<Figures> {
     process::reset_peak();
     let (cpu, begin) = (process::cpu_seconds(), Instant::now());
     let running = start(log, options, run)?;
-    while running.records() < options.records {
-        if running.failed() || begin.elapsed() > Duration::from_secs(RUN_SECONDS_MAX) {
-            running.stop(Duration::from_secs(1))?;
-            bail!("the run did not end");
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let running = wait::until(running, RUN_SECONDS_MAX, "the run did not end", |it| {
+        Ok(it.records() >= options.records)
+    })?;
     let commits = running.commits();
     // The end is the last commit, not the last record.
     running.stop(Duration::from_secs(60))?;

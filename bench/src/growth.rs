@@ -2,7 +2,7 @@
 //! Not the curve: `cargo xtask bench growth` runs a process for each point, so that each has a peak of its own, and another
 //! before it that fills the input. Invariant: every key's count is looked at in every store before a figure is printed.
 
-use crate::{generate, process};
+use crate::{generate, process, wait};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use headwater::{App, EmbeddedLog, Running, Settings, Store, Topology};
@@ -69,13 +69,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     process::reset_peak();
     let (cpu, begin) = (process::cpu_seconds(), Instant::now());
     let (running, start_ms) = start(&log, options)?;
-    while running.records() < options.records {
-        if running.failed() || begin.elapsed() > Duration::from_secs(RUN_SECONDS_MAX) {
-            running.stop(Duration::from_secs(1))?;
-            bail!("the run did not end");
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let running = wait::until(running, RUN_SECONDS_MAX, "the run did not end", |it| {
+        Ok(it.records() >= options.records)
+    })?;
     let commits = running.commits();
     // The end is the last commit, not the last record.
     running.stop(Duration::from_secs(TURN_SECONDS_MAX))?;
@@ -159,13 +155,10 @@ fn start(log: &EmbeddedLog, options: &Options) -> Result<(Running, f64)> {
     };
     let begin = Instant::now();
     let running = headwater::start_with(topology(options)?, log, settings)?;
-    while running.running_tasks() < options.partitions as usize {
-        if running.failed() || begin.elapsed() > Duration::from_secs(TURN_SECONDS_MAX) {
-            running.stop(Duration::from_secs(1))?;
-            bail!("the tasks did not start");
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let failure = "the tasks did not start";
+    let running = wait::until(running, TURN_SECONDS_MAX, failure, |it| {
+        Ok(it.running_tasks() >= options.partitions as usize)
+    })?;
     Ok((running, begin.elapsed().as_secs_f64() * 1e3))
 }
 

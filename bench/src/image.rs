@@ -3,7 +3,7 @@
 //! Invariant: no figure unless every row of the topic can be read.
 
 use crate::report::{Figures, Report};
-use crate::{generate, process};
+use crate::{generate, process, wait};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use headwater::log::{ClientOptions, NewTopic, Request, call, call_deadline_default_ms};
@@ -94,13 +94,10 @@ fn load(log: &EmbeddedLog, options: &Options) -> Result<(f64, Running)> {
     let last: Vec<Vec<u8>> = (options.rows.saturating_sub(1_000)..options.rows)
         .map(|row| key(row, options))
         .collect();
-    while running.running_tasks() < options.partitions as usize || !has_all(&view, &last)? {
-        if running.failed() || begin.elapsed() > Duration::from_secs(START_SECONDS_MAX) {
-            running.stop(Duration::from_secs(1))?;
-            bail!("the rows did not become readable");
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let failure = "the rows did not become readable";
+    let running = wait::until(running, START_SECONDS_MAX, failure, |it| {
+        Ok(it.running_tasks() >= options.partitions as usize && has_all(&view, &last)?)
+    })?;
     Ok((begin.elapsed().as_secs_f64(), running))
 }
 

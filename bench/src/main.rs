@@ -18,6 +18,7 @@ mod process;
 mod reference;
 mod report;
 mod restore;
+mod wait;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -2,7 +2,7 @@
 //! Not the processing behind it: the input is empty. Invariant: every key must hold its last value, else there is no figure.
 
 use crate::report::{Figures, Report};
-use crate::{generate, process, reference};
+use crate::{generate, process, reference, wait};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use headwater::{App, EmbeddedLog, Listener, RestoreProgress, Settings, Store};
@@ -103,13 +103,9 @@ fn one(log: &EmbeddedLog, options: &Options) -> Result<Figures> {
     process::reset_peak();
     let (cpu, begin) = (process::cpu_seconds(), Instant::now());
     let running = headwater::start_with(app.build()?, log, settings)?;
-    while running.running_tasks() < options.partitions as usize {
-        if running.failed() || begin.elapsed() > Duration::from_secs(RUN_SECONDS_MAX) {
-            running.stop(Duration::from_secs(1))?;
-            bail!("the restore did not end");
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let running = wait::until(running, RUN_SECONDS_MAX, "the restore did not end", |it| {
+        Ok(it.running_tasks() >= options.partitions as usize)
+    })?;
     let (seconds, cpu) = (begin.elapsed().as_secs_f64(), process::cpu_seconds() - cpu);
     let peak_mb = process::peak_mb();
     let (mut keys, mut total) = (0, 0);

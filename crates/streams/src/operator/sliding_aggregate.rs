@@ -294,15 +294,12 @@ where
 
     /// A window is looked at in its turn, between the updates of others.
     fn note_shown(&self, ctx: &mut Context<'_>, step: &mut Step<'_, K, V>, start: i64) {
-        step.key_bytes.truncate(step.plain);
-        step.key_bytes.extend_from_slice(&start.to_be_bytes());
-        step.key_bytes.extend_from_slice(&[0; 4]);
-        match &mut step.walk {
-            Some(walk) => {
-                walk.look(ctx);
-                walk.handed_out(&step.key_bytes);
-            }
-            None => ctx.note_shown(self.rows.store(), &step.key_bytes),
+        if let Some(walk) = &mut step.walk {
+            walk.look(ctx);
+            step.key_bytes.truncate(step.plain);
+            step.key_bytes.extend_from_slice(&start.to_be_bytes());
+            step.key_bytes.extend_from_slice(&[0; 4]);
+            walk.handed_out(&step.key_bytes);
         }
     }
 

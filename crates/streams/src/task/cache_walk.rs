@@ -9,7 +9,8 @@ use super::Context;
 use crate::Semantics;
 use headwater_store::{Direction, KeyRange, window};
 
-/// Entries of a cache that is walked. A larger one is not: each record would pay for all of them, as it does in Kafka Streams.
+/// Entries of a cache that is walked over all keys. In a larger one only those of the range are passed: each record would pay for all
+/// of them, as it does in Kafka Streams.
 const WALKED_ENTRIES_MAX: usize = 1_024;
 
 /// What is left of a range of one key.
@@ -23,7 +24,7 @@ pub(crate) struct CacheWalk {
 }
 
 impl CacheWalk {
-    /// Of the windows of `key` that begin from `from_ms` to `to_ms`; `None` where ranges only pass what they show.
+    /// Of the windows of `key` that begin from `from_ms` to `to_ms`; `None` where nothing is cached, or use is our own affair.
     pub(crate) fn of(
         ctx: &Context<'_>,
         store: usize,
@@ -35,22 +36,23 @@ impl CacheWalk {
             return None;
         }
         let state = ctx.state.stores[store].as_ref()?;
-        let slot = state.cache?;
+        let slot = state.cache.filter(|slot| !ctx.cache.is_empty(*slot))?;
         let in_memory = state.java.as_ref().is_some_and(|java| java.is_in_memory());
-        if ctx.cache.len(slot) > WALKED_ENTRIES_MAX {
-            return None;
-        }
+        let of_all = in_memory && ctx.cache.len(slot) <= WALKED_ENTRIES_MAX;
         let (mut lowest, mut highest) = (Vec::new(), Vec::new());
-        window::key(key, 0, 0, &mut lowest);
+        window::key(key, if of_all { 0 } else { from_ms }, 0, &mut lowest);
         window::key(key, to_ms, u32::MAX, &mut highest);
-        let entries = ctx.cache.range(slot, KeyRange::ALL, Direction::Forward);
+        let range = match of_all {
+            true => KeyRange::ALL,
+            false => KeyRange::inclusive(&lowest, &highest),
+        };
+        let entries = ctx.cache.range(slot, range, Direction::Forward);
         let mut left: Vec<(i64, Vec<u8>, bool)> = entries
             .filter_map(|(bytes, _)| {
                 let (found, start, _) = window::parse(bytes)?;
                 let shown = found == key && (from_ms..=to_ms).contains(&start);
                 let here = (start, bytes);
-                let passed =
-                    shown || in_memory && (0, &*lowest) <= here && here <= (to_ms, &*highest);
+                let passed = shown || of_all && (0, &*lowest) <= here && here <= (to_ms, &*highest);
                 passed.then(|| (start, bytes.to_vec(), shown))
             })
             .collect();

@@ -74,15 +74,6 @@ impl Context<'_> {
         Ok(true)
     }
 
-    /// A range has shown `key`, which Kafka Streams takes for use of what the record cache holds there.
-    pub(crate) fn note_shown(&mut self, store: usize, key: &[u8]) {
-        if self.state.semantics == Semantics::Java
-            && let Some(slot) = self.state.store(store).cache
-        {
-            self.cache.note_use(slot, key);
-        }
-    }
-
     /// True when a store without a record cache has `key`.
     pub(crate) fn holds(&mut self, store: usize, key: &[u8]) -> Result<bool> {
         let mut value = std::mem::take(&mut self.state.value);
