@@ -100,6 +100,23 @@ impl ChunkCursor {
         }
     }
 
+    /// Shows the keys of the next `records_max` records of the batch at hand, fewer at its end, and answers how many records these
+    /// are. Nothing moves; what is damaged is reported when it is taken.
+    #[inline]
+    pub fn keys_ahead(&self, records_max: usize, mut visit: impl FnMut(&[u8])) -> usize {
+        let mut ahead = self.position;
+        let bytes = &self.chunk.bytes[self.batch.clone()];
+        let mut records = 0;
+        while records < records_max && !ahead.is_done() {
+            let Some(record) = ahead.advance(bytes) else {
+                break;
+            };
+            record.key.into_iter().for_each(&mut visit);
+            records += 1;
+        }
+        records
+    }
+
     /// Moves to the next batch with its first wanted record next; false at the end of the chunk.
     fn next_batch(&mut self) -> Result<bool> {
         let start = self.batch.end;

@@ -85,6 +85,18 @@ impl Index {
         None
     }
 
+    /// The cell at which a search for `hash` begins: the one load that every search waits for.
+    #[inline(always)]
+    pub(crate) fn begin(&self, hash: u32) -> u64 {
+        self.cells.get(self.start(hash)).copied().unwrap_or(0)
+    }
+
+    /// A slot with this hash, whosever it is.
+    #[inline(always)]
+    pub(crate) fn likely(&self, hash: u32) -> Option<u32> {
+        self.find(hash, |_| true)
+    }
+
     /// Adds a slot whose key is not in the table.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u32, slot: u32) {

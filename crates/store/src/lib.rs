@@ -3,6 +3,7 @@
 //! Invariant: what a checkpoint holds is never older than the changelog position stored with it. See `docs/design/store.md`.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod budget;
 mod byte_store;
 mod checkpoint;
@@ -32,6 +33,7 @@ pub mod session;
 pub mod versioned;
 pub mod window;
 
+pub use ahead::{KEYS_AHEAD_MAX, KeysAhead};
 pub use budget::Budget;
 pub use byte_store::{ByteStore, Direction, KeyRange, ReadBytes, Visit};
 pub use checkpoint::{Attach, CheckpointSource};

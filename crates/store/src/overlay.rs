@@ -114,6 +114,19 @@ impl Overlay {
         self.find(hash, key).map(|slot| self.value(slot))
     }
 
+    /// The first load of a search.
+    #[inline]
+    pub(crate) fn begin(&self, hash: u32) -> u64 {
+        self.index.begin(hash)
+    }
+
+    /// What [`Overlay::get`] loads of a key that has probably changed.
+    #[inline]
+    pub(crate) fn load(&self, hash: u32) -> u64 {
+        let slot = self.index.likely(hash);
+        slot.map_or(0, |slot| u64::from(self.slots[slot as usize].hash))
+    }
+
     #[inline(always)]
     fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
         self.index.find(hash, |slot| same(self.key(slot), key))
@@ -196,7 +209,12 @@ impl Overlay {
 
     /// Every change in the order keys were first touched.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Changed<'_>> {
-        self.slots.iter().map(|slot| Changed {
+        self.changes_from(0)
+    }
+
+    /// As [`Overlay::changes`], without the first `at`, which cost nothing.
+    pub(crate) fn changes_from(&self, at: usize) -> impl Iterator<Item = Changed<'_>> {
+        self.slots[at..].iter().map(|slot| Changed {
             hash: slot.hash,
             below: slot.below,
             key: slot.key(&self.arena),

@@ -38,6 +38,23 @@ impl Recency {
         self.links[slot as usize].newer
     }
 
+    /// The neighbours of a slot, as one number.
+    #[inline]
+    pub(crate) fn neighbours(&self, slot: u32) -> u64 {
+        let link = self.links.get(slot as usize);
+        link.map_or(0, |link| {
+            u64::from(link.newer) << 32 | u64::from(link.older)
+        })
+    }
+
+    /// The slots touched longest ago, the eldest first.
+    pub(crate) fn eldest(&self) -> impl Iterator<Item = u32> + '_ {
+        let first = Some(self.oldest).filter(|slot| *slot != NONE);
+        std::iter::successors(first, |slot| {
+            Some(self.newer(*slot)).filter(|slot| *slot != NONE)
+        })
+    }
+
     /// True when no slot is listed.
     pub(crate) fn is_empty(&self) -> bool {
         self.newest == NONE

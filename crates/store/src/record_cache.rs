@@ -5,7 +5,8 @@
 mod key;
 mod named;
 
-use crate::{Direction, KeyRange, PlainKey};
+use crate::ahead::WARM_ENTRIES_MIN;
+use crate::{Direction, KeyRange, KeysAhead, PlainKey};
 use named::NamedCache;
 use std::cell::RefCell;
 
@@ -84,6 +85,17 @@ impl RecordCache {
     pub fn get(&mut self, store: usize, key: &[u8]) -> Option<&Entry> {
         self.renew_shown();
         self.stores[store].get(key)
+    }
+
+    /// Loads into the processor's caches what reading these keys will wait for. Leaves those that are not cached: they will be
+    /// asked of the store, see [`Store::warm`](crate::Store::warm).
+    pub fn warm(&self, store: usize, keys: &mut KeysAhead) {
+        self.stores[store].warm(keys);
+    }
+
+    /// False while a store's entries are so few that [`Self::warm`] would not pay.
+    pub fn wants_warming(&self, store: usize) -> bool {
+        self.len(store) >= WARM_ENTRIES_MIN
     }
 
     /// Makes an entry the most recently used before anything else happens to the cache: ranges do so in Kafka Streams

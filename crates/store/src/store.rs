@@ -13,8 +13,8 @@ mod attach;
 mod read;
 
 use crate::{
-    Budget, ByteStore, CheckpointStats, Direction, Error, KeyRange, ReadBytes, Result,
-    StoreOptions, StoreReader, StoreStats, Visit,
+    Budget, ByteStore, CheckpointStats, Direction, Error, KEYS_AHEAD_MAX, KeyRange, ReadBytes,
+    Result, StoreOptions, StoreReader, StoreStats, Visit,
     checkpoint::Checkpoint,
     committed::Shared,
     index::hash,
@@ -221,7 +221,11 @@ impl Store {
         let mut committed = self.shared.write();
         let number = committed.commit + 1;
         let saving = committed.undo.prepare(self.shared.live.oldest());
-        for change in self.pending.changes() {
+        for (at, change) in self.pending.changes().enumerate() {
+            if at.is_multiple_of(KEYS_AHEAD_MAX) {
+                let next = self.pending.changes_from(at);
+                committed.write_back.warm(next.take(KEYS_AHEAD_MAX));
+            }
             let (hash, key) = (change.hash, change.key);
             if !committed.engine.is_live(key) {
                 continue; // expired since it was put

@@ -5,9 +5,11 @@
 
 use crate::{
     Direction, KeyRange, PlainKey,
+    ahead::{WARM_ENTRIES_MIN, load_all},
     families::{Families, Slots},
     index::{Index, same},
     order::Order,
+    overlay::{Changed, UNKNOWN},
 };
 use std::sync::{
     OnceLock,
@@ -173,6 +175,43 @@ impl WriteBack {
         let slot = self.find(hash, key)?;
         self.slots[slot as usize].touch();
         Some(slot)
+    }
+
+    /// The first load of a search.
+    #[inline]
+    pub(crate) fn begin(&self, hash: u32) -> u64 {
+        self.index.begin(hash)
+    }
+
+    /// What [`WriteBack::get`] loads of a key that is probably there.
+    #[inline]
+    pub(crate) fn load(&self, hash: u32) -> u64 {
+        self.index
+            .likely(hash)
+            .map_or(0, |slot| self.load_slot(slot))
+    }
+
+    #[inline]
+    fn load_slot(&self, slot: u32) -> u64 {
+        let slot = self.slots.get(slot as usize);
+        slot.map_or(0, |slot| u64::from(slot.hash))
+    }
+
+    /// Loads what setting these will wait for.
+    #[inline]
+    pub(crate) fn warm<'a>(&self, changes: impl Iterator<Item = Changed<'a>>) {
+        if !self.is_small() {
+            load_all(changes.map(|change| match change.below {
+                UNKNOWN => self.begin(change.hash),
+                below => self.load_slot(below),
+            }));
+        }
+    }
+
+    /// True when it lies in the processor's own caches.
+    #[inline]
+    pub(crate) fn is_small(&self) -> bool {
+        self.slots.len() < WARM_ENTRIES_MIN
     }
 
     /// The key of a slot.

@@ -1,6 +1,7 @@
 //! A finished topology: its nodes grouped into sub-topologies, its topics and stores by number, and how it prints.
 //! Not running and not typed at its surface: tasks wire it. Invariant: it is immutable and may be shared between threads.
 
+mod asked;
 mod closing;
 mod describe;
 mod graph;
@@ -56,6 +57,8 @@ pub struct Topology {
     patterns: Vec<u32>,
     /// Source topics that carry the stream time of those that write them, by number.
     timed_topics: Vec<bool>,
+    /// Stores that are asked for the keys of a source topic's records, by its number.
+    stores_asked: Vec<Vec<usize>>,
 }
 
 impl Topology {
@@ -101,9 +104,11 @@ impl Topology {
             sources,
         );
         let patterns = patterns(&graph, &node_topics);
+        let stores_asked = asked::stores_asked(&graph, &node_topics, sources);
         Ok(Self {
             patterns,
             timed_topics,
+            stores_asked,
             application,
             settings,
             nodes: graph.nodes,
@@ -254,6 +259,12 @@ impl Topology {
     /// True when the source topic of this number carries the stream time of those that write it.
     pub(crate) fn is_timed(&self, topic: u32) -> bool {
         self.timed_topics.get(topic as usize) == Some(&true)
+    }
+
+    /// The stores that are asked for the keys of this source topic's records, as far as can be told.
+    pub(crate) fn stores_asked(&self, topic: u32) -> &[usize] {
+        let stores = self.stores_asked.get(topic as usize);
+        stores.map_or(&[], Vec::as_slice)
     }
 
     /// True when a part reads repartition topics: an instance with other settings may have written stream times into them.

@@ -3,7 +3,8 @@
 
 use super::{Entry, key::Key};
 use crate::{
-    Direction, KeyRange, PlainKey,
+    Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead, PlainKey,
+    ahead::load_all,
     families::{Families, Slots},
     index::{Index, hash, same},
     order::Order,
@@ -63,6 +64,45 @@ impl NamedCache {
         let slot = self.find(hash(key), key)?;
         self.by_use.renew(slot);
         Some(&self.slots[slot as usize].entry)
+    }
+
+    /// Loads what reading these keys will wait for, and what dropping as many of the eldest entries as are not there yet will.
+    /// Leaves those that are not there.
+    pub(super) fn warm(&self, keys: &mut KeysAhead) {
+        load_all(keys.hashes().iter().map(|hash| self.index.begin(*hash)));
+        let mut slots = [NONE; KEYS_AHEAD_MAX];
+        let mut found = 0;
+        keys.retain(|hash| match self.index.likely(hash) {
+            Some(slot) => {
+                slots[found] = slot;
+                found += 1;
+                false
+            }
+            None => true,
+        });
+        let missing = keys.hashes().len().min(slots.len() - found);
+        let places = slots[found..].iter_mut().take(missing);
+        let eldest = places.zip(self.by_use.eldest());
+        let all = found + eldest.map(|(place, slot)| *place = slot).count();
+        self.load(&slots[..all]);
+        let dropped = slots[found..all].iter();
+        load_all(dropped.map(|slot| self.index.begin(self.slots[*slot as usize].hash)));
+    }
+
+    /// Loads whole slots, which a look-up of each one would wait for.
+    fn load(&self, slots: &[u32]) {
+        let places = || slots.iter().map(|slot| &self.slots[*slot as usize]);
+        let entries = places().map(|place| place.entry.timestamp.cast_unsigned());
+        load_all(
+            entries
+                .zip(slots)
+                .zip(places())
+                .map(|((entry, slot), place)| {
+                    entry ^ u64::from(place.hash) ^ self.by_use.neighbours(*slot)
+                }),
+        );
+        let values = places().filter_map(|place| place.entry.value.as_ref()?.first());
+        load_all(values.map(|byte| u64::from(*byte)));
     }
 
     pub(super) fn put(&mut self, key: &[u8], entry: Entry) {
@@ -169,12 +209,20 @@ impl NamedCache {
 
     pub(super) fn take_dirty(&mut self, take: &mut impl FnMut(&[u8], &Entry)) {
         let mut next = self.dirty.oldest();
+        let mut group = [NONE; KEYS_AHEAD_MAX];
         while next != NONE {
-            let slot = next;
-            let place = &mut self.slots[slot as usize];
-            next = self.dirty.newer(slot);
-            take(place.key.bytes(), &place.entry);
-            place.entry.dirty = false;
+            let mut len = 0;
+            while next != NONE && len < group.len() {
+                group[len] = next;
+                next = self.dirty.newer(next);
+                len += 1;
+            }
+            self.load(&group[..len]);
+            for slot in &group[..len] {
+                let place = &mut self.slots[*slot as usize];
+                take(place.key.bytes(), &place.entry);
+                place.entry.dirty = false;
+            }
         }
         self.dirty.clear();
     }

@@ -1,7 +1,7 @@
 //! The record cache against a list of entries that does what `NamedCache` and `ThreadCache` say, line by line.
 
 use super::{Entry, RecordCache};
-use crate::{Direction, KeyRange, PlainKey};
+use crate::{Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead, PlainKey};
 use headwater_world::{Random, SeededRandom};
 
 fn entry(value: Option<&[u8]>) -> Entry {
@@ -230,6 +230,9 @@ fn random_operations_agree_with_the_naive_cache() {
                     "{context}"
                 ),
             }
+            if random.below(3) == 0 {
+                warm(&cache, store, &random, &context);
+            }
             while cache.over_budget(store) {
                 cache.evict(store, &mut keep(&mut out));
                 naive[store].evict(&mut expected);
@@ -246,6 +249,23 @@ fn random_operations_agree_with_the_naive_cache() {
             }
         }
     }
+}
+
+/// Announces keys; those that are not cached are left. What it changes the next steps find.
+fn warm(cache: &RecordCache, store: usize, random: &SeededRandom, context: &str) {
+    let count = random.below(KEYS_AHEAD_MAX as u64 + 1);
+    let keys: Vec<_> = (0..count)
+        .map(|_| vec![b'a' + random.below(9) as u8])
+        .collect();
+    let (mut ahead, mut expected) = (KeysAhead::default(), KeysAhead::default());
+    for key in &keys {
+        ahead.push(key);
+        if cache.peek(store, key).is_none() {
+            expected.push(key);
+        }
+    }
+    cache.warm(store, &mut ahead);
+    assert_eq!(ahead.hashes(), expected.hashes(), "{context}");
 }
 
 /// Ends the flush of what was handed out.

@@ -3,7 +3,8 @@
 
 use super::{Store, count};
 use crate::{
-    Direction, KeyRange, PlainKey, ReadBytes, Result, Visit,
+    Direction, KeyRange, KeysAhead, PlainKey, ReadBytes, Result, Visit,
+    ahead::load_all,
     committed::Layer,
     index::{append, hash},
     scan::{CommittedScan, Query, compare},
@@ -80,6 +81,27 @@ impl ReadBytes for Store {
 }
 
 impl Store {
+    /// False while it keeps so few entries in memory that [`Self::warm`] would not pay.
+    pub fn wants_warming(&self) -> bool {
+        !self.shared.read().write_back.is_small()
+    }
+
+    /// Loads into the processor's caches what reading these keys will wait for, and changes nothing.
+    pub fn warm(&self, keys: &KeysAhead) {
+        let committed = self.shared.read();
+        let write_back = &committed.write_back;
+        let hashes = || keys.hashes().iter().copied();
+        load_all(
+            hashes().map(|hash| {
+                write_back.begin(hash) ^ self.open.begin(hash) ^ self.pending.begin(hash)
+            }),
+        );
+        load_all(
+            hashes()
+                .map(|hash| write_back.load(hash) ^ self.open.load(hash) ^ self.pending.load(hash)),
+        );
+    }
+
     /// Visits a range, of one plain key where one is named, of all layers.
     fn merge(
         &self,

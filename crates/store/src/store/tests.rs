@@ -8,8 +8,8 @@ mod model;
 
 use super::Store;
 use crate::{
-    Attach, Budget, ByteStore, CheckpointSource, Direction, EngineKind, Error, KeyRange, Layout,
-    StoreOptions,
+    Attach, Budget, ByteStore, CheckpointSource, Direction, EngineKind, Error, KEYS_AHEAD_MAX,
+    KeyRange, KeysAhead, Layout, StoreOptions,
     suite::{self, Subject, all, get},
 };
 use headwater_world::World;
@@ -156,6 +156,40 @@ fn an_abort_drops_both_overlays_and_nothing_else() {
     store.abort();
     assert_eq!(get(&store, b"k").as_deref(), Some(&b"committed"[..]));
     assert_eq!(store.position(), Some(5));
+}
+
+#[test]
+fn announcing_keys_changes_nothing_that_can_be_read_or_counted() {
+    let mut store = in_memory(Layout::KeyValue);
+    assert!(!store.wants_warming(), "empty");
+    let key = |number: u32| number.to_be_bytes();
+    for number in 0..10_000 {
+        store.put(&key(number), b"committed").unwrap();
+    }
+    commit(&mut store, 5);
+    assert!(store.wants_warming());
+    for number in 0..20_000 {
+        match number % 3 {
+            0 => store.put(&key(number), b"open").unwrap(),
+            1 => store.delete(&key(number)).unwrap(),
+            _ => {}
+        }
+    }
+    let (rows, stats) = (
+        all(&store, KeyRange::ALL, Direction::Forward),
+        store.stats(),
+    );
+    let mut numbers = (0..30_000).step_by(7);
+    while numbers.len() > 0 {
+        let mut keys = KeysAhead::default();
+        numbers
+            .by_ref()
+            .take(KEYS_AHEAD_MAX)
+            .for_each(|number| keys.push(&key(number)));
+        store.warm(&keys);
+    }
+    assert_eq!(store.stats(), stats);
+    assert_eq!(all(&store, KeyRange::ALL, Direction::Forward), rows);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use crate::Result;
 use headwater_log::{Chunk, ChunkCursor, Offset, RecordRef, TopicPartition};
+use headwater_store::{KEYS_AHEAD_MAX, KeysAhead};
 use std::{collections::VecDeque, sync::Arc};
 
 /// An input as the runtime sees it.
@@ -35,6 +36,9 @@ pub(crate) struct Input {
     /// The position moved where no record was; taken by who asks.
     pub(crate) passed: bool,
     queue: VecDeque<ChunkCursor>,
+    /// Stores that will be asked for the keys of its records, and how many records from here on have been announced to them.
+    pub(crate) asks: Vec<usize>,
+    pub(crate) announced: u32,
     /// Buffers to give back to the client.
     pub(crate) spent: Vec<Chunk>,
 }
@@ -68,6 +72,8 @@ impl Input {
             head_time: None,
             passed: false,
             queue: VecDeque::new(),
+            asks: Vec::new(),
+            announced: 0,
             spent: Vec::new(),
         }
     }
@@ -113,6 +119,16 @@ impl Input {
         self.queue
             .front()
             .is_some_and(ChunkCursor::has_next_in_batch)
+    }
+
+    /// The keys of the next records, of how many it says; of one batch at most.
+    pub(crate) fn keys_ahead(&self) -> (KeysAhead, usize) {
+        let mut keys = KeysAhead::default();
+        let cursor = self.queue.front();
+        let records = cursor.map_or(0, |cursor| {
+            cursor.keys_ahead(KEYS_AHEAD_MAX, |key| keys.push(key))
+        });
+        (keys, records)
     }
 
     /// Takes the record that `peek` showed.

@@ -396,6 +396,10 @@ impl Task {
         if !input.has_next() && input.peek()?.is_none() {
             return Ok(false);
         }
+        match input.announced.checked_sub(1) {
+            Some(left) => input.announced = left,
+            None => self.state.warm(input, cache),
+        }
         let (known, partition_time) = (input.head_time, input.partition_time);
         let quarantined = QUARANTINES.then(|| input.partition.clone());
         let Some(mut record) = input.next()? else {

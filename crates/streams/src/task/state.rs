@@ -3,12 +3,13 @@
 
 use super::{
     ClosingTime, Context, Dirty, Globals, JavaExpiry, Marks, Schedules, Update, guard::Failure,
+    input::Input,
 };
 use crate::Semantics;
 use crate::topology::{Kept, Topology};
 use crate::{Headers, Position, Result};
 use headwater_log::TaskId;
-use headwater_store::Layout;
+use headwater_store::{Layout, RecordCache};
 use headwater_world::Executor;
 use std::{any::Any, rc::Rc, sync::Arc, task::Waker};
 
@@ -176,6 +177,38 @@ pub struct Counters {
     pub quarantined: u64,
     /// Punctuations run.
     pub punctuations: u64,
+}
+
+/// While the stores that an input asks are small, it is looked again after so many records.
+const SMALL_RECORDS: u32 = 256;
+
+impl TaskState {
+    /// Fetches ahead what the next records of an input will ask for, and tells the input how many these are.
+    #[inline(never)]
+    pub(crate) fn warm(&self, input: &mut Input, cache: &RecordCache) {
+        let stores = || {
+            input
+                .asks
+                .iter()
+                .filter_map(|store| self.stores[*store].as_ref())
+        };
+        let wants = |store: &StateStore| {
+            store.bytes.wants_warming() || store.cache.is_some_and(|slot| cache.wants_warming(slot))
+        };
+        if !stores().any(wants) {
+            input.announced = SMALL_RECORDS;
+            return;
+        }
+        let (keys, records) = input.keys_ahead();
+        for store in stores() {
+            let mut keys = keys.clone();
+            if let Some(slot) = store.cache {
+                cache.warm(slot, &mut keys);
+            }
+            store.bytes.warm(&keys);
+        }
+        input.announced = records.saturating_sub(1) as u32;
+    }
 }
 
 pub(crate) struct TaskState {

@@ -316,6 +316,66 @@ fn positions_are_the_next_offsets_with_the_time_of_each_partition() {
     assert_eq!((spent, bench.task.queued_bytes()), (2, 0));
 }
 
+/// Stores of so many rows are told which keys come next.
+#[test]
+fn a_task_over_many_keys_counts_them_as_one_over_few() {
+    let mut bench = Bench::new(
+        |app| {
+            let joined = app.table::<String, String>("names");
+            let events = app.stream::<String, String>("events");
+            events
+                .group_by_key()
+                .count("counts")
+                .to_stream()
+                .to("counts");
+            let name = |event: &String, name: Option<&String>| {
+                format!("{event} of {}", name.map_or("nobody", String::as_str))
+            };
+            events.left_join(joined, name).to("named");
+        },
+        &[],
+    );
+    let inputs: Vec<_> = bench.task.inputs().collect();
+    let input = |topic: &str| inputs.iter().position(|at| &*at.partition.topic == topic);
+    let (names, events) = (input("names").unwrap(), input("events").unwrap());
+    let keys: Vec<String> = (0..6_000).map(|number| format!("key {number}")).collect();
+    let named: Vec<_> = keys
+        .iter()
+        .map(|key| (key.as_str(), key.as_str(), 1))
+        .collect();
+    bench.feed(names, &named);
+    // Batches that end before and behind a group of announced keys, and keys within one batch more than once.
+    let mut number = 0;
+    for batch in (1..).take(200) {
+        let next = (0..batch).map(|at| (number + at * 31) % keys.len());
+        let batch: Vec<_> = next.map(|key| (keys[key].as_str(), "event", 2)).collect();
+        number += batch.len();
+        bench.feed(events, &batch);
+    }
+    let mut records = 0;
+    while let (processed @ 1.., _) = bench.process(777) {
+        records += processed;
+    }
+    assert_eq!(records, 6_000 + 20_100);
+    bench.flush();
+    let (mut counts, mut joined) = (std::collections::BTreeMap::new(), 0);
+    for line in bench.written() {
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        match words[..] {
+            ["#0", "key", key, count, _] => {
+                let decoded = count
+                    .bytes()
+                    .fold(0, |sum, byte| sum * 256 + u64::from(byte));
+                counts.insert(key.to_owned(), decoded);
+            }
+            ["#1", "key", key, "event", "of", "key", name, _] => joined += u64::from(key == name),
+            _ => {}
+        }
+    }
+    assert_eq!(joined, 20_100);
+    assert_eq!(counts.values().sum::<u64>(), 20_100);
+}
+
 #[test]
 fn records_that_are_passed_over_move_the_position_and_no_time() {
     let mut bench = Bench::new(

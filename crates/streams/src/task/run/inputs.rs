@@ -39,7 +39,9 @@ pub(super) fn of(
             }
             None => (start(&partition), -1),
         };
-        inputs.push(Input::new(name, topic, id.partition, position, time));
+        let mut input = Input::new(name, topic, id.partition, position, time);
+        input.asks = topology.stores_asked(topic).to_vec();
+        inputs.push(input);
         feeds.push(feed);
     }
     Inputs {
