@@ -31,8 +31,8 @@ const SETTLE_WAIT_MS_MAX: u64 = 2_000;
 const LINGER: Duration = Duration::from_millis(100);
 
 /// Between the beginnings of two commits of a worker that commits when it is idle. On Kafka each is a transaction, which costs the
-/// brokers a marker in every partition it wrote and two records of the coordinator, however little is in it: so there are 200 a
-/// second of a worker at most. Much less than a reader on Kafka sees of a commit's own time would not be noticed.
+/// brokers a marker in every partition it wrote and records of the coordinator, however little is in it: with this there are
+/// 200 a second of a worker at most.
 pub(crate) const IDLE_COMMIT_GAP: Duration = Duration::from_millis(5);
 
 /// Input positions that moved.
