@@ -14,18 +14,40 @@ const STEP_MS_MAX: u64 = 20;
 /// What an input may keep waiting however many there are: some thousand records.
 const INPUT_BYTES_MIN: usize = 256 << 10;
 
+/// What a step has taken from its client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(crate) any: bool,
+    /// Nothing more was ready.
+    pub(crate) all: bool,
+}
+
+impl Taken {
+    const SOME: Self = Self {
+        any: true,
+        all: false,
+    };
+
+    fn all(chunks: usize) -> Self {
+        Self {
+            any: chunks > 0,
+            all: true,
+        }
+    }
+}
+
 impl Worker {
-    pub(crate) fn take_chunks(&mut self) -> Result<bool> {
+    pub(crate) fn take_chunks(&mut self) -> Result<Taken> {
         self.pace_standbys();
         let clock = self.settings.world.clock.clone();
         let until = clock.elapsed() + Duration::from_millis(STEP_MS_MAX);
         for taken in 0..STEP_CHUNKS_MAX {
             if taken > 0 && clock.elapsed() >= until {
-                return Ok(true);
+                return Ok(Taken::SOME);
             }
             let chunk = match self.client.fetch() {
                 Ok(Some(chunk)) => chunk,
-                Ok(None) => return Ok(taken > 0),
+                Ok(None) => return Ok(Taken::all(taken)),
                 Err(LogError::OffsetOutOfRange {
                     partition,
                     offset,
@@ -35,7 +57,7 @@ impl Worker {
                     self.out_of_range(&partition, offset, if offset > end { end } else { start })?;
                     continue;
                 }
-                Err(error) if error.fate() == Fate::Retry => return Ok(taken > 0),
+                Err(error) if error.fate() == Fate::Retry => return Ok(Taken::all(taken)),
                 Err(error) => return Err(error.into()),
             };
             match self.slots.get(&chunk.slot).copied() {
@@ -44,7 +66,7 @@ impl Worker {
                 None => self.client.recycle(chunk),
             }
         }
-        Ok(true)
+        Ok(Taken::SOME)
     }
 
     /// The log no longer holds what was asked for. An input goes on where the log begins, which a notice tells: what was

@@ -30,6 +30,11 @@ const SETTLE_WAIT_MS_MAX: u64 = 2_000;
 /// At least once: how long a record waits for others that go out with it; `linger.ms` as Kafka Streams sets it.
 const LINGER: Duration = Duration::from_millis(100);
 
+/// Between the beginnings of two commits of a worker that commits when it is idle. On Kafka each is a transaction, which costs the
+/// brokers a marker in every partition it wrote and records of the coordinator, however little is in it: with this there are
+/// 200 a second of a worker at most.
+pub(crate) const IDLE_COMMIT_GAP: Duration = Duration::from_millis(5);
+
 /// Input positions that moved.
 type Moved = Vec<(TopicPartition, CommittedOffset)>;
 
@@ -55,8 +60,9 @@ pub(crate) enum Commit {
 }
 
 impl Worker {
-    /// Starts a commit when one is due; at most one is under way.
-    pub(crate) fn commit_if_due(&mut self) -> Result<bool> {
+    /// Starts a commit when one is due; at most one is under way. `is_idle`: this step has left nothing
+    /// that was ready.
+    pub(crate) fn commit_if_due(&mut self, is_idle: bool) -> Result<bool> {
         if let Commit::Waiting { until, attempt } = self.commit
             && self.settings.world.clock.elapsed() >= until
         {
@@ -67,19 +73,16 @@ impl Worker {
         if !matches!(self.commit, Commit::Idle) || !self.has_uncommitted() {
             return Ok(false);
         }
-        let elapsed = self
-            .settings
-            .world
-            .clock
-            .elapsed()
-            .saturating_sub(self.committed_at);
+        let elapsed = self.since_commit();
         let interval = Duration::from_millis(self.settings.commit_interval_ms);
         let asked = self.stopping
             || self.tasks.values().any(|slot| match &slot.stage {
                 Stage::Running(task) => slot.revoked || task.commit_requested(),
                 _ => false,
             });
-        if !asked && elapsed < interval && self.client.appended_bytes() < self.append_bytes_soft {
+        let rests = is_idle && self.commits_when_idle() && elapsed >= IDLE_COMMIT_GAP;
+        let is_full = self.client.appended_bytes() >= self.append_bytes_soft;
+        if !asked && !rests && !is_full && elapsed < interval {
             return Ok(false);
         }
         if self.calls_running() {
@@ -88,6 +91,20 @@ impl Worker {
         self.draining_since = None;
         self.begin_commit()?;
         Ok(true)
+    }
+
+    /// True when the next commit begins as soon as there is nothing else to do. Calls to the outside are something to do: a commit
+    /// that waited for them would hold up what comes meanwhile, so it is the interval that makes them end.
+    pub(crate) fn commits_when_idle(&self) -> bool {
+        self.settings.commit_when_idle
+            && matches!(self.commit, Commit::Idle)
+            && !self.calls_running()
+    }
+
+    /// How long ago the last commit began.
+    pub(crate) fn since_commit(&self) -> Duration {
+        let now = self.settings.world.clock.elapsed();
+        now.saturating_sub(self.committed_at)
     }
 
     /// At least once a commit may be far away (30 s by Kafka's default), and nobody downstream has to wait for it.

@@ -20,6 +20,7 @@ const NAMES: &[SettingName] = &[
     honoured("headwater.async.wait.max.ms"),
     honoured("headwater.block.cache.bytes"),
     honoured("headwater.checkpoint.interval.ms"),
+    honoured("headwater.commit.when.idle"),
     honoured("headwater.write.back.max.bytes"),
     honoured("max.poll.interval.ms"),
     honoured("max.task.idle.ms"),

@@ -15,6 +15,11 @@ pub struct Settings {
     pub guarantee: Guarantee,
     /// `commit.interval.ms`; 100 unless said otherwise. Properties that choose at least once and give no interval make it Kafka's 30,000.
     pub commit_interval_ms: u64,
+    /// `headwater.commit.when.idle`: a worker that has processed all it has been handed commits at once and does not wait for the
+    /// interval, which still bounds how long a busy one goes without. One commit at a time, and a few ms between two of them:
+    /// what comes meanwhile goes with the next. Off unless said otherwise: more and smaller commits cost the log more, and each
+    /// flushes the record caches.
+    pub commit_when_idle: bool,
     /// `num.stream.threads`: workers of this process.
     pub workers: usize,
     /// `state.dir`: where stores live, under `<state.dir>/<application>/<task>/<store>`. `None` keeps all state in memory.
@@ -63,6 +68,7 @@ impl Default for Settings {
         Self {
             guarantee: Guarantee::ExactlyOnce,
             commit_interval_ms: 100,
+            commit_when_idle: false,
             workers: 1,
             state_dir: None,
             cache_bytes_max: 10 << 20,
@@ -174,6 +180,12 @@ impl Settings {
             "headwater.write.back.max.bytes" => self.write_back_bytes_max = number(name, value)?,
             "headwater.block.cache.bytes" => self.block_cache_bytes = number(name, value)?,
             "headwater.async.wait.max.ms" => self.async_wait_ms_max = number(name, value)?,
+            "headwater.commit.when.idle" => {
+                let value = value.trim();
+                self.commit_when_idle = value
+                    .parse()
+                    .map_err(|_| bad(name, value, "true or false"))?
+            }
             "headwater.checkpoint.interval.ms" => {
                 self.checkpoint_interval_ms = number(name, value)?
             }

@@ -2,7 +2,7 @@
 //! Not a thread: a thread, a test or a simulator calls `step`. Invariant: `step` does bounded work and never waits.
 
 use crate::chunks::resume_inputs;
-use crate::commit::Commit;
+use crate::commit::{Commit, IDLE_COMMIT_GAP};
 use crate::counts::Counts;
 use crate::global_task::GlobalTask;
 use crate::globals::SharedGlobals;
@@ -54,6 +54,21 @@ pub struct Step {
     pub busy: bool,
     /// True after a requested stop: every task is closed and the group is left.
     pub stopped: bool,
+}
+
+/// What a step's part of processing came to.
+#[derive(Clone, Copy, Debug)]
+struct Processed {
+    records: usize,
+    /// Nothing is left that could be processed. What waits for another input (`max.task.idle.ms`) could not.
+    all: bool,
+}
+
+impl Processed {
+    const NOTHING: Self = Self {
+        records: 0,
+        all: true,
+    };
 }
 
 /// Runs its share of a topology's tasks.
@@ -250,11 +265,13 @@ impl Worker {
         step.busy |= self.take_assignment()?;
         self.take_placement();
         step.busy |= self.open_waiting();
-        step.busy |= self.take_chunks()?;
+        let taken = self.take_chunks()?;
+        step.busy |= taken.any;
         step.busy |= self.poll_calls()?;
-        step.records = self.process()?;
+        let processed = self.process()?;
+        step.records = processed.records;
         step.busy |= step.records > 0;
-        step.busy |= self.commit_if_due()?;
+        step.busy |= self.commit_if_due(taken.all && processed.all)?;
         self.send_lingering();
         self.checkpoint_due()?;
         if self.stopping {
@@ -379,17 +396,15 @@ impl Worker {
     /// The time at which `step` has something to do again without being woken.
     pub fn idle_for(&self) -> Duration {
         let interval = Duration::from_millis(self.settings.commit_interval_ms);
-        let elapsed = self
-            .settings
-            .world
-            .clock
-            .elapsed()
-            .saturating_sub(self.committed_at);
-        if self.uncommitted {
-            interval.saturating_sub(elapsed).min(self.linger_max())
-        } else {
-            interval
+        if !self.uncommitted {
+            return interval;
         }
+        let idle = match self.commits_when_idle() {
+            true => IDLE_COMMIT_GAP.saturating_sub(self.since_commit()),
+            false => Duration::MAX,
+        };
+        let until_interval = interval.saturating_sub(self.since_commit());
+        until_interval.min(self.linger_max()).min(idle)
     }
 
     /// Its number in its process, from 1.
@@ -462,12 +477,12 @@ impl Worker {
             .map(|slot| slot.id)
     }
 
-    fn process(&mut self) -> Result<usize> {
-        let mut records = 0;
+    fn process(&mut self) -> Result<Processed> {
+        let mut processed = Processed::NOTHING;
         let settled = matches!(self.commit, Commit::Idle | Commit::Pending { .. });
         let rests = self.draining_since.is_some() || self.output.rests();
         if self.stopping || self.paused || !settled || rests {
-            return Ok(0);
+            return Ok(processed);
         }
         let now = self.settings.world.clock.now_ms();
         // A step ends in time for a commit however many tasks there are; the next one goes on with the task behind.
@@ -477,26 +492,30 @@ impl Worker {
         let (before, from): (Vec<TaskId>, Vec<TaskId>) =
             self.tasks.keys().partition(|id| **id < first);
         for id in from.into_iter().chain(before) {
-            if records > 0 && self.settings.world.clock.elapsed() >= until {
+            if processed.records > 0 && self.settings.world.clock.elapsed() >= until {
                 self.next_task = Some(id);
+                processed.all = false;
                 break;
             }
-            records += self.process_task(id, now, until)?;
+            let of_task = self.process_task(id, now, until)?;
+            processed.records += of_task.records;
+            processed.all &= of_task.all;
         }
-        Ok(records)
+        Ok(processed)
     }
 
     /// Processes some records of one task, in slices: between them the bytes that wait for the commit are looked at.
-    fn process_task(&mut self, id: TaskId, now_ms: i64, until: Duration) -> Result<usize> {
+    fn process_task(&mut self, id: TaskId, now_ms: i64, until: Duration) -> Result<Processed> {
         let input_bytes_max = self.input_bytes_max();
+        let mut processed = Processed::NOTHING;
         let Some(slot) = self.tasks.get_mut(&id) else {
-            return Ok(0);
+            return Ok(processed);
         };
         let Stage::Running(task) = &mut slot.stage else {
-            return Ok(0);
+            return Ok(processed);
         };
         if slot.revoked {
-            return Ok(0); // Its last commit covers what is done; more would never be committed.
+            return Ok(processed); // Its last commit covers what is done; more would never be committed.
         }
         (slot.rests, slot.is_clean) = (false, false);
         if task.needs_ends() {
@@ -504,19 +523,20 @@ impl Worker {
                 task.set_end(index, self.client.end_offset(*client_slot));
             }
         }
-        let mut records = 0;
-        while records < self.settings.step_records_max
+        processed.all = false;
+        while processed.records < self.settings.step_records_max
             && self.client.appended_bytes() < 2 * self.append_bytes_soft
         {
             let mut output = ClientOutput {
                 client: &mut *self.client,
                 map: &mut self.output,
             };
-            let slice = SLICE_RECORDS_MAX.min(self.settings.step_records_max - records);
+            let slice = SLICE_RECORDS_MAX.min(self.settings.step_records_max - processed.records);
             let progress = task.process(&mut self.cache, &mut output, now_ms, slice)?;
             self.uncommitted |= progress.records > 0 || progress.passed;
-            records += progress.records;
-            if progress.records < slice || self.settings.world.clock.elapsed() >= until {
+            processed.records += progress.records;
+            processed.all = progress.records < slice;
+            if processed.all || self.settings.world.clock.elapsed() >= until {
                 break;
             }
         }
@@ -528,7 +548,7 @@ impl Worker {
         let client = &mut self.client;
         task.take_spent(|chunk| client.recycle(chunk));
         resume_inputs(slot, &mut **client, input_bytes_max);
-        Ok(records)
+        Ok(processed)
     }
 
     /// Writes committed state to disk: of one store over its budget, or, when the interval has passed, of all that changed.

@@ -33,7 +33,8 @@ const VIOLATIONS_MAX: usize = 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Decides everything. By it: whether the log's transactions look like Kafka's (even), whether there are standbys (2 of
-    /// each 3), whether state is kept on a disk (3 of each 4).
+    /// each 3), whether state is kept on a disk (3 of each 4), whether members commit when they are idle, and not at intervals
+    /// (1 of each 5).
     pub seed: u64,
     /// What the members promise.
     pub guarantee: Guarantee,
@@ -149,11 +150,14 @@ impl Cluster {
             MemoryLog::new(&simulation.world)
         };
         let ear = Arc::new(Ear::default());
+        let when_idle = seed % 5 == 3;
         let settings = Settings {
             world: simulation.world.clone(),
             guarantee,
             standby_replicas: u32::from(seed % 3 != 1),
-            commit_interval_ms: 5,
+            // Beyond the end of every run.
+            commit_interval_ms: if when_idle { 3_600_000 } else { 5 },
+            commit_when_idle: when_idle,
             checkpoint_interval_ms: 20,
             session_timeout_ms: SESSION_MS,
             rebalance_timeout_ms: 2 * SESSION_MS,

@@ -107,6 +107,9 @@ impl Entry<'_> {
                 for property in self.properties() {
                     command.args(["--property", &property]);
                 }
+                if self.job.is_idle_committed {
+                    command.args(["--property", "headwater.commit.when.idle=true"]);
+                }
                 command
             }
             _ => {

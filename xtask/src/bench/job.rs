@@ -63,6 +63,8 @@ pub(super) struct Job {
     pub(super) second: Option<&'static Input>,
     pub(super) verdict: Verdict,
     pub(super) is_exactly_once: bool,
+    /// Ours commits when it is idle. Kafka Streams has nothing like it and waits for the interval, which is the same for both.
+    pub(super) is_idle_committed: bool,
     /// Whether it runs unless it is named.
     pub(super) by_default: bool,
 }
@@ -76,6 +78,7 @@ const COUNT: Job = Job {
     second: None,
     verdict: Verdict::Counts,
     is_exactly_once: true,
+    is_idle_committed: false,
     by_default: true,
 };
 
@@ -178,6 +181,15 @@ pub(super) const JOBS: &[Job] = &[
         work: Work::Latency,
         input: &Input::NOTHING,
         verdict: Verdict::ByWork,
+        ..COUNT
+    },
+    Job {
+        name: "latency-idle",
+        purpose: "as latency, at the same interval, ours with commit when idle, which Kafka Streams does not have",
+        work: Work::Latency,
+        input: &Input::NOTHING,
+        verdict: Verdict::ByWork,
+        is_idle_committed: true,
         ..COUNT
     },
     Job {

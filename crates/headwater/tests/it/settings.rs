@@ -39,6 +39,7 @@ fn honoured_names_are_taken_over() {
         ("state.dir", "/var/lib/app"),
         ("statestore.cache.max.bytes", "0"),
         ("consumer.max.poll.interval.ms", "60000"),
+        ("headwater.commit.when.idle", "true"),
         ("app.colour", "blue"),
     ]);
     let settings = settings.unwrap();
@@ -47,6 +48,7 @@ fn honoured_names_are_taken_over() {
         settings.commit_interval_ms, 30_000,
         "Kafka's default at least once"
     );
+    assert!(settings.commit_when_idle);
     assert_eq!(settings.workers, 3);
     assert_eq!(settings.state_dir.unwrap().to_str(), Some("/var/lib/app"));
     assert_eq!(settings.cache_bytes_max, 0);
@@ -110,6 +112,11 @@ fn a_name_that_would_change_results_is_refused_and_an_unknown_one_suggests_the_n
         "twice",
         "setting 'processing.guarantee' is 'twice'; expected exactly_once_v2 or at_least_once",
     );
+    check_error(
+        "headwater.commit.when.idle",
+        "1",
+        "setting 'headwater.commit.when.idle' is '1'; expected true or false",
+    );
 }
 
 #[test]
@@ -118,6 +125,7 @@ fn every_honoured_name_is_read_by_something() {
         let value = match known.name {
             "processing.guarantee" => "at_least_once",
             "application.server" => "host:1",
+            "headwater.commit.when.idle" => "true",
             _ => "1",
         };
         let (applied, told) = apply(&[(known.name, value)]);

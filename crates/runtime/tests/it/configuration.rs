@@ -90,6 +90,7 @@ fn every_honoured_name_is_read() {
             "processing.guarantee" => "exactly_once_v2",
             "state.dir" => "/tmp",
             "application.server" => "h:1",
+            "headwater.commit.when.idle" => "true",
             _ => "1",
         };
         Settings::default()

@@ -8,10 +8,19 @@ use headwater_runtime::{Error, Settings};
 use headwater_world::{CrashMode, Simulation, World};
 use std::sync::Arc;
 
-fn settings(simulation: &Simulation) -> Settings {
+/// When the worker commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Commits {
+    AtIntervals,
+    WhenIdle,
+}
+
+fn settings(simulation: &Simulation, commits: Commits) -> Settings {
+    let when_idle = commits == Commits::WhenIdle;
     Settings {
         world: simulation.world.clone(),
-        commit_interval_ms: 5,
+        commit_interval_ms: if when_idle { 600_000 } else { 5 },
+        commit_when_idle: when_idle,
         ..Settings::default()
     }
 }
@@ -25,9 +34,9 @@ fn open(simulation: &Simulation) -> Result<Arc<EmbeddedLog>, Error> {
 }
 
 /// One life of the process: open, load, process, stop.
-fn live(simulation: &Simulation) -> Result<Arc<EmbeddedLog>, Error> {
+fn live(simulation: &Simulation, commits: Commits) -> Result<Arc<EmbeddedLog>, Error> {
     let log = open(simulation)?;
-    let settings = settings(simulation);
+    let settings = settings(simulation, commits);
     load(&*log, &settings)?;
     process(&*log, &settings, &simulation.clock)?;
     Ok(log)
@@ -42,17 +51,27 @@ fn check(log: &Arc<EmbeddedLog>, simulation: &Simulation, what: &str) {
 #[test]
 fn an_undisturbed_run_gives_the_expected_results() {
     let simulation = World::simulated(1);
-    let log = live(&simulation).unwrap();
+    let log = live(&simulation, Commits::AtIntervals).unwrap();
     check(&log, &simulation, "undisturbed");
     drop(log);
-    let log = live(&simulation).unwrap();
+    let log = live(&simulation, Commits::AtIntervals).unwrap();
     check(&log, &simulation, "run again");
 }
 
 #[test]
 fn a_crash_at_any_write_loses_and_doubles_nothing() {
+    crash_everywhere(Commits::AtIntervals);
+}
+
+#[test]
+fn nor_does_one_of_a_worker_that_commits_when_it_is_idle() {
+    crash_everywhere(Commits::WhenIdle);
+}
+
+#[track_caller]
+fn crash_everywhere(commits: Commits) {
     let undisturbed = World::simulated(1);
-    drop(live(&undisturbed).unwrap());
+    drop(live(&undisturbed, commits).unwrap());
     let mutations = undisturbed.disk.mutations();
     assert!(mutations > 50, "only {mutations} write boundaries");
     let mut crashed = 0;
@@ -65,10 +84,10 @@ fn a_crash_at_any_write_loses_and_doubles_nothing() {
         for mode in modes {
             let simulation = World::simulated(1);
             simulation.disk.fail_after_writes(boundary);
-            crashed += u64::from(live(&simulation).is_err());
+            crashed += u64::from(live(&simulation, commits).is_err());
             let what = format!("crash at write {boundary} of {mutations}, {mode:?}");
             let simulation = simulation.restart(mode, boundary);
-            let log = live(&simulation).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let log = live(&simulation, commits).unwrap_or_else(|error| panic!("{what}: {error}"));
             check(&log, &simulation, &what);
         }
     }
@@ -77,5 +96,7 @@ fn a_crash_at_any_write_loses_and_doubles_nothing() {
         crashed >= mutations,
         "{crashed} crashes at {mutations} boundaries in three modes"
     );
-    println!("{crashed} crashes at {mutations} write boundaries, none lost or doubled anything");
+    println!(
+        "{commits:?}: {crashed} crashes at {mutations} write boundaries, none lost or doubled anything"
+    );
 }

@@ -14,6 +14,7 @@ mod foreign_key;
 mod forgetful;
 mod globals;
 mod hand_over;
+mod idle;
 mod marker;
 mod missing_topic;
 mod process;

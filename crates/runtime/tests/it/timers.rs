@@ -72,12 +72,13 @@ fn load(log: &MemoryLog, settings: &Settings) {
 }
 
 /// The timers that were called, and how many workers died.
-fn run(seed: u64) -> (Vec<(u64, i64)>, usize) {
+fn run(seed: u64, when_idle: bool) -> (Vec<(u64, i64)>, usize) {
     let simulation = World::simulated(seed);
     let log = MemoryLog::new(&simulation.world);
     let settings = Settings {
         world: impatient(&simulation),
-        commit_interval_ms: 5,
+        commit_interval_ms: if when_idle { 30_000 } else { 5 },
+        commit_when_idle: when_idle,
         step_records_max: 3,
         session_timeout_ms: 150,
         rebalance_timeout_ms: 300,
@@ -117,8 +118,9 @@ fn each_timer_is_called_once_whoever_dies() {
     let due = |key: u64| [-(key as i64) - DELAY_MS, key as i64 + DELAY_MS].map(|at| (key, at));
     let expected: Vec<(u64, i64)> = (0..RECORDS).flat_map(due).collect();
     let mut deaths = 0;
-    for seed in 0..16 {
-        let (called, died) = run(seed);
+    // The last ones commit when they are idle, and only then.
+    for seed in 0..24 {
+        let (called, died) = run(seed, seed >= 16);
         assert_eq!(called, expected, "seed {seed}, {died} workers died");
         deaths += died;
     }
