@@ -25,6 +25,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * delete PREFIX            all topics whose names begin so
  * held TOPIC               {"records"}: offsets between begin and end
  * read TOPIC               what is committed: {"records", "digest", "keys", "sum", "last_digest"}
+ * drained NAME TOPIC ..    {"is_drained"}: whether application NAME has nothing left to do, in these topics or in its own
  * </pre>
  * Digests are sums of a hash of each record, so that they do not depend on the order across partitions: "digest" of all records,
  * with their timestamps; "last_digest" of the last of each key, without. "keys" are those whose last record has a value, "sum"
@@ -38,11 +39,11 @@ public class Judge {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", words[0]);
         var requests = new BufferedReader(new InputStreamReader(System.in));
-        try (Admin admin = Admin.create(settings)) {
+        try (Admin admin = Admin.create(settings); Drained drained = new Drained(settings, admin)) {
             for (String line; (line = requests.readLine()) != null; ) {
                 String answer;
                 try {
-                    answer = answer(settings, admin, line.split(" "));
+                    answer = answer(settings, admin, drained, line.split(" "));
                 } catch (Exception failure) {
                     answer = "{\"error\":\"" + failure.toString().replaceAll("[^ -~]|[\"\\\\]", "'") + "\"}";
                 }
@@ -51,7 +52,7 @@ public class Judge {
         }
     }
 
-    private static String answer(Properties settings, Admin admin, String[] request) throws Exception {
+    private static String answer(Properties settings, Admin admin, Drained drained, String[] request) throws Exception {
         String subject = request[1];
         switch (request[0]) {
             case "create" -> {
@@ -78,6 +79,10 @@ public class Judge {
             case "read" -> {
                 return read(settings, subject);
             }
+            case "drained" -> {
+                var inputs = List.of(request).subList(2, request.length);
+                return "{\"is_drained\":" + drained.is(subject, inputs) + "}";
+            }
             default -> throw new IllegalArgumentException("no request " + request[0]);
         }
     }
@@ -91,7 +96,7 @@ public class Judge {
         }
     }
 
-    private static KafkaConsumer<byte[], byte[]> consumer(Properties settings) {
+    static KafkaConsumer<byte[], byte[]> consumer(Properties settings) {
         Properties own = new Properties();
         own.putAll(settings);
         own.put("isolation.level", "read_committed");

@@ -4,19 +4,17 @@
 
 mod event;
 mod expected;
-mod generator;
-mod query;
+pub(crate) mod generator;
+pub(crate) mod query;
 
 use crate::process;
 use crate::report::{Figures, Report};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use event::Row;
 use expected::Rows;
-use generator::Event;
 use headwater::log::{AppendRecord, HeadersRef};
 use headwater::{App, EmbeddedLog, Settings};
-use query::Query;
+use query::{Query, Sources};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -72,7 +70,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let records = inputs.iter().map(|input| records[input]).sum();
         let expected = expected::rows(*query, options.events);
         for run in 0..options.runs {
-            let figures = one(&log, options, *query, run, records, &expected);
+            let sources = Sources::default();
+            let figures = one(&log, options, *query, &sources, run, records, &expected);
             report.add(figures.with_context(|| name.clone())?)?;
         }
         report.print(&[]);
@@ -91,20 +90,7 @@ fn fill(log: &EmbeddedLog, options: &Options) -> Result<HashMap<&'static str, u6
     let mut value = Vec::new();
     for number in 0..options.events {
         value.clear();
-        let (topic, key, time_ms) = match generator::event(number) {
-            Event::Person(person) => {
-                person.write(&mut value);
-                ("persons", person.id, person.time_ms)
-            }
-            Event::Auction(auction) => {
-                auction.write(&mut value);
-                ("auctions", auction.id, auction.time_ms)
-            }
-            Event::Bid(bid) => {
-                bid.write(&mut value);
-                ("bids", bid.auction, bid.time_ms)
-            }
-        };
+        let (topic, key, time_ms) = generator::event(number).write(&mut value);
         let record = AppendRecord {
             timestamp: time_ms,
             key: Some(&key.to_be_bytes()),
@@ -125,6 +111,7 @@ fn one(
     log: &EmbeddedLog,
     options: &Options,
     query: Query,
+    sources: &Sources,
     run: usize,
     records: u64,
     expected: &Rows,
@@ -138,7 +125,8 @@ fn one(
     };
     process::reset_peak();
     let (cpu, begin) = (process::cpu_seconds(), Instant::now());
-    headwater::run_to_end_with(query.topology(&application, &output)?, log, settings)?;
+    let topology = query.topology(&application, &output, sources)?;
+    headwater::run_to_end_with(topology, log, settings)?;
     let (seconds, cpu) = (begin.elapsed().as_secs_f64(), process::cpu_seconds() - cpu);
     let peak_mb = process::peak_mb();
     let written = written(log, options, query, &output)?;
@@ -203,9 +191,10 @@ fn check(written: &Rows, expected: &Rows) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     #[test]
-    fn every_query_writes_what_a_plain_fold_over_the_events_gives() {
+    fn every_query_writes_what_a_plain_fold_over_the_events_gives_counted_or_not() {
         let dir = tempfile::tempdir().unwrap();
         let options = Options {
             queries: Vec::new(),
@@ -216,12 +205,24 @@ mod tests {
             dir: dir.path().into(),
         };
         let log = EmbeddedLog::open(&options.dir).unwrap();
-        fill(&log, &options).unwrap();
+        let records = fill(&log, &options).unwrap();
         for query in Query::value_variants() {
             let expected = expected::rows(*query, options.events);
             assert!(!expected.is_empty(), "{query:?} has no result to compare");
-            let figures = one(&log, &options, *query, 0, 1, &expected);
-            assert!(figures.is_ok(), "{query:?}: {figures:?}");
+            let seen = Arc::new(AtomicU64::new(0));
+            let sight = seen.clone();
+            let see = move || {
+                sight.fetch_add(1, Relaxed);
+            };
+            let counted = Sources {
+                see: Some(Arc::new(see)),
+            };
+            for (run, sources) in [Sources::default(), counted].iter().enumerate() {
+                let figures = one(&log, &options, *query, sources, run, 1, &expected);
+                assert!(figures.is_ok(), "{query:?}, run {run}: {figures:?}");
+            }
+            let read: u64 = query.inputs().iter().map(|input| records[input]).sum();
+            assert_eq!(seen.load(Relaxed), read, "{query:?}");
         }
     }
 }

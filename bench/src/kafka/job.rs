@@ -1,6 +1,7 @@
-//! The topologies of the jobs, by name. Not the running of them.
+//! The topologies of the jobs, by name. Not the running of them, and not the queries of Nexmark, which have their own place.
 //! Invariant: operators, names and windows are those of `bench/java/StreamsYardstick.java`, in its order.
 
+use crate::nexmark::query::{Query, Sources};
 use anyhow::Result;
 use clap::ValueEnum;
 use headwater::{
@@ -18,6 +19,8 @@ const JOIN_DIFFERENCE: Duration = Duration::from_millis(500);
 const JOIN_GRACE: Duration = Duration::from_secs(1);
 /// Bytes that a join takes of each side.
 const JOINED_BYTES: usize = 10;
+/// Before the name of a query of Nexmark.
+const NEXMARK: &str = "nexmark-";
 
 /// A job by its name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,6 +49,9 @@ pub(crate) enum StreamsJob {
     Start,
     /// As `Start`, over a changelog that is there, with its time taken.
     Restore,
+    /// A query over auctions, over the topics of their events.
+    #[value(skip)]
+    Nexmark(Query),
 }
 
 /// Records seen, and when the first came.
@@ -75,11 +81,11 @@ pub(super) struct Inputs<'a> {
 }
 
 impl StreamsJob {
-    /// How many tasks it has for each partition of its input.
-    pub(super) fn tasks_per_partition(self) -> usize {
-        match self {
-            Self::Words => 2,
-            _ => 1,
+    /// By its name on the command line: its own, or that of a query after "nexmark-".
+    pub(super) fn named(name: &str) -> Result<Self, String> {
+        match name.strip_prefix(NEXMARK) {
+            Some(query) => <Query as ValueEnum>::from_str(query, false).map(Self::Nexmark),
+            None => <Self as ValueEnum>::from_str(name, false),
         }
     }
 
@@ -88,14 +94,27 @@ impl StreamsJob {
         matches!(self, Self::Start | Self::Restore)
     }
 
+    /// Whether it is over when it is told so, by the end of standard input: records that it has seen may still lie in topics
+    /// of its own.
+    pub(super) fn is_told(self) -> bool {
+        matches!(self, Self::Nexmark(_))
+    }
+
     pub(super) fn topology(
         self,
         application: &str,
         inputs: &Inputs<'_>,
         seen: &Seen,
     ) -> Result<Topology> {
-        let app = App::new(application);
         let output = format!("{application}-out");
+        if let Self::Nexmark(query) = self {
+            let seen = seen.clone();
+            let sources = Sources {
+                see: Some(Arc::new(move || seen.see())),
+            };
+            return query.topology(application, &output, &sources);
+        }
+        let app = App::new(application);
         let stream = app.stream::<String, String>(inputs.input);
         match self {
             Self::Map => {
@@ -178,4 +197,19 @@ fn words(lines: KStream<'_, String, String>, seen: &Seen, output: &str) {
 fn joined(left: &str, right: &str) -> String {
     let start = |text: &str| text.get(..JOINED_BYTES).unwrap_or(text).to_owned();
     start(left) + &start(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_known_by_its_name_and_a_query_by_its_own_behind_that_of_nexmark() {
+        assert_eq!(StreamsJob::named("words"), Ok(StreamsJob::Words));
+        let query = StreamsJob::named("nexmark-q5");
+        assert_eq!(query, Ok(StreamsJob::Nexmark(Query::Q5)));
+        for unknown in ["q5", "nexmark", "nexmark-", "nexmark-q6", "nexmark-words"] {
+            assert!(StreamsJob::named(unknown).is_err(), "{unknown}");
+        }
+    }
 }

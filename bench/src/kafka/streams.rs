@@ -7,15 +7,17 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use headwater::{Listener, RestoreProgress, Running, Settings};
 use serde_json::json;
+use std::io::Read;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What to run.
 #[derive(Args)]
 pub(crate) struct Options {
-    #[arg(value_enum)]
+    /// As `bench/java/StreamsYardstick.java` calls it; of the queries of Nexmark nexmark-q0 and so on.
+    #[arg(value_parser = StreamsJob::named)]
     job: StreamsJob,
     #[command(flatten)]
     place: Place,
@@ -28,7 +30,8 @@ pub(crate) struct Options {
     /// The other topic of a join.
     #[arg(long, default_value = "profiles")]
     second: String,
-    /// Records to wait for, of both inputs where there are two; of `words` the words.
+    /// Records to wait for, of both inputs where there are two; of `words` the words. A query of Nexmark waits for the end of
+    /// standard input instead.
     #[arg(long, default_value_t = 3_000_000)]
     records: u64,
     /// A setting of the application by Kafka's name, NAME=VALUE.
@@ -76,8 +79,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
         second: &options.second,
     };
     let topology = options.job.topology(&options.application, &inputs, &seen)?;
+    let tasks = topology.subtopologies().len() * PARTITIONS;
     let running = headwater::start_with(topology, options.place.kafka()?, settings)?;
-    let Some(running_unix_ms) = wait(&running, options, &seen) else {
+    let Some(running_unix_ms) = wait(&running, options, tasks, &seen) else {
         running.stop(Duration::from_secs(1))?;
         bail!("the run did not end: {} records came", seen.records());
     };
@@ -123,16 +127,31 @@ pub(super) fn with_properties(settings: Settings, properties: &[String]) -> Resu
     Ok(settings.with_properties(pairs)?)
 }
 
-/// Waits until the job is done, and answers when all of its tasks ran; none if it failed or took too long.
-fn wait(running: &Running, options: &Options, seen: &Seen) -> Option<u64> {
-    let tasks = options.job.tasks_per_partition() * PARTITIONS;
+/// Becomes true at the end of standard input.
+fn told() -> Arc<AtomicBool> {
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = told.clone();
+    // Not joined: it waits for whoever started this process, and holds nothing.
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        tell.store(true, Ordering::Release);
+    });
+    told
+}
+
+/// Waits until the job is done, and answers when all of its `tasks` ran; none if it failed or took too long.
+fn wait(running: &Running, options: &Options, tasks: usize, seen: &Seen) -> Option<u64> {
+    let told = options.job.is_told().then(told);
     let (begin, mut running_unix_ms) = (Instant::now(), None);
     loop {
         if running_unix_ms.is_none() && running.running_tasks() >= tasks {
             let since = SystemTime::now().duration_since(UNIX_EPOCH);
             running_unix_ms = Some(since.map_or(0, |since| since.as_millis() as u64));
         }
-        let is_done = options.job.starts_only() || seen.records() >= options.records;
+        let is_done = match &told {
+            Some(told) => told.load(Ordering::Acquire),
+            None => options.job.starts_only() || seen.records() >= options.records,
+        };
         if is_done && running_unix_ms.is_some() {
             return running_unix_ms;
         }

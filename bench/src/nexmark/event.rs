@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Someone who sells or bids.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Person {
+pub(crate) struct Person {
     pub(super) id: u64,
     pub(super) time_ms: i64,
     pub(super) name: String,
@@ -18,7 +18,7 @@ pub(super) struct Person {
 
 /// Something for sale.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Auction {
+pub(crate) struct Auction {
     pub(super) id: u64,
     pub(super) time_ms: i64,
     pub(super) expires_ms: i64,
@@ -29,7 +29,7 @@ pub(super) struct Auction {
 
 /// An offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Bid {
+pub(crate) struct Bid {
     pub(super) auction: u64,
     pub(super) time_ms: i64,
     pub(super) bidder: u64,
@@ -39,7 +39,7 @@ pub(super) struct Bid {
 
 /// Who sells an auction, of query 3.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seller {
+pub(crate) struct Seller {
     pub(super) name: String,
     pub(super) city: String,
     pub(super) state: String,
@@ -47,7 +47,7 @@ pub(super) struct Seller {
 
 /// A bid with its auction's category, and whether it came in time, of query 4.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Offer {
+pub(crate) struct Offer {
     pub(super) category: u64,
     pub(super) price: u64,
     pub(super) is_in_time: u64,
@@ -55,28 +55,28 @@ pub(super) struct Offer {
 
 /// What an average is made of, of query 4.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Total {
+pub(crate) struct Total {
     pub(super) sum: u64,
     pub(super) count: u64,
 }
 
 /// The auctions with the most bids of a window, by id, of query 5.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hottest {
+pub(crate) struct Hottest {
     pub(super) bids: u64,
     pub(super) auctions: Vec<u64>,
 }
 
 /// An auction and its bids, of query 5.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     pub(super) auction: u64,
     pub(super) bids: u64,
 }
 
 /// A person who sells, when both began, of query 8.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NewSeller {
+pub(crate) struct NewSeller {
     pub(super) name: String,
     pub(super) window_ms: i64,
     pub(super) auction: u64,

@@ -2,7 +2,8 @@
 //! As Apache Beam's generator, but that bids and auctions name only what was there before them, so that a join's result does not
 //! hang on who comes first. Invariant: an event depends on its number alone.
 
-use super::event::{Auction, Bid, Person};
+use super::event::{Auction, Bid, Person, Row};
+use clap::ValueEnum;
 
 /// Events after which the proportions repeat: a person, three auctions, bids.
 const ROUND: u64 = 50;
@@ -45,10 +46,50 @@ const CITIES: [&str; 10] = [
 const STATES: [&str; 6] = ["AZ", "CA", "ID", "OR", "WA", "WY"];
 
 /// What happens.
-pub(super) enum Event {
+pub(crate) enum Event {
     Person(Person),
     Auction(Auction),
     Bid(Bid),
+}
+
+impl Event {
+    /// Appends its bytes to `value`, and answers its topic, key and time in ms.
+    pub(crate) fn write(&self, value: &mut Vec<u8>) -> (&'static str, u64, i64) {
+        match self {
+            Self::Person(person) => {
+                person.write(value);
+                ("persons", person.id, person.time_ms)
+            }
+            Self::Auction(auction) => {
+                auction.write(value);
+                ("auctions", auction.id, auction.time_ms)
+            }
+            Self::Bid(bid) => {
+                bid.write(value);
+                ("bids", bid.auction, bid.time_ms)
+            }
+        }
+    }
+}
+
+/// Events of one kind, as their topic is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    Persons,
+    Auctions,
+    Bids,
+}
+
+impl Kind {
+    /// Event `index` of this kind, counted from nought.
+    pub(crate) fn event(self, index: u64) -> Event {
+        let (first, each) = match self {
+            Self::Persons => (0, 1),
+            Self::Auctions => (1, AUCTIONS_OF_ROUND),
+            Self::Bids => (1 + AUCTIONS_OF_ROUND, ROUND - 1 - AUCTIONS_OF_ROUND),
+        };
+        event(index / each * ROUND + first + index % each)
+    }
 }
 
 /// Event `number`.
@@ -139,5 +180,25 @@ impl Random {
 
     fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
         all[self.below(all.len() as u64) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_events_of_each_kind_are_all_events_in_their_order() {
+        let mut indexes = [0; 3];
+        for number in 0..7 * ROUND + 3 {
+            let (mut expected, mut value) = (Vec::new(), Vec::new());
+            let place = event(number).write(&mut expected);
+            let kind = Kind::from_str(place.0, false).unwrap();
+            let index = &mut indexes[kind as usize];
+            assert_eq!(kind.event(*index).write(&mut value), place, "{number}");
+            assert_eq!(value, expected, "{number}");
+            *index += 1;
+        }
+        assert_eq!(indexes, [8, 23, 322]);
     }
 }

@@ -1,11 +1,12 @@
 //! The queries of Nexmark that Kafka Streams' verbs can say, as one would write them with it.
-//! Not their results. Invariant: what a query writes does not hang on how partitions are interleaved: as rows of a table by
+//! Not their results, and not which log they run on. Invariant: what a query writes does not hang on how partitions are interleaved: as rows of a table by
 //! their last values, as a stream by its records in any order.
 
 use super::event::{Auction, Bid, Counted, Hottest, NewSeller, Offer, Person, Seller, Total};
 use anyhow::Result;
 use clap::ValueEnum;
-use headwater::{App, JoinWindows, KTable, TimeWindows, Topology};
+use headwater::{App, Data, JoinWindows, KStream, KTable, TimeWindows, Topology};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Windows of queries 5, 7 and 8.
@@ -24,7 +25,7 @@ pub(super) const LOCAL_STATES: [&str; 3] = ["OR", "ID", "CA"];
 
 /// A query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Query {
+pub(crate) enum Query {
     /// Bids as they are.
     Q0,
     /// Prices in euros.
@@ -63,25 +64,65 @@ impl Query {
         matches!(self, Self::Q3 | Self::Q4 | Self::Q5 | Self::Q7)
     }
 
-    /// The application that writes to `output`.
-    pub(super) fn topology(self, application: &str, output: &str) -> Result<Topology> {
+    /// The application that reads `sources` and writes to `output`.
+    pub(crate) fn topology(
+        self,
+        application: &str,
+        output: &str,
+        sources: &Sources,
+    ) -> Result<Topology> {
         let app = App::new(application);
+        let bids = || sources.stream::<Bid>(&app, "bids");
         match self {
-            Self::Q0 => app.stream::<u64, Bid>("bids").to(output),
-            Self::Q1 => currency(&app, output),
-            Self::Q2 => selection(&app, output),
-            Self::Q3 => local_items(&app).to_stream().to(output),
-            Self::Q4 => average_prices(&app).to_stream().to(output),
-            Self::Q5 => hot_items(&app).to_stream().to(output),
-            Self::Q7 => highest_bids(&app).to_stream().to(output),
-            Self::Q8 => new_sellers(&app, output),
+            Self::Q0 => bids().to(output),
+            Self::Q1 => currency(bids(), output),
+            Self::Q2 => selection(bids(), output),
+            Self::Q3 => {
+                let auctions = sources.table(&app, "auctions");
+                local_items(auctions, sources.table(&app, "persons"))
+                    .to_stream()
+                    .to(output);
+            }
+            Self::Q4 => {
+                let auctions = sources.table(&app, "auctions");
+                average_prices(auctions, bids()).to_stream().to(output);
+            }
+            Self::Q5 => hot_items(bids()).to_stream().to(output),
+            Self::Q7 => highest_bids(bids()).to_stream().to(output),
+            Self::Q8 => {
+                let persons = sources.stream(&app, "persons");
+                new_sellers(persons, sources.stream(&app, "auctions"), output);
+            }
         }
         Ok(app.build()?)
     }
 }
 
-fn currency(app: &App, output: &str) {
-    let bids = app.stream::<u64, Bid>("bids");
+/// How the topics of events become streams and tables.
+#[derive(Clone, Default)]
+pub(crate) struct Sources {
+    /// Called for each record of theirs, where someone counts them.
+    pub(crate) see: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl Sources {
+    fn stream<'a, V: Data>(&self, app: &'a App, topic: &'static str) -> KStream<'a, u64, V> {
+        let stream = app.stream::<u64, V>(topic);
+        match self.see.clone() {
+            Some(see) => stream.peek(move |_, _| see()),
+            None => stream,
+        }
+    }
+
+    fn table<'a, V: Data>(&self, app: &'a App, topic: &'static str) -> KTable<'a, u64, V> {
+        match self.see {
+            Some(_) => self.stream::<V>(app, topic).to_table(topic),
+            None => app.table::<u64, V>(topic),
+        }
+    }
+}
+
+fn currency(bids: KStream<'_, u64, Bid>, output: &str) {
     bids.map_values(|bid: Bid| Bid {
         price: bid.price * EUROS / 100,
         ..bid
@@ -89,18 +130,18 @@ fn currency(app: &App, output: &str) {
     .to(output);
 }
 
-fn selection(app: &App, output: &str) {
-    let bids = app.stream::<u64, Bid>("bids");
+fn selection(bids: KStream<'_, u64, Bid>, output: &str) {
     bids.filter(|auction, _| auction.is_multiple_of(AUCTION_STRIDE))
         .map_values(|bid| bid.price)
-        .values(<u64 as headwater::Data>::format())
+        .values(<u64 as Data>::format())
         .to(output);
 }
 
-fn local_items(app: &App) -> KTable<'_, u64, Seller> {
-    let auctions = app.table::<u64, Auction>("auctions");
+fn local_items<'a>(
+    auctions: KTable<'a, u64, Auction>,
+    persons: KTable<'a, u64, Person>,
+) -> KTable<'a, u64, Seller> {
     let auctions = auctions.filter(|_, auction| auction.category == LOCAL_CATEGORY);
-    let persons = app.table::<u64, Person>("persons");
     let persons = persons.filter(|_, person| LOCAL_STATES.contains(&person.state.as_str()));
     let by_seller = persons.by(|_: &u64, auction: &Auction| Some(auction.seller));
     auctions.join_in(
@@ -114,9 +155,10 @@ fn local_items(app: &App) -> KTable<'_, u64, Seller> {
     )
 }
 
-fn average_prices(app: &App) -> KTable<'_, u64, u64> {
-    let auctions = app.table::<u64, Auction>("auctions");
-    let bids = app.stream::<u64, Bid>("bids");
+fn average_prices<'a>(
+    auctions: KTable<'a, u64, Auction>,
+    bids: KStream<'a, u64, Bid>,
+) -> KTable<'a, u64, u64> {
     let offers = bids.join(auctions, |bid, auction| Offer {
         category: auction.category,
         price: bid.price,
@@ -124,7 +166,7 @@ fn average_prices(app: &App) -> KTable<'_, u64, u64> {
     });
     let winning = offers
         .filter(|_, offer| offer.is_in_time == 1)
-        .values(<Offer as headwater::Data>::format())
+        .values(<Offer as Data>::format())
         .group_by_key()
         .reduce(
             |best, offer| {
@@ -152,13 +194,12 @@ fn average_prices(app: &App) -> KTable<'_, u64, u64> {
             "totals",
         )
         .map_values(|total| total.sum.checked_div(total.count).unwrap_or(0))
-        .values(<u64 as headwater::Data>::format())
+        .values(<u64 as Data>::format())
 }
 
-fn hot_items(app: &App) -> KTable<'_, i64, Hottest> {
+fn hot_items(bids: KStream<'_, u64, Bid>) -> KTable<'_, i64, Hottest> {
     let windows = TimeWindows::of(WINDOW).advance_by(ADVANCE).grace(GRACE);
-    let counts = app
-        .stream::<u64, Bid>("bids")
+    let counts = bids
         .group_by_key()
         .windowed_by(windows)
         .count("bids-by-auction");
@@ -190,9 +231,8 @@ fn hotter(mut hottest: Hottest, counted: &Counted) -> Hottest {
     hottest
 }
 
-fn highest_bids(app: &App) -> KTable<'_, i64, Bid> {
-    let by_auction = app
-        .stream::<u64, Bid>("bids")
+fn highest_bids(bids: KStream<'_, u64, Bid>) -> KTable<'_, i64, Bid> {
+    let by_auction = bids
         .group_by_key()
         .windowed_by(TimeWindows::of(WINDOW).grace(GRACE))
         .reduce(higher, "highest-by-auction");
@@ -209,10 +249,12 @@ pub(super) fn higher(one: Bid, other: Bid) -> Bid {
     if is_other { other } else { one }
 }
 
-fn new_sellers(app: &App, output: &str) {
+fn new_sellers(
+    persons: KStream<'_, u64, Person>,
+    auctions: KStream<'_, u64, Auction>,
+    output: &str,
+) {
     let window_ms = WINDOW.as_millis() as i64;
-    let persons = app.stream::<u64, Person>("persons");
-    let auctions = app.stream::<u64, Auction>("auctions");
     let by_seller = auctions.select_key(|_, auction| auction.seller);
     let within = JoinWindows::of(WINDOW).grace(GRACE);
     persons
@@ -226,6 +268,6 @@ fn new_sellers(app: &App, output: &str) {
             }
         })
         .filter(|_, seller| seller.is_in_window == 1)
-        .values(<NewSeller as headwater::Data>::format())
+        .values(<NewSeller as Data>::format())
         .to(output);
 }

@@ -3,7 +3,7 @@
 use super::{
     contender::Tuning,
     input::Size,
-    job::{JOBS, Job, System},
+    job::{JOBS, Job, NEXMARK, System},
 };
 use crate::root;
 use anyhow::{Context, Result, bail};
@@ -28,7 +28,7 @@ cargo xtask bench embedded JOB [..]      jobs on the embedded log: count, memory
   --json FILE       where a line for each run is appended (bench/results/kafka-streams.jsonl; with any other
                     option but --runs target/bench/trial.jsonl)
 
-Jobs, those with a * only when they are named:
+Jobs, those with a * only when they are named; nexmark names all whose names begin so:
 ";
 
 const SIZE: Size = Size {
@@ -95,6 +95,10 @@ impl Chosen {
                     println!("{}", usage());
                     return Ok(None);
                 }
+                NEXMARK => {
+                    let queries = JOBS.iter().filter(|job| job.name.starts_with(NEXMARK));
+                    chosen.jobs.extend(queries);
+                }
                 name => chosen.jobs.push(job(name)?),
             }
         }
@@ -138,4 +142,35 @@ pub(super) fn usage() -> String {
         usage += &format!("{mark} {:<22} {}\n", job.name, job.purpose);
     }
     usage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(words: &[&str], expected: &[&str]) {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let chosen = Chosen::of(&words).unwrap().unwrap();
+        let names: Vec<&str> = chosen.jobs.iter().map(|job| job.name).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn nexmark_names_its_queries_and_none_of_them_runs_unless_it_is_named() {
+        let queries = [
+            "nexmark-q0",
+            "nexmark-q1",
+            "nexmark-q2",
+            "nexmark-q3",
+            "nexmark-q4",
+            "nexmark-q5",
+            "nexmark-q7",
+            "nexmark-q8",
+        ];
+        check(&["nexmark", "--quick"], &queries);
+        check(&["map", "nexmark-q7"], &["map", "nexmark-q7"]);
+        let by_default = Chosen::of(&[]).unwrap().unwrap().jobs;
+        assert!(by_default.iter().all(|job| !job.name.contains("nexmark")));
+    }
 }

@@ -61,7 +61,13 @@ impl Entry<'_> {
         if self.job.work == Work::Query {
             return query::run(self);
         }
-        let measured = measured::run(&mut self.command()?, RUN_SECONDS_MAX)?;
+        let mut command = self.command()?;
+        let measured = match self.job.work {
+            Work::Drain(_) => {
+                measured::run_until(&mut command, RUN_SECONDS_MAX, || self.is_drained())?
+            }
+            _ => measured::run(&mut command, RUN_SECONDS_MAX)?,
+        };
         let output = verdicts.judge(self, &measured)?;
         let mut figures = match self.job.work {
             Work::Start => self.start(&measured)?,
@@ -72,10 +78,21 @@ impl Entry<'_> {
         Ok(figures)
     }
 
+    /// Whether everything in the job's inputs and the application's own topics is read, and that is committed.
+    fn is_drained(&self) -> Result<bool> {
+        let mut request = format!("drained {}", self.name);
+        for input in self.job.inputs() {
+            request += " ";
+            request += input.topic;
+        }
+        let answer = self.scene.ask(&request)?;
+        answer["is_drained"].as_bool().context("is it drained?")
+    }
+
     fn command(&self) -> Result<Command> {
         let size = self.scene.size;
         match (self.job.work, self.system) {
-            (Work::Topology(_) | Work::Start | Work::Restore, _) => {
+            (Work::Topology(_) | Work::Drain(_) | Work::Start | Work::Restore, _) => {
                 Ok(self.topology(self.job.input.seen(size), self.job.input.topic))
             }
             (Work::Limit, _) => {
@@ -122,7 +139,7 @@ impl Entry<'_> {
 
     fn topology_name(&self) -> &'static str {
         match self.job.work {
-            Work::Topology(name) => name,
+            Work::Topology(name) | Work::Drain(name) => name,
             Work::Restore => "restore",
             Work::Start => "start",
             _ => "latest",

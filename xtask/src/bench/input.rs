@@ -30,6 +30,8 @@ pub(super) struct Input {
     keys: Option<u64>,
     value_bytes: Option<u64>,
     words: bool,
+    /// Events of auctions, all of this kind, instead of records of the shape told.
+    event: Option<&'static str>,
     compression: &'static str,
     seed: u32,
     /// Of the first record.
@@ -50,6 +52,7 @@ impl Input {
         keys: None,
         value_bytes: None,
         words: false,
+        event: None,
         compression: "none",
         seed: 42,
         timestamp_ms: EPOCH_MS,
@@ -104,6 +107,25 @@ impl Input {
         words: true,
         ..Self::EVENTS
     };
+    /// Of each fifty events of Nexmark one is a person, three are auctions, 46 are bids.
+    pub(super) const PERSONS: Self = Self {
+        topic: "persons",
+        percent: 2,
+        event: Some("persons"),
+        ..Self::EVENTS
+    };
+    pub(super) const AUCTIONS: Self = Self {
+        topic: "auctions",
+        percent: 6,
+        event: Some("auctions"),
+        ..Self::EVENTS
+    };
+    pub(super) const BIDS: Self = Self {
+        topic: "bids",
+        percent: 92,
+        event: Some("bids"),
+        ..Self::EVENTS
+    };
     pub(super) const NOTHING: Self = Self {
         topic: "nothing",
         percent: 0,
@@ -138,11 +160,21 @@ impl Input {
         if self.words {
             words.push("--words".to_owned());
         }
+        if let Some(event) = self.event {
+            words.push(format!("--event={event}"));
+        }
         words
     }
 
-    /// Keys drawn from and bytes of a value, as they are told with figures.
+    /// Keys drawn from and bytes of a value, as they are told with figures; events have theirs by themselves.
     pub(super) fn told(&self, size: Size) -> serde_json::Value {
+        if self.event.is_some() {
+            return serde_json::json!({
+                "topic": self.topic,
+                "records": self.records(size),
+                "compression": self.compression,
+            });
+        }
         serde_json::json!({
             "topic": self.topic,
             "records": self.records(size),

@@ -22,6 +22,8 @@ pub(super) enum System {
 pub(super) enum Work {
     /// A topology, until it has seen its input; by its name in both programs.
     Topology(&'static str),
+    /// A topology with topics of its own that cannot be counted, until everything in its inputs and in these is read and committed.
+    Drain(&'static str),
     /// A state from its changelog.
     Restore,
     /// From the start of the process until all tasks run.
@@ -81,6 +83,19 @@ const COUNT: Job = Job {
     is_idle_committed: false,
     by_default: true,
 };
+
+/// A query of Nexmark; the queries differ by what they read.
+const NEXMARK_Q0: Job = Job {
+    name: "nexmark-q0",
+    purpose: "bids as they are",
+    work: Work::Drain("nexmark-q0"),
+    input: &Input::BIDS,
+    verdict: Verdict::EachRecord,
+    by_default: false,
+    ..COUNT
+};
+/// Names all jobs that begin so.
+pub(super) const NEXMARK: &str = "nexmark";
 
 /// A job is added here and nowhere else, if its topology is known to both programs.
 pub(super) const JOBS: &[Job] = &[
@@ -249,6 +264,60 @@ pub(super) const JOBS: &[Job] = &[
         verdict: Verdict::ByWork,
         by_default: false,
         ..COUNT
+    },
+    NEXMARK_Q0,
+    Job {
+        name: "nexmark-q1",
+        purpose: "prices of bids in euros",
+        work: Work::Drain("nexmark-q1"),
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q2",
+        purpose: "bids for some auctions",
+        work: Work::Drain("nexmark-q2"),
+        verdict: Verdict::AllRecords,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q3",
+        purpose: "who sells in some states: two tables by a foreign key",
+        work: Work::Drain("nexmark-q3"),
+        input: &Input::AUCTIONS,
+        second: Some(&Input::PERSONS),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q4",
+        purpose: "average winning price of each category",
+        work: Work::Drain("nexmark-q4"),
+        second: Some(&Input::AUCTIONS),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q5",
+        purpose: "auctions with the most bids of each hopping window",
+        work: Work::Drain("nexmark-q5"),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q7",
+        purpose: "highest bid of each window",
+        work: Work::Drain("nexmark-q7"),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q8",
+        purpose: "who opened an auction in the window in which they came",
+        work: Work::Drain("nexmark-q8"),
+        input: &Input::AUCTIONS,
+        second: Some(&Input::PERSONS),
+        verdict: Verdict::AllRecords,
+        ..NEXMARK_Q0
     },
 ];
 

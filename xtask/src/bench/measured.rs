@@ -5,7 +5,7 @@ use crate::process;
 use anyhow::{Context, Result, bail};
 use std::{
     fs,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -14,6 +14,8 @@ use std::{
 const TICKS_PER_SECOND: f64 = 100.0;
 /// Between two looks at the peak; what grows within the last of them is missed.
 const LOOK_MS: u64 = 5;
+/// Between an answer whether a process is done and the next question.
+const ASK_INTERVAL: Duration = Duration::from_millis(25);
 /// What it used, and what it said.
 #[derive(Debug)]
 pub(super) struct Measured {
@@ -27,9 +29,38 @@ pub(super) struct Measured {
 
 /// Runs to the end, which must come within `seconds_max`. What it writes to standard output must be short.
 pub(super) fn run(command: &mut Command, seconds_max: u64) -> Result<Measured> {
+    watched(command.stdin(Stdio::null()), seconds_max, &mut |_| Ok(()))
+}
+
+/// As `run`, of a process that ends when its standard input does, which is when `is_done` first says so.
+pub(super) fn run_until(
+    command: &mut Command,
+    seconds_max: u64,
+    is_done: impl Fn() -> Result<bool>,
+) -> Result<Measured> {
+    let mut asked = Instant::now();
+    let mut tell = |child: &mut Child| {
+        let is_due = child.stdin.is_some() && asked.elapsed() >= ASK_INTERVAL;
+        if is_due {
+            if is_done()? {
+                drop(child.stdin.take());
+            }
+            // After the answer: however long it takes, the process has the cores for itself in between.
+            asked = Instant::now();
+        }
+        Ok(())
+    };
+    watched(command.stdin(Stdio::piped()), seconds_max, &mut tell)
+}
+
+/// Runs to the end, and at each look at the peak lets `look` see to the process.
+fn watched(
+    command: &mut Command,
+    seconds_max: u64,
+    look: &mut dyn FnMut(&mut Child) -> Result<()>,
+) -> Result<Measured> {
     let (begin, since) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH));
     let mut child = command
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start `{}`", process::shown(command)))?;
@@ -42,6 +73,11 @@ pub(super) fn run(command: &mut Command, seconds_max: u64) -> Result<Measured> {
             break cpu_seconds;
         }
         peak_mb = peak(pid).unwrap_or(peak_mb).max(peak_mb);
+        if let Err(error) = look(&mut child) {
+            child.kill()?;
+            child.wait()?;
+            return Err(error);
+        }
         if begin.elapsed().as_secs() > seconds_max {
             child.kill()?;
             child.wait()?;
