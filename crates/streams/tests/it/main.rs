@@ -27,4 +27,5 @@ mod table;
 mod task;
 mod time_to_live;
 mod timers;
+mod versioned_table;
 mod window_close;
