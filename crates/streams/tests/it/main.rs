@@ -21,6 +21,7 @@ mod processors;
 mod property;
 mod repartition;
 mod scenario;
+mod sliding;
 mod stream_join;
 mod suppress;
 mod table;
