@@ -42,6 +42,36 @@ pub enum Put {
 ///
 /// Restoring is the same call for each changelog record, then [`Store::seal`] and [`Store::commit`] with the position.
 pub fn put(store: &mut Store, key: &[u8], value: Option<&[u8]>, timestamp_ms: i64) -> Result<Put> {
+    put_either(store, key, value, timestamp_ms, SameTime::Bounds)
+}
+
+/// As [`put`], with a fault of Kafka Streams (`RocksDBVersionedStore.maybePutToLatestValueStore`): a deletion of the latest version
+/// at that version's own time leaves nothing that bounds a version written late. For comparing with it in tests, never for use.
+pub fn put_forgetful(
+    store: &mut Store,
+    key: &[u8],
+    value: Option<&[u8]>,
+    timestamp_ms: i64,
+) -> Result<Put> {
+    put_either(store, key, value, timestamp_ms, SameTime::Forgotten)
+}
+
+/// What a deletion of the latest version at that version's own time leaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SameTime {
+    /// A row that bounds versions written late.
+    Bounds,
+    /// Nothing.
+    Forgotten,
+}
+
+fn put_either(
+    store: &mut Store,
+    key: &[u8],
+    value: Option<&[u8]>,
+    timestamp_ms: i64,
+    same_time: SameTime,
+) -> Result<Put> {
     if timestamp_ms < 0 {
         let message = format!("versions need a timestamp of 0 or later, not {timestamp_ms}");
         return Err(Error::Refused {
@@ -63,6 +93,12 @@ pub fn put(store: &mut Store, key: &[u8], value: Option<&[u8]>, timestamp_ms: i6
         Some(from) if from > timestamp_ms => {
             put_history(store, key, value, timestamp_ms, Some(from))
         }
+        Some(from)
+            if from == timestamp_ms && value.is_none() && same_time == SameTime::Forgotten =>
+        {
+            store.delete(&latest_key(key))?;
+            Ok(Put::Latest)
+        }
         Some(from) => {
             if from < timestamp_ms {
                 store.put(&history_key(key, timestamp_ms, from), &latest[8..])?;
@@ -79,17 +115,16 @@ fn put_latest(
     value: Option<&[u8]>,
     timestamp_ms: i64,
 ) -> Result<Put> {
-    let boundary = history_key(key, timestamp_ms, timestamp_ms);
     match value {
         Some(value) => {
             let mut bytes = timestamp_ms.to_be_bytes().to_vec();
             bytes.extend_from_slice(value);
             store.put(&latest_key(key), &bytes)?;
-            store.delete(&boundary)?;
+            // A deletion at this time stays: it bounds earlier versions as this one does.
         }
         None => {
             store.delete(&latest_key(key))?;
-            store.put(&boundary, &[])?;
+            store.put(&history_key(key, timestamp_ms, timestamp_ms), &[])?;
         }
     }
     Ok(Put::Latest)

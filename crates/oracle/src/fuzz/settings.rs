@@ -4,6 +4,20 @@
 use super::draft::{Draft, Node};
 use serde_json::json;
 
+/// True if a processor looks things up in a table's store. With headers kept, the judge's processor gets a wrapper there that it
+/// does not know, and prints it whole.
+fn looks_up_table(nodes: &[Node]) -> bool {
+    let text = |node: &Node, field: &str| node.get(field)?.as_str().map(str::to_owned);
+    let is_lookup = |node: &&Node| text(node, "processor").as_deref() == Some("lookup");
+    let looked_up = nodes.iter().filter(is_lookup);
+    let looked_up: Vec<String> = looked_up.filter_map(|node| text(node, "store")).collect();
+    nodes
+        .iter()
+        .filter(|node| matches!(text(node, "op").as_deref(), Some("table" | "global_table")))
+        .filter_map(|node| node.get("store")?.get("name")?.as_str())
+        .any(|name| looked_up.iter().any(|looked_up| looked_up == name))
+}
+
 impl Draft {
     /// The `config` of a case; `unreadable` cases mostly go on past what they cannot read.
     pub(crate) fn settings(&mut self, unreadable: bool) -> Node {
@@ -47,10 +61,10 @@ impl Draft {
             set("dsl.store.suppliers.class", &class);
         }
         if self.random.chance(8) {
-            set(
-                "dsl.store.format",
-                self.random.weighted(&[(2, "headers"), (1, "default")]),
-            );
+            let format = self.random.weighted(&[(2, "headers"), (1, "default")]);
+            if format == "default" || !looks_up_table(&self.nodes) {
+                set("dsl.store.format", format);
+            }
         }
         self.handlers(&mut config, unreadable);
         config
@@ -82,5 +96,35 @@ impl Draft {
         if self.random.chance(4) {
             set("ensure.explicit.internal.resource.naming", "true");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fuzz::case;
+    use serde_json::Value;
+
+    #[test]
+    fn no_lookup_reads_a_table_that_keeps_headers() {
+        let nodes = |case: &Value| case["nodes"].as_array().cloned().unwrap_or_default();
+        let mut lookups = 0;
+        for case in (0..2000).map(|index| case(310, index)) {
+            let stores: Vec<Value> = (nodes(&case).iter())
+                .filter(|node| node["processor"] == "lookup")
+                .map(|node| node["store"].clone())
+                .collect();
+            let reads_table = nodes(&case).iter().any(|node| {
+                let op = node["op"].as_str();
+                matches!(op, Some("table" | "global_table"))
+                    && stores.contains(&node["store"]["name"])
+            });
+            lookups += i32::from(reads_table);
+            assert!(
+                !(reads_table && case["config"]["dsl.store.format"] == "headers"),
+                "{}",
+                case["name"]
+            );
+        }
+        assert!(lookups > 0, "no case looks anything up in a table");
     }
 }

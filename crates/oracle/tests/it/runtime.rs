@@ -9,6 +9,10 @@ use headwater_oracle::{Case, Input, Spec, Stage, Topics, live, run};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Cases that Kafka Streams runs to their end and ours, with its own semantics, stops on purpose
+/// (`docs/better-than-kafka-streams.md`).
+const STOPS: [&str; 1] = ["suppress_full_continues"];
+
 /// Seeds of the crashes that each case goes through.
 const CRASH_SEEDS: [u64; 3] = [1, 2, 3];
 
@@ -262,7 +266,7 @@ fn a_process_that_dies_between_records_writes_what_one_that_lives_writes() {
     let mut findings = Vec::new();
     let mut equal = 0;
     for judged in judged().iter().filter(|judged| judged.subtopologies == 1) {
-        if forgets(&judged.case) {
+        if forgets(&judged.case) || STOPS.contains(&judged.name.as_str()) {
             continue;
         }
         let topics = topics(judged);

@@ -280,6 +280,7 @@ where
             value: known(&formats.value),
             rule,
             sends_prior: wiring.topology.settings.semantics == Semantics::Headwater,
+            full_stops: wiring.topology.settings.semantics == Semantics::Headwater,
             buffer,
             time: T::time,
             observed_time: ObservedTime::wire(wiring, store, None),

@@ -59,6 +59,14 @@ struct Step<'r, K, V> {
     close: i64,
     /// Of what the record cache has near the record.
     walk: Option<CacheWalk>,
+    /// Windows that Kafka Streams would not see, by start.
+    unseen: Vec<i64>,
+}
+
+/// The windows near a record, and those of them that are cached as the store below has them.
+struct Near<'f, A> {
+    found: &'f [Found<A>],
+    below: &'f [Found<A>],
 }
 
 impl<K, V, A, F> Receive<K, V> for SlidingAggregate<K, V, A, F>
@@ -96,17 +104,26 @@ where
         };
         let near = self.near(record.timestamp);
         let walk = CacheWalk::of(ctx, self.rows.store(), &key_bytes, near, direction);
+        let below = match &walk {
+            Some(walk) => self.below(ctx, walk)?,
+            None => Vec::new(),
+        };
+        let near = Near {
+            found: &found,
+            below: &below,
+        };
         let mut step = Step {
             plain: key_bytes.len(),
             record: &record,
             key_bytes,
             close,
             walk,
+            unseen: Vec::new(),
         };
         if early {
-            self.early(ctx, &mut step, &found)?;
+            self.early(ctx, &mut step, &near)?;
         } else {
-            self.aggregate(ctx, &mut step, &found)?;
+            self.aggregate(ctx, &mut step, &near)?;
         }
         self.found.set(found);
         self.key_bytes.give(step.key_bytes);
@@ -170,13 +187,32 @@ where
         Ok(found)
     }
 
+    /// What the store holds under what is cached.
+    fn below(&self, ctx: &Context<'_>, walk: &CacheWalk) -> Result<Vec<Found<A>>> {
+        let mut below = Vec::new();
+        let mut local = Vec::new();
+        let Some(store) = &ctx.state.stores[self.rows.store()] else {
+            return Ok(below);
+        };
+        for key in walk.overlaid() {
+            if let Some((_, start, _)) = window::parse(key)
+                && store.get(key, &mut local)?
+            {
+                let (row, latest) = self.rows.decode(&local)?;
+                below.push(Found { start, row, latest });
+            }
+        }
+        Ok(below)
+    }
+
     /// Adds the record to the windows that hold it, and makes those that its coming makes.
     fn aggregate(
         &self,
         ctx: &mut Context<'_>,
         step: &mut Step<'_, K, V>,
-        found: &[Found<A>],
+        range: &Near<'_, A>,
     ) -> Result<()> {
+        let found = range.found;
         let timestamp = step.record.timestamp;
         let mut near = Neighbours {
             right: None,
@@ -188,7 +224,9 @@ where
         let mut visited = found.len();
         for window in found.iter().rev() {
             visited -= 1;
-            self.note_shown(ctx, step, window.start);
+            let Some(window) = self.shown(ctx, step, range, window) else {
+                continue;
+            };
             let end = self.end(window.start);
             if window.start == timestamp + 1 {
                 near.right_exists = true;
@@ -225,7 +263,7 @@ where
         let timestamp = step.record.timestamp;
         let left_start = timestamp - self.windows.difference_ms;
         if let Some(previous) = near.previous
-            && !visited.iter().any(|window| window.start == previous + 1)
+            && !Self::saw(step, visited, previous + 1)
             && self.end(previous + 1) >= timestamp
         {
             self.update_fresh(ctx, step, previous + 1, self.fold.initial())?;
@@ -252,14 +290,17 @@ where
         &self,
         ctx: &mut Context<'_>,
         step: &mut Step<'_, K, V>,
-        found: &[Found<A>],
+        range: &Near<'_, A>,
     ) -> Result<()> {
+        let found = range.found;
         let timestamp = step.record.timestamp;
         let mut combined = None;
         let mut right = None;
         let mut right_exists = false;
         for window in found {
-            self.note_shown(ctx, step, window.start);
+            let Some(window) = self.shown(ctx, step, range, window) else {
+                continue;
+            };
             if window.start == 0 {
                 combined = Some(window);
             } else if window.start <= timestamp {
@@ -282,7 +323,7 @@ where
             self.put(ctx, step, timestamp + 1, Some(row), None, latest)?;
         }
         if let Some(previous) = previous
-            && !found.iter().any(|window| window.start == previous + 1)
+            && !Self::saw(step, found, previous + 1)
         {
             self.update_fresh(ctx, step, previous + 1, self.fold.initial())?;
         }
@@ -292,15 +333,36 @@ where
         }
     }
 
-    /// A window is looked at in its turn, between the updates of others.
-    fn note_shown(&self, ctx: &mut Context<'_>, step: &mut Step<'_, K, V>, start: i64) {
-        if let Some(walk) = &mut step.walk {
-            walk.look(ctx);
-            step.key_bytes.truncate(step.plain);
-            step.key_bytes.extend_from_slice(&start.to_be_bytes());
-            step.key_bytes.extend_from_slice(&[0; 4]);
-            walk.handed_out(&step.key_bytes);
+    /// A window in its turn, between the updates of others; `None` where Kafka Streams would not see it.
+    fn shown<'f>(
+        &self,
+        ctx: &mut Context<'_>,
+        step: &mut Step<'_, K, V>,
+        range: &Near<'f, A>,
+        window: &'f Found<A>,
+    ) -> Option<&'f Found<A>> {
+        let Some(walk) = &mut step.walk else {
+            return Some(window);
+        };
+        walk.look(ctx);
+        step.key_bytes.truncate(step.plain);
+        step.key_bytes
+            .extend_from_slice(&window.start.to_be_bytes());
+        step.key_bytes.extend_from_slice(&[0; 4]);
+        if !walk.handed_out(&step.key_bytes) {
+            return Some(window);
         }
+        let mut below = range.below.iter();
+        let below = below.find(|below| below.start == window.start);
+        if below.is_none() {
+            step.unseen.push(window.start);
+        }
+        below
+    }
+
+    /// True if a window that begins at `start` was among these, and seen.
+    fn saw(step: &Step<'_, K, V>, windows: &[Found<A>], start: i64) -> bool {
+        windows.iter().any(|window| window.start == start) && !step.unseen.contains(&start)
     }
 
     /// All windows were looked at, and asked for one more.

@@ -43,6 +43,8 @@ pub(crate) struct Suppression<K, V, T> {
     /// An update says what downstream has, and not what was there before the last update, as in Kafka Streams: where updates are
     /// undone, such as in a grouped table, values would be taken off that were never put on.
     pub(crate) sends_prior: bool,
+    /// A full buffer stops the application whatever becomes of records that fail.
+    pub(crate) full_stops: bool,
     pub(crate) buffer: Rc<Buffer>,
     /// The time of a row: `(key, timestamp)`.
     pub(crate) time: T,
@@ -221,7 +223,11 @@ where
             "bytes",
         );
         Error::Processor {
-            node: self.name.to_string(),
+            // Named here it is no failure of a record, which policies pass over. In Kafka Streams it is one.
+            node: match self.full_stops {
+                true => self.name.to_string(),
+                false => String::new(),
+            },
             reason: format!(
                 "its buffer is full: it holds {rows} and {bytes}; give Suppress a higher bound or a shorter time, or let rows leave \
                  early with Suppress::emit_early_when_full. Memory needs no such bound: see Suppress::memory_bytes_max"

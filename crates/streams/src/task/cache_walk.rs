@@ -2,6 +2,9 @@
 //! of what it hands out, and before an in-memory store over all keys, by time. Not what the range shows, which is the caller's.
 //! Invariant: nothing is changed but the order in which entries are evicted.
 //!
+//! A store on disk shows a range what it held when that began: where an entry is evicted before its turn has come, the range has the
+//! row of before, or none, and what is written upon that loses the entry's update.
+//!
 //! `CachingWindowStore` puts a segment before each cached key, and in-memory stores have segments of 1 ms
 //! (`InMemoryWindowBytesStoreSupplier.segmentIntervalMs`).
 
@@ -20,6 +23,8 @@ pub(crate) struct CacheWalk {
     left: Vec<(Vec<u8>, bool)>,
     /// Reached and not handed out yet.
     reached: Option<Vec<u8>>,
+    /// Keys of the range that lie over a store which shows what it held when the walk began.
+    overlaid: Vec<Vec<u8>>,
     slot: usize,
 }
 
@@ -56,6 +61,8 @@ impl CacheWalk {
                 passed.then(|| (start, bytes.to_vec(), shown))
             })
             .collect();
+        let of_range = left.iter().filter(|(_, _, shown)| *shown && !in_memory);
+        let overlaid = of_range.map(|(_, bytes, _)| bytes.clone()).collect();
         left.sort_unstable();
         if direction == Direction::Forward {
             left.reverse();
@@ -64,6 +71,7 @@ impl CacheWalk {
         Some(Self {
             left: left.map(|(_, bytes, shown)| (bytes, shown)).collect(),
             reached: None,
+            overlaid,
             slot,
         })
     }
@@ -84,10 +92,17 @@ impl CacheWalk {
         }
     }
 
-    /// A window was handed out, of the cache or of the store.
-    pub(crate) fn handed_out(&mut self, key: &[u8]) {
+    /// The keys whose rows come from below, as these were when the walk began, if they are evicted before their turn.
+    pub(crate) fn overlaid(&self) -> impl Iterator<Item = &[u8]> {
+        self.overlaid.iter().map(Vec::as_slice)
+    }
+
+    /// A window's turn has come; true if its row is not what was cached, but what the store held when the walk began.
+    pub(crate) fn handed_out(&mut self, key: &[u8]) -> bool {
         if self.reached.as_deref() == Some(key) {
             self.reached = None;
+            return false;
         }
+        self.overlaid().any(|overlaid| overlaid == key)
     }
 }

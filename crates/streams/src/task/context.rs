@@ -222,8 +222,12 @@ impl Context<'_> {
         value: Option<&[u8]>,
         timestamp: i64,
     ) -> Result<versioned::Put> {
+        let java = self.state.semantics == Semantics::Java;
         let state = self.state.store(store);
-        let put = versioned::put(&mut state.bytes, key, value, timestamp)?;
+        let put = match java {
+            true => versioned::put_forgetful(&mut state.bytes, key, value, timestamp)?,
+            false => versioned::put(&mut state.bytes, key, value, timestamp)?,
+        };
         if state.logged {
             self.log_change(store, key, value, timestamp, HeadersRef::NONE)?;
         }
@@ -335,7 +339,7 @@ impl Context<'_> {
         let kept = (self.state.stores[store].as_ref()).map_or(Kept::Whole, |state| state.kept);
         Entry {
             value: None,
-            value_overhead: kept.overhead(headers) as u32,
+            value_overhead: kept.cached_overhead(),
             timestamp,
             headers: packed,
             topic: position.topic,

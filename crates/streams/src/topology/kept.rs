@@ -51,16 +51,13 @@ impl Kept {
         }
     }
 
-    /// How much longer than the value the record cache's is in Kafka Streams, where it caches what it keeps.
+    /// How much longer than the value the record cache's is in Kafka Streams, where it caches what it keeps. What is cached has
+    /// come from an operator that writes no headers beside its values: their length is one byte.
     #[inline]
-    pub(crate) fn overhead(self, headers: &Headers) -> usize {
+    pub(crate) fn cached_overhead(self) -> u32 {
         match self {
             Self::Whole | Self::Untimed | Self::HeadersOfDeletions => 0,
-            Self::WithHeaders => {
-                let mut front = Vec::new();
-                put_headers(&mut front, headers.as_ref());
-                front.len()
-            }
+            Self::WithHeaders => 1,
         }
     }
 

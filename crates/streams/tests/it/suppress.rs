@@ -3,7 +3,7 @@
 
 use super::task::Bench;
 use headwater_streams::{
-    App, Semantics, Store, Suppress, TestDriver, TimeWindows, TopologySettings,
+    App, OnError, Semantics, Store, Suppress, TestDriver, TimeWindows, TopologySettings,
 };
 use std::time::Duration;
 
@@ -175,6 +175,30 @@ fn a_table_without_windows_cannot_wait_for_their_close() {
     for part in ["KTABLE-SUPPRESS-", "Suppress::until_time_limit"] {
         assert!(error.contains(part), "{part} is missing in: {error}");
     }
+}
+
+#[test]
+fn a_full_buffer_stops_the_application_also_where_failures_are_passed_over() {
+    // How many of six rows are taken by a buffer of two.
+    let taken = |semantics| {
+        let app = App::new("app");
+        app.configure(TopologySettings {
+            semantics,
+            on_error: OnError::Skip,
+            ..TopologySettings::default()
+        });
+        let table = app.table_in::<String, String>("in", Store::from("rows").without_cache());
+        let suppress = Suppress::until_time_limit(ms(100)).max_records(2);
+        table.suppress(suppress).to_stream().to("out");
+        let mut driver = TestDriver::new(app.build().unwrap()).unwrap();
+        let mut keys = ["a", "b", "c", "d", "e", "f"].into_iter();
+        keys.position(|key| {
+            let piped = driver.pipe("in", key.to_owned(), "v".to_owned(), 1);
+            piped.is_err_and(|error| error.to_string().contains("3 rows of max_records(2)"))
+        })
+    };
+    assert_eq!(taken(Semantics::Headwater), Some(2));
+    assert_eq!(taken(Semantics::Java), None, "the bound is none");
 }
 
 /// The counts by value of a table of which each key is suppressed for 10 ms.

@@ -248,6 +248,36 @@ fn versions_hold_from_their_timestamp_to_the_next() {
 }
 
 #[test]
+fn a_deletion_bounds_what_is_written_late_also_at_the_time_of_the_version_it_deletes() {
+    type PutVersion = fn(&mut Store, &[u8], Option<&[u8]>, i64) -> crate::Result<versioned::Put>;
+    let check = |put: PutVersion, before: &[(i64, Option<&[u8]>)], wanted: Option<&[u8]>| {
+        let mut store = in_memory(Layout::Versioned {
+            history_retention_ms: 1_000,
+        });
+        for (ms, value) in before {
+            put(&mut store, b"k", *value, *ms).unwrap();
+        }
+        let late = put(&mut store, b"k", Some(b"late"), 5).unwrap();
+        let latest = versioned::get(&store, b"k").unwrap();
+        assert_eq!(latest.map(|version| version.value).as_deref(), wanted);
+        let ended = versioned::Put::Until(10);
+        assert_eq!(late == ended, wanted.is_none(), "{before:?}: {late:?}");
+        let held = versioned::get_as_of(&store, b"k", 9).unwrap().unwrap();
+        assert_eq!(held.value, b"late");
+    };
+    let only: &[(i64, Option<&[u8]>)] = &[(10, Some(b"a")), (10, None)];
+    check(versioned::put, only, None);
+    check(versioned::put_forgetful, only, Some(b"late"));
+    // What Kafka Streams still knows: an earlier version that ended then, or an earlier deletion of the same time.
+    let ended: &[(i64, Option<&[u8]>)] = &[(1, Some(b"a")), (10, Some(b"b")), (10, None)];
+    let again: &[(i64, Option<&[u8]>)] = &[(10, None), (10, Some(b"a")), (10, None)];
+    for put in [versioned::put, versioned::put_forgetful] {
+        check(put, ended, None);
+        check(put, again, None);
+    }
+}
+
+#[test]
 fn versions_older_than_the_history_are_refused_and_forgotten() {
     let mut store = in_memory(Layout::Versioned {
         history_retention_ms: 6_000,
