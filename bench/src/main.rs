@@ -11,6 +11,7 @@ mod engine;
 mod generate;
 mod growth;
 mod hot;
+mod http;
 mod image;
 mod kafka;
 mod nexmark;
