@@ -143,6 +143,19 @@ impl Wire {
         Ok(())
     }
 
+    /// What has come, of a stream that has no answers.
+    pub(crate) fn read(&mut self) -> Result<Option<&[u8]>> {
+        loop {
+            match self.stream.read(&mut self.answer) {
+                Ok(0) => bail!("the connection was closed"),
+                Ok(read) => return Ok(Some(&self.answer[..read])),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Reads what has come; what `heard` makes of the answer, once it is whole.
     pub(crate) fn hear<T>(
         &mut self,

@@ -51,6 +51,11 @@ pub(crate) fn peak_mb_of(process: &str) -> f64 {
     memory_mb(process, "VmHWM:")
 }
 
+/// MB of the process with this id that are in memory; 0 when there is no such process.
+pub(crate) fn resident_mb_of(process: &str) -> f64 {
+    memory_mb(process, "VmRSS:")
+}
+
 fn memory_mb(process: &str, name: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status
