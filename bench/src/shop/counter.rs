@@ -15,7 +15,8 @@ const ANSWER_BYTES_MAX: usize = 4 << 10;
 const CUSTOMERS: usize = 1_000;
 
 pub(super) struct Counter {
-    wires: Vec<(Wire, usize)>,
+    /// With the order under way; `None` once there is no other.
+    wires: Vec<Option<(Wire, usize)>>,
     /// Of the first connection among events.
     first: usize,
     next: usize,
@@ -36,7 +37,7 @@ impl Counter {
         for number in 0..CONNECTIONS.min(orders) {
             let mut wire = Wire::connect(address, ANSWER_BYTES_MAX)?;
             wire.register(registry, first + number)?;
-            wires.push((wire, 0));
+            wires.push(Some((wire, 0)));
         }
         Ok(Self {
             wires,
@@ -54,6 +55,8 @@ impl Counter {
     fn place(&mut self, number: usize) -> Result<()> {
         let order = self.next;
         if order == self.sent.len() {
+            // Closed: a connection that asks nothing more is closed from the other side.
+            self.wires[number] = None;
             return Ok(());
         }
         let body = format!(
@@ -63,7 +66,8 @@ impl Counter {
         );
         let length = body.len();
         let head = format!("POST /v1/orders HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n");
-        let (wire, under_way) = &mut self.wires[number];
+        let line = self.wires[number].as_mut();
+        let (wire, under_way) = line.context("no such line")?;
         (*under_way, self.next) = (order, order + 1);
         self.sent[order] = Some(Instant::now());
         wire.ask(format!("{head}\r\n{body}").as_bytes())
@@ -74,7 +78,10 @@ impl Counter {
         let Some(number) = event.checked_sub(self.first) else {
             return Ok(false);
         };
-        let (wire, order) = self.wires.get_mut(number).context("no such line")?;
+        let line = self.wires.get_mut(number).context("no such line")?;
+        let Some((wire, order)) = line else {
+            return Ok(true);
+        };
         let order = *order;
         let status = wire.hear(|answer| Ok(answer.status))?;
         if let Some(status) = status {
