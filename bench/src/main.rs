@@ -11,6 +11,7 @@ mod engine;
 mod generate;
 mod growth;
 mod hot;
+mod http;
 mod image;
 mod kafka;
 mod nexmark;
@@ -18,6 +19,7 @@ mod process;
 mod reference;
 mod report;
 mod restore;
+mod shop;
 mod wait;
 
 use anyhow::Result;
@@ -47,6 +49,9 @@ enum Job {
     /// One run of a job on Apache Kafka; `cargo xtask bench kafka` runs and judges all of them beside other systems.
     #[command(subcommand)]
     Kafka(kafka::Job),
+    /// The example `orders` as a program, with thousands of clients that wait for orders, or watch them.
+    #[command(subcommand)]
+    Shop(shop::Job),
     /// Repeats one hot path without clock, disk or threads, for `cargo xtask guard` to count its instructions.
     Hot(hot::Options),
 }
@@ -60,6 +65,7 @@ fn main() -> Result<()> {
         Job::Nexmark(options) => nexmark::run(&options),
         Job::Engine(options) => engine::run(&options),
         Job::Kafka(job) => kafka::run(&job),
+        Job::Shop(job) => shop::run(&job),
         Job::Hot(options) => hot::run(&options),
     }
 }

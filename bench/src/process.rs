@@ -13,6 +13,16 @@ pub(crate) fn cpu_seconds() -> f64 {
 
 /// The same of the process with this id.
 pub(crate) fn cpu_seconds_of(process: &str) -> f64 {
+    let (user, system) = times_of(process);
+    user + system
+}
+
+/// User time of this process so far, in seconds: what its own code took, without what the system did for it.
+pub(crate) fn user_seconds() -> f64 {
+    times_of("self").0
+}
+
+fn times_of(process: &str) -> (f64, f64) {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The name in parentheses may hold spaces: count fields after it.
     let fields: Vec<&str> = stat
@@ -26,8 +36,9 @@ pub(crate) fn cpu_seconds_of(process: &str) -> f64 {
             .get(index)
             .and_then(|field| field.parse::<f64>().ok())
             .unwrap_or(0.0)
+            / TICKS_PER_SECOND
     };
-    (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+    (ticks(11), ticks(12))
 }
 
 /// Peak resident memory in MB since [`reset_peak`], page cache not included.
@@ -37,10 +48,19 @@ pub(crate) fn peak_mb() -> f64 {
 
 /// The same of the process with this id.
 pub(crate) fn peak_mb_of(process: &str) -> f64 {
+    memory_mb(process, "VmHWM:")
+}
+
+/// MB of the process with this id that are in memory; 0 when there is no such process.
+pub(crate) fn resident_mb_of(process: &str) -> f64 {
+    memory_mb(process, "VmRSS:")
+}
+
+fn memory_mb(process: &str, name: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status
         .lines()
-        .find(|line| line.starts_with("VmHWM:"))
+        .find(|line| line.starts_with(name))
         .unwrap_or_default();
     line.split_whitespace()
         .nth(1)

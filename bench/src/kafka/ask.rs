@@ -7,7 +7,6 @@
 
 mod closed;
 mod flood;
-mod http;
 mod open;
 mod phase;
 mod service;
@@ -20,7 +19,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
 use headwater::TopicPartition;
 use headwater::query::Token;
-use phase::{Line, Phase};
+use phase::{Line, Phase, request};
 use serde_json::{Map, Value, json};
 use service::{Instance, Service};
 use std::process::{Child, Command, Stdio};
@@ -28,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Records of each key before the first question.
-const FILLED_PER_KEY: u64 = 20;
+const FILLED_PER_KEY: u32 = 20;
 /// On which pages are asked for; more than an instance works on at a time (`Limits::requests_max`).
 const FLOOD_CONNECTIONS: usize = 1_500;
 /// How long records alone are counted, to know what they cost.
@@ -85,7 +84,7 @@ enum Case {
 pub(super) fn run(options: &Options) -> Result<()> {
     let instances = options.instances.iter().map(|text| Instance::parse(text));
     let service = Service::meet(instances.collect::<Result<_>>()?, options.keys)?;
-    let filled = FILLED_PER_KEY * options.keys;
+    let filled = u64::from(FILLED_PER_KEY) * options.keys;
     fill(options, filled)?;
     service.await_counts(filled)?;
     let mut pouring = Pouring::start(options, filled)?;
@@ -155,9 +154,11 @@ impl Asking<'_> {
                 continue;
             }
             let (before, own_before) = (self.service.cpu_seconds(), process::cpu_seconds());
+            let user_before = process::user_seconds();
             let closed = closed::run(&lines, Duration::from_secs(seconds))?;
             let cpu = self.service.cpu_seconds() - before;
             let own_cpu = process::cpu_seconds() - own_before;
+            let own_user = process::user_seconds() - user_before;
             let open = open::run(&lines, Duration::from_secs(seconds), rate)?;
             ensure!(open.refused == 0, "{} gets were refused", open.refused);
             let requests = closed.requests() as f64;
@@ -168,6 +169,7 @@ impl Asking<'_> {
                 "cpu_us_per_request": us(cpu - idle_cores * closed.seconds),
                 "cpu_us_per_request_with_records": us(cpu),
                 "asker_cpu_us_per_request": us(own_cpu),
+                "asker_user_us_per_request": us(own_user),
                 "closed_p50_ms": closed.at(0.5)?,
                 "closed_p99_ms": closed.at(0.99)?,
                 "rate_per_second": rate,
@@ -224,9 +226,9 @@ impl Asking<'_> {
         let requests = (0..keys).map(|key| match case {
             Case::Token => {
                 let token = &self.tokens[self.service.partition(key)];
-                http::request(key, &format!("?token={token}"))
+                request(key, &format!("?token={token}"))
             }
-            _ => http::request(key, ""),
+            _ => request(key, ""),
         });
         let requests: Arc<[Vec<u8>]> = requests.collect();
         let instances = self.service.instances.iter().enumerate();
@@ -269,7 +271,7 @@ fn fill(options: &Options, records: u64) -> Result<()> {
 fn tokens(options: &Options, service: &Service) -> Vec<String> {
     let mut ends = [0; super::PARTITIONS];
     for key in 0..options.keys {
-        ends[service.partition(key)] += FILLED_PER_KEY as i64;
+        ends[service.partition(key)] += i64::from(FILLED_PER_KEY);
     }
     let token = |(partition, end): (usize, &i64)| {
         let at = TopicPartition::new(options.topic.as_str(), partition as u32);

@@ -1,7 +1,7 @@
 //! Questions that cost much, more of them than can be answered: pages of the whole store, which both instances work on. Not checked
 //! for their counts. Invariant: an answer is a page, or a status that says that there is none; a connection that breaks is an error.
 
-use super::http::{Answer, get};
+use crate::http::{Answer, get};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

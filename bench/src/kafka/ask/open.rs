@@ -2,8 +2,8 @@
 //! A thread for each connection, because threads wake more exactly than timers. Not for throughput.
 //! Invariant: as many questions as are due are asked.
 
-use super::http::Asker;
 use super::phase::{Asked, Line, Phase};
+use crate::http::Asker;
 use anyhow::{Result, anyhow};
 use std::time::{Duration, Instant};
 

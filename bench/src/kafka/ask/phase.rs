@@ -1,6 +1,8 @@
 //! Some seconds of questions: what a connection is to ask, and what came of it. Not the asking.
 //! Invariant: a count that a connection saw is never followed by a lower one of the same key.
 
+use super::super::pour;
+use crate::http;
 use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ pub(super) struct Line {
     /// Of every key.
     pub(super) requests: Arc<[Vec<u8>]>,
     /// The least count of any key.
-    pub(super) floor: u64,
+    pub(super) floor: u32,
     pub(super) seed: u64,
 }
 
@@ -22,8 +24,8 @@ pub(super) struct Line {
 pub(super) struct Asked {
     line: Line,
     draw: u64,
-    /// By key, the last count seen.
-    seen: Vec<u64>,
+    /// By key, the last count seen; small, because the asker's memory takes room from the caches of who is asked.
+    seen: Vec<u32>,
     took_us: Vec<u32>,
     /// Questions that were answered by there being too many.
     pub(super) refused: u64,
@@ -55,6 +57,7 @@ impl Asked {
 
     pub(super) fn answered(&mut self, key: u64, count: u64, took_us: u128) -> Result<()> {
         let seen = &mut self.seen[key as usize];
+        let count = u32::try_from(count)?;
         ensure!(count >= *seen, "key {key}: {count} after {seen}");
         *seen = count;
         self.took_us.push(u32::try_from(took_us)?);
@@ -80,7 +83,7 @@ impl Phase {
             refused += asked.refused;
             highest.resize(asked.seen.len(), 0);
             for (highest, seen) in highest.iter_mut().zip(asked.seen) {
-                *highest = seen.max(*highest);
+                *highest = u64::from(seen).max(*highest);
             }
         }
         took_us.sort_unstable();
@@ -111,6 +114,11 @@ impl Phase {
         }
         Ok(())
     }
+}
+
+/// The bytes of a request for the count of a key.
+pub(super) fn request(key: u64, query: &str) -> Vec<u8> {
+    http::get(&format!("/stores/counts/{}{query}", pour::key(key)))
 }
 
 /// How often a key is among the first `written` records.

@@ -2,8 +2,8 @@
 //! Invariant: it is only asked once both instances say the same, and each has half of the partitions.
 
 use super::super::{PARTITIONS, pour};
-use super::http::{Asker, get, request};
-use super::phase::count;
+use super::phase::{count, request};
+use crate::http::{Asker, get};
 use crate::process;
 use anyhow::{Context, Result, bail, ensure};
 use headwater::log::partition_for_key;
