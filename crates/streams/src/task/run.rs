@@ -20,6 +20,7 @@ use crate::topology::Semantics;
 use crate::{Error, Position, Result, SubtopologyInfo, Topology};
 use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
 use headwater_store::RecordCache;
+use inputs::head_time;
 pub(super) use state::{open_state, open_stores};
 use std::{rc::Rc, sync::Arc};
 
@@ -693,18 +694,4 @@ fn flush_store(ctx: &mut Context<'_>, store: usize) -> Result<bool> {
         operator.before_commit(ctx)?;
     }
     flushed
-}
-
-/// The event time of the record in front of an input, decided once when it gets there.
-#[inline]
-fn head_time(input: &mut Input, feed: &dyn Feed) -> Result<Option<i64>> {
-    if input.head_time.is_some() {
-        return Ok(input.head_time);
-    }
-    let partition_time = input.partition_time;
-    let time = input
-        .peek()?
-        .map(|record| feed.timestamp(&record, partition_time));
-    input.head_time = time;
-    Ok(time)
 }

@@ -1,8 +1,8 @@
-//! The inputs that a task begins with. Not what waits in them. Invariant: an input without a committed position begins where its
-//! start is.
+//! The inputs that a task begins with, and the time of what is in front of each. Not what waits in them.
+//! Invariant: an input without a committed position begins where its start is.
 
-use crate::SubtopologyInfo;
 use crate::task::{Feed, Wiring, input::Input, metadata};
+use crate::{Result, SubtopologyInfo};
 use headwater_log::{CommittedOffset, Offset, TaskId, TopicPartition};
 use std::rc::Rc;
 
@@ -49,4 +49,18 @@ pub(super) fn of(
         feeds,
         marks,
     }
+}
+
+/// The event time of the record in front of an input, decided once when it gets there.
+#[inline]
+pub(super) fn head_time(input: &mut Input, feed: &dyn Feed) -> Result<Option<i64>> {
+    if input.head_time.is_some() {
+        return Ok(input.head_time);
+    }
+    let partition_time = input.partition_time;
+    let time = input
+        .peek()?
+        .map(|record| feed.timestamp(&record, partition_time));
+    input.head_time = time;
+    Ok(time)
 }
