@@ -209,17 +209,17 @@ impl Overlay {
 
     /// Every change in the order keys were first touched.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Changed<'_>> {
-        self.changes_from(0)
-    }
-
-    /// As [`Overlay::changes`], without the first `at`, which cost nothing.
-    pub(crate) fn changes_from(&self, at: usize) -> impl Iterator<Item = Changed<'_>> {
-        self.slots[at..].iter().map(|slot| Changed {
+        self.slots.iter().map(|slot| Changed {
             hash: slot.hash,
             below: slot.below,
             key: slot.key(&self.arena),
             value: slot.value(&self.arena),
         })
+    }
+
+    /// Of the changes from number `at` on the hash, and where the write-back cache may have the key.
+    pub(crate) fn hints_from(&self, at: usize) -> impl Iterator<Item = (u32, u32)> {
+        self.slots[at..].iter().map(|slot| (slot.hash, slot.below))
     }
 
     /// The slots of a range in key order. The first call sorts; from then on each new key is put in its place.

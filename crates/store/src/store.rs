@@ -223,8 +223,8 @@ impl Store {
         let saving = committed.undo.prepare(self.shared.live.oldest());
         for (at, change) in self.pending.changes().enumerate() {
             if at.is_multiple_of(KEYS_AHEAD_MAX) {
-                let next = self.pending.changes_from(at);
-                committed.write_back.warm(next.take(KEYS_AHEAD_MAX));
+                let next = self.pending.hints_from(at).take(KEYS_AHEAD_MAX);
+                committed.write_back.warm(next);
             }
             let (hash, key) = (change.hash, change.key);
             if !committed.engine.is_live(key) {

@@ -9,7 +9,7 @@ use crate::{
     families::{Families, Slots},
     index::{Index, same},
     order::Order,
-    overlay::{Changed, UNKNOWN},
+    overlay::UNKNOWN,
 };
 use std::sync::{
     OnceLock,
@@ -199,10 +199,10 @@ impl WriteBack {
 
     /// Loads what setting these will wait for.
     #[inline]
-    pub(crate) fn warm<'a>(&self, changes: impl Iterator<Item = Changed<'a>>) {
+    pub(crate) fn warm(&self, hints: impl Iterator<Item = (u32, u32)>) {
         if !self.is_small() {
-            load_all(changes.map(|change| match change.below {
-                UNKNOWN => self.begin(change.hash),
+            load_all(hints.map(|(hash, below)| match below {
+                UNKNOWN => self.begin(hash),
                 below => self.load_slot(below),
             }));
         }

@@ -141,11 +141,6 @@ where
     let (mut stop, mut is_told) = (pin!(stopped.wait_for(|it| *it)), false);
     let mut stay: Option<Pin<Box<Sleep>>> = None;
     let (answer, again) = poll_fn(|cx| {
-        // Before the answer of a request that hyper has read is sent, so that its head tells of the end.
-        if !is_told && desk.has_waiting() && stop.as_mut().poll(cx).is_ready() {
-            is_told = true;
-            Pin::new(&mut *connection).graceful_shutdown();
-        }
         let mut spoken = Pin::new(&mut *connection).poll(cx);
         // After it has read what lies ahead: told before, it would close and answer nothing.
         if spoken.is_pending() && !is_told && stop.as_mut().poll(cx).is_ready() {

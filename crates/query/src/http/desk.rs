@@ -96,18 +96,24 @@ impl Service<Request<Incoming>> for Desk {
                 is_waiting: false,
             });
         }
-        Answering(self.lying.clone())
+        Answering {
+            lying: self.lying.clone(),
+            stopping: self.stopping.clone(),
+        }
     }
 }
 
 /// Waits for an answer on behalf of hyper.
-pub(super) struct Answering(Arc<Mutex<Lying>>);
+pub(super) struct Answering {
+    lying: Arc<Mutex<Lying>>,
+    stopping: Stopping,
+}
 
 impl Future for Answering {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut lying = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lying = self.lying.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = lying.made.take() {
             return Poll::Ready(Ok(*made));
         }
@@ -120,9 +126,14 @@ impl Future for Answering {
                 asked.is_waiting = true;
                 Poll::Pending
             }
-            Poll::Ready(response) => {
+            Poll::Ready(Ok(mut made)) => {
                 lying.asked = None;
-                Poll::Ready(response)
+                // hyper hears of the stop behind this answer, which may be sent by then.
+                if self.stopping.is_told() && !made.headers().contains_key(header::CONNECTION) {
+                    let close = HeaderValue::from_static("close");
+                    made.headers_mut().insert(header::CONNECTION, close);
+                }
+                Poll::Ready(Ok(made))
             }
         }
     }

@@ -11,6 +11,11 @@ impl Stopping {
         Self(stopped)
     }
 
+    /// True once the server is to stop.
+    pub(super) fn is_told(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Waits until the server is to stop, or is gone.
     pub async fn wait(mut self) {
         drop(self.0.wait_for(|stopped| *stopped).await);

@@ -4,7 +4,7 @@
 use super::{Entry, key::Key};
 use crate::{
     Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead, PlainKey,
-    ahead::load_all,
+    ahead::{WARM_ENTRIES_MIN, load_all},
     families::{Families, Slots},
     index::{Index, hash, same},
     order::Order,
@@ -217,7 +217,9 @@ impl NamedCache {
                 next = self.dirty.newer(next);
                 len += 1;
             }
-            self.load(&group[..len]);
+            if self.slots.len() >= WARM_ENTRIES_MIN {
+                self.load(&group[..len]);
+            }
             for slot in &group[..len] {
                 let place = &mut self.slots[*slot as usize];
                 take(place.key.bytes(), &place.entry);

@@ -91,15 +91,14 @@ impl Store {
         let committed = self.shared.read();
         let write_back = &committed.write_back;
         let hashes = || keys.hashes().iter().copied();
-        load_all(
-            hashes().map(|hash| {
-                write_back.begin(hash) ^ self.open.begin(hash) ^ self.pending.begin(hash)
-            }),
-        );
-        load_all(
-            hashes()
-                .map(|hash| write_back.load(hash) ^ self.open.load(hash) ^ self.pending.load(hash)),
-        );
+        let overlays = || {
+            let both = [&self.open, &self.pending].into_iter();
+            both.filter(|overlay| !overlay.is_empty())
+        };
+        load_all(hashes().map(|hash| write_back.begin(hash)));
+        overlays().for_each(|overlay| load_all(hashes().map(|hash| overlay.begin(hash))));
+        load_all(hashes().map(|hash| write_back.load(hash)));
+        overlays().for_each(|overlay| load_all(hashes().map(|hash| overlay.load(hash))));
     }
 
     /// Visits a range, of one plain key where one is named, of all layers.
