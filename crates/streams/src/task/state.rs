@@ -13,6 +13,9 @@ use headwater_store::{Layout, RecordCache};
 use headwater_world::Executor;
 use std::{any::Any, rc::Rc, sync::Arc, task::Waker};
 
+/// While the stores that an input asks are small, it is looked again after so many records.
+const SMALL_RECORDS: u32 = 256;
+
 /// Forwards the cached updates of one store downstream and into the store.
 pub(crate) trait Flush {
     fn flush(&self, ctx: &mut Context<'_>, update: Update<'_>) -> Result<()>;
@@ -179,38 +182,6 @@ pub struct Counters {
     pub punctuations: u64,
 }
 
-/// While the stores that an input asks are small, it is looked again after so many records.
-const SMALL_RECORDS: u32 = 256;
-
-impl TaskState {
-    /// Fetches ahead what the next records of an input will ask for, and tells the input how many these are.
-    #[inline(never)]
-    pub(crate) fn warm(&self, input: &mut Input, cache: &RecordCache) {
-        let stores = || {
-            input
-                .asks
-                .iter()
-                .filter_map(|store| self.stores[*store].as_ref())
-        };
-        let wants = |store: &StateStore| {
-            store.bytes.wants_warming() || store.cache.is_some_and(|slot| cache.wants_warming(slot))
-        };
-        if !stores().any(wants) {
-            input.announced = SMALL_RECORDS;
-            return;
-        }
-        let (keys, records) = input.keys_ahead();
-        for store in stores() {
-            let mut keys = keys.clone();
-            if let Some(slot) = store.cache {
-                cache.warm(slot, &mut keys);
-            }
-            store.bytes.warm(&keys);
-        }
-        input.announced = records.saturating_sub(1) as u32;
-    }
-}
-
 pub(crate) struct TaskState {
     pub(crate) id: TaskId,
     pub(crate) semantics: Semantics,
@@ -249,6 +220,35 @@ pub(crate) struct TaskState {
     pub(crate) dirty: Dirty,
     /// A value that was read only to see whether it is there.
     pub(crate) value: Vec<u8>,
+}
+
+impl TaskState {
+    /// Fetches ahead what the next records of an input will ask for, and tells the input how many these are.
+    #[inline(never)]
+    pub(crate) fn warm(&self, input: &mut Input, cache: &RecordCache) {
+        let stores = || {
+            input
+                .asks
+                .iter()
+                .filter_map(|store| self.stores[*store].as_ref())
+        };
+        let wants = |store: &StateStore| {
+            store.bytes.wants_warming() || store.cache.is_some_and(|slot| cache.wants_warming(slot))
+        };
+        if !stores().any(wants) {
+            input.announced = SMALL_RECORDS;
+            return;
+        }
+        let (keys, records) = input.keys_ahead();
+        for store in stores() {
+            let mut keys = keys.clone();
+            if let Some(slot) = store.cache {
+                cache.warm(slot, &mut keys);
+            }
+            store.bytes.warm(&keys);
+        }
+        input.announced = records.saturating_sub(1) as u32;
+    }
 }
 
 impl TaskState {
