@@ -8,6 +8,7 @@ mod parked;
 mod program;
 mod watches;
 
+use crate::report::{Figures, Report};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -33,6 +34,23 @@ pub(crate) struct Place {
     /// Runs, each with a program of its own; the table shows their median.
     #[arg(long, default_value_t = 3)]
     runs: usize,
+}
+
+impl Place {
+    /// Runs `one` as often as is told, and prints a line for each run and a table.
+    fn report(
+        &self,
+        job: &'static str,
+        title: String,
+        one: impl Fn() -> Result<Figures>,
+    ) -> Result<()> {
+        let mut report = Report::new(job, title);
+        for _ in 0..self.runs {
+            report.add(one()?)?;
+        }
+        report.print(&[]);
+        Ok(())
+    }
 }
 
 /// Runs it.

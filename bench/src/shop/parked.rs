@@ -5,7 +5,7 @@ use super::Place;
 use super::counter::{Counter, id};
 use super::program::Program;
 use crate::http::{Wire, get};
-use crate::report::{Figures, Report};
+use crate::report::Figures;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use mio::{Events, Poll};
@@ -35,12 +35,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
         "parked-gets at the example orders on the embedded log: {} GETs of as many orders, one connection each, then all orders",
         options.gets
     );
-    let mut report = Report::new("parked-gets", title);
-    for _ in 0..options.place.runs {
-        report.add(one(options)?)?;
-    }
-    report.print(&[]);
-    Ok(())
+    let place = &options.place;
+    place.report("parked-gets", title, || one(options))
 }
 
 fn one(options: &Options) -> Result<Figures> {

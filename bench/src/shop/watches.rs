@@ -8,7 +8,7 @@ use super::events::Told;
 use super::program::Program;
 use crate::http::{Wire, get};
 use crate::process;
-use crate::report::{Figures, Report};
+use crate::report::Figures;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use mio::{Events, Poll};
@@ -41,12 +41,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
         "watches at the example orders on the embedded log: {} watchers of the whole table, {} orders",
         options.watchers, options.orders
     );
-    let mut report = Report::new("watches", title);
-    for _ in 0..options.place.runs {
-        report.add(one(options)?)?;
-    }
-    report.print(&[]);
-    Ok(())
+    let place = &options.place;
+    place.report("watches", title, || one(options))
 }
 
 fn one(options: &Options) -> Result<Figures> {
