@@ -116,7 +116,7 @@ impl KafkaClient {
         if open.is_empty() {
             return None;
         }
-        let batch = open.take(self.shared.spare_batch(open.len()));
+        let batch = open.take();
         self.open_bytes -= batch.len();
         self.shared.add_unacknowledged(batch.len());
         Some(Command::Write(self.generation, Write::Batch(slot, batch)))
@@ -338,6 +338,9 @@ impl Client for KafkaClient {
         let held = self.open_bytes + self.shared.unacknowledged_bytes();
         if held + size + HEADER_LEN > self.append_bytes_max {
             return Err(too_much(held, self.append_bytes_max));
+        }
+        if let Some(bytes) = place.open.wants_bytes() {
+            place.open.reuse(self.shared.spare_batch(bytes));
         }
         place.open.append(record);
         self.open_bytes += place.open.len() - if is_clean { 0 } else { before };

@@ -23,11 +23,13 @@ const KEY_SMALL_BYTES: usize = 1 << 6;
 /// With such a value and such a key a record's length is a number of at most two bytes.
 const VALUE_SMALL_BYTES: usize = (1 << 13) - 128;
 
-/// Builds one batch; the buffer is reused from batch to batch.
+/// Builds one batch after the other, each in memory of its own.
 #[derive(Debug)]
 pub struct BatchBuilder {
     /// Scrap behind `len`: records are written into bytes that are there already, which costs no check for each number.
     buffer: Vec<u8>,
+    /// The room the batch before had: the next one is as large, more or less.
+    expected: usize,
     len: usize,
     count: u32,
     base_timestamp: i64,
@@ -37,7 +39,8 @@ pub struct BatchBuilder {
 impl Default for BatchBuilder {
     fn default() -> Self {
         Self {
-            buffer: vec![0; HEADER_LEN],
+            buffer: Vec::new(),
+            expected: 0,
             len: HEADER_LEN,
             count: 0,
             base_timestamp: 0,
@@ -137,7 +140,26 @@ impl BatchBuilder {
 
     #[cold]
     fn grow(&mut self, needed: usize) {
-        self.buffer.resize(needed.max(2 * self.buffer.len()), 0);
+        let room = needed.max(2 * self.buffer.len()).max(self.expected);
+        match self.buffer.is_empty() {
+            // Pages that nobody writes are never made.
+            true => self.buffer = vec![0; room],
+            false => self.buffer.resize(room, 0),
+        }
+    }
+
+    /// The bytes that [`BatchBuilder::reuse`] had best have room for; `None` while the builder has memory.
+    pub fn wants_bytes(&self) -> Option<usize> {
+        self.buffer.is_empty().then_some(self.expected)
+    }
+
+    /// Has the next batch written into memory that was used before, whatever that holds.
+    pub fn reuse(&mut self, mut spare: Vec<u8>) {
+        if self.buffer.is_empty() && spare.capacity() >= self.expected {
+            // It has its pages; only what it lacks is cleared.
+            spare.resize(spare.capacity(), 0);
+            self.buffer = spare;
+        }
     }
 
     /// Completes the header with base offset 0, no producer and `transactional` false, and hands the bytes out;
@@ -154,7 +176,7 @@ impl BatchBuilder {
         sequence: i32,
         transactional: bool,
     ) -> Vec<u8> {
-        let mut batch = self.take(Vec::new());
+        let mut batch = self.take();
         stamp(
             &mut batch,
             producer_id,
@@ -165,20 +187,15 @@ impl BatchBuilder {
         batch
     }
 
-    /// Hands the bytes out with a header that [`stamp`] is to complete: no producer, no CRC. The builder starts anew in
-    /// `spare`, whatever that held.
-    pub fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
-        let capacity = self.buffer.len();
-        self.buffer.truncate(self.len);
+    /// Hands the bytes out with a header that [`stamp`] is to complete: no producer, no CRC. The builder starts anew, without
+    /// memory until there is a record: by then the memory of a batch that is acknowledged may be back, see
+    /// [`BatchBuilder::reuse`].
+    pub fn take(&mut self) -> Vec<u8> {
+        self.expected = self.buffer.len();
+        self.buffer.resize(self.len, 0);
         self.write_header();
-        // The next batch is as large as this one, more or less. A buffer that was used before has its pages; only what it lacks
-        // is cleared.
-        match spare.capacity() >= self.len {
-            true => spare.resize(spare.capacity(), 0),
-            false => spare = vec![0; capacity],
-        }
         self.clear();
-        std::mem::replace(&mut self.buffer, spare)
+        std::mem::take(&mut self.buffer)
     }
 
     /// Forgets the records.

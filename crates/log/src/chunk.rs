@@ -100,10 +100,10 @@ impl ChunkCursor {
         }
     }
 
-    /// Shows the keys of the next `records_max` records of the batch at hand, fewer at its end, and answers how many records these
-    /// are. Nothing moves; what is damaged is reported when it is taken.
+    /// Shows keys and timestamps of the next `records_max` records of the batch at hand, fewer at its end, and answers how many
+    /// records these are. Nothing moves; what is damaged is reported when it is taken.
     #[inline]
-    pub fn keys_ahead(&self, records_max: usize, mut visit: impl FnMut(&[u8])) -> usize {
+    pub fn keys_ahead(&self, records_max: usize, mut visit: impl FnMut(&[u8], i64)) -> usize {
         let mut ahead = self.position;
         let bytes = &self.chunk.bytes[self.batch.clone()];
         let mut records = 0;
@@ -111,7 +111,9 @@ impl ChunkCursor {
             let Some(record) = ahead.advance(bytes) else {
                 break;
             };
-            record.key.into_iter().for_each(&mut visit);
+            if let Some(key) = record.key {
+                visit(key, record.timestamp);
+            }
             records += 1;
         }
         records
