@@ -22,8 +22,13 @@ impl KeysAhead {
     /// Adds a key; one too many is left out.
     #[inline]
     pub fn push(&mut self, key: &[u8]) {
+        self.push_hash(hash(key));
+    }
+
+    #[inline]
+    pub(crate) fn push_hash(&mut self, hash: u32) {
         if let Some(place) = self.hashes.get_mut(self.len) {
-            *place = hash(key);
+            *place = hash;
             self.len += 1;
         }
     }

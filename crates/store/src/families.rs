@@ -4,7 +4,8 @@
 //! compares.
 
 use crate::{
-    Direction, KeyRange,
+    Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead,
+    ahead::load_all,
     index::{Index, hash},
     order::Walk,
     scan::compare,
@@ -52,6 +53,24 @@ enum Members {
     Many(BTreeSet<Member>),
 }
 
+impl Members {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Few(len, _) => u64::from(*len),
+            Self::Many(many) => many.len() as u64,
+        }
+    }
+
+    /// Those that reads look at first, of many the one of the latest time.
+    fn newest(&self) -> impl Iterator<Item = &u32> {
+        let (few, many) = match self {
+            Self::Few(len, few) => (&few[..*len as usize], None),
+            Self::Many(many) => (&[][..], many.last()),
+        };
+        few.iter().chain(many.map(|member| &member.slot))
+    }
+}
+
 /// The families of a structure's slots.
 pub(crate) struct Families {
     tail_bytes: usize,
@@ -87,6 +106,40 @@ impl Families {
     fn split(&self, key: &[u8]) -> (u32, (u64, u64)) {
         let (plain, tail) = key.split_at(key.len().saturating_sub(self.tail_bytes));
         (hash(plain), ordered(tail))
+    }
+
+    /// The hash of a key's plain part.
+    #[inline]
+    pub(crate) fn plain_hash(&self, key: &[u8]) -> u32 {
+        hash(&key[..key.len().saturating_sub(self.tail_bytes)])
+    }
+
+    /// Loads what adding and removing slots of these plain keys will wait for.
+    pub(crate) fn warm(&self, plain: &KeysAhead) {
+        load_all(plain.hashes().iter().map(|hash| self.index.begin(*hash)));
+        load_all(self.likely(plain).map(Members::size));
+    }
+
+    /// As [`Self::warm`], and what reading these keys will: `load` loads slots.
+    pub(crate) fn warm_slots(&self, plain: &KeysAhead, load: impl Fn(&[u32])) {
+        self.warm(plain);
+        let mut slots = [0; FEW * KEYS_AHEAD_MAX];
+        let mut len = 0;
+        for members in self.likely(plain) {
+            for (place, slot) in slots[len..].iter_mut().zip(members.newest()) {
+                *place = *slot;
+                len += 1;
+            }
+        }
+        load(&slots[..len]);
+    }
+
+    /// The families with these hashes.
+    fn likely(&self, plain: &KeysAhead) -> impl Iterator<Item = &Members> {
+        let families = plain.hashes().iter().map(|hash| self.index.likely(*hash));
+        families
+            .flatten()
+            .map(|family| &self.members[family as usize])
     }
 
     /// Adds a slot.

@@ -120,6 +120,19 @@ impl Overlay {
         self.index.begin(hash)
     }
 
+    /// The slots by plain key, once a read of one asked for them.
+    #[inline]
+    pub(crate) fn families(&self) -> Option<&Families> {
+        self.families.get()
+    }
+
+    /// What a read of this slot loads.
+    #[inline]
+    pub(crate) fn load_slot(&self, slot: u32) -> u64 {
+        let slot = self.slots.get(slot as usize);
+        slot.map_or(0, |slot| u64::from(slot.hash))
+    }
+
     /// What [`Overlay::get`] loads of a key that has probably changed.
     #[inline]
     pub(crate) fn load(&self, hash: u32) -> u64 {
@@ -209,17 +222,17 @@ impl Overlay {
 
     /// Every change in the order keys were first touched.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Changed<'_>> {
-        self.slots.iter().map(|slot| Changed {
+        self.changes_from(0)
+    }
+
+    /// The changes from number `at` on.
+    pub(crate) fn changes_from(&self, at: usize) -> impl Iterator<Item = Changed<'_>> + Clone {
+        self.slots[at..].iter().map(|slot| Changed {
             hash: slot.hash,
             below: slot.below,
             key: slot.key(&self.arena),
             value: slot.value(&self.arena),
         })
-    }
-
-    /// Of the changes from number `at` on the hash, and where the write-back cache may have the key.
-    pub(crate) fn hints_from(&self, at: usize) -> impl Iterator<Item = (u32, u32)> {
-        self.slots[at..].iter().map(|slot| (slot.hash, slot.below))
     }
 
     /// The slots of a range in key order. The first call sorts; from then on each new key is put in its place.

@@ -10,6 +10,9 @@ use crate::{Direction, KeyRange, KeysAhead, PlainKey};
 use named::NamedCache;
 use std::cell::RefCell;
 
+/// What a buffer keeps for the next flush.
+const IDLE_BYTES_MAX: usize = 8 << 20;
+
 /// What is cached for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -56,6 +59,8 @@ pub struct RecordCache {
     stores: Vec<NamedCache>,
     /// Entries that ranges have shown, see [`Self::note_use`].
     shown: RefCell<Vec<(usize, Vec<u8>)>>,
+    /// Memory for flushes, see [`Self::lend`].
+    buffer: Vec<u8>,
 }
 
 impl RecordCache {
@@ -67,6 +72,7 @@ impl RecordCache {
             drift: 0,
             stores: Vec::new(),
             shown: RefCell::default(),
+            buffer: Vec::new(),
         }
     }
 
@@ -91,6 +97,16 @@ impl RecordCache {
     /// asked of the store, see [`Store::warm`](crate::Store::warm).
     pub fn warm(&self, store: usize, keys: &mut KeysAhead) {
         self.stores[store].warm(keys);
+    }
+
+    /// As [`Self::warm`], of ranges of plain keys, see [`Self::range_of`], and of the updates that follow them.
+    pub fn warm_plain(&self, store: usize, keys: &KeysAhead) {
+        self.stores[store].warm_plain(keys);
+    }
+
+    /// Loads what [`Self::drop_deleted`] will wait for.
+    pub fn warm_dropped<'k>(&self, store: usize, keys: impl Iterator<Item = &'k [u8]>) {
+        self.stores[store].warm_dropped(keys);
     }
 
     /// False while a store's entries are so few that [`Self::warm`] would not pay.
@@ -230,6 +246,19 @@ impl RecordCache {
         direction: Direction,
     ) -> impl Iterator<Item = (&'a [u8], &'a Entry)> + use<'a> {
         self.stores[store].range(range, Some(key), direction)
+    }
+
+    /// Lends an empty buffer for the updates of one flush: one serves all stores, as they are flushed one after the other. A flush
+    /// within a flush gets one without memory.
+    pub fn lend(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Takes the buffer back; keeps some of its memory.
+    pub fn give_back(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        buffer.shrink_to(IDLE_BYTES_MAX);
+        self.buffer = buffer;
     }
 
     /// Forgets a store's entries, dirty ones too.

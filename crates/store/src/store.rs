@@ -223,7 +223,7 @@ impl Store {
         let saving = committed.undo.prepare(self.shared.live.oldest());
         for (at, change) in self.pending.changes().enumerate() {
             if at.is_multiple_of(KEYS_AHEAD_MAX) {
-                let next = self.pending.hints_from(at).take(KEYS_AHEAD_MAX);
+                let next = self.pending.changes_from(at).take(KEYS_AHEAD_MAX);
                 committed.write_back.warm(next);
             }
             let (hash, key) = (change.hash, change.key);
@@ -240,6 +240,10 @@ impl Store {
         self.shared.settle(&mut committed);
         drop(committed);
         self.pending.clear();
+        if self.open.is_empty() {
+            // Its memory serves the next changes: where these come in one go, right before a commit, one overlay is enough.
+            std::mem::swap(&mut self.open, &mut self.pending);
+        }
         self.sealed = false;
         if self.pending_time_ms >= 0 {
             self.advance(self.pending_time_ms)?;

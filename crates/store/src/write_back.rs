@@ -4,12 +4,12 @@
 //! session stores every entry from `complete_from_ms` on is here, so that nobody has to ask the engine for those.
 
 use crate::{
-    Direction, KeyRange, PlainKey,
+    Direction, KeyRange, KeysAhead, PlainKey,
     ahead::{WARM_ENTRIES_MIN, load_all},
     families::{Families, Slots},
     index::{Index, same},
     order::Order,
-    overlay::UNKNOWN,
+    overlay::{Changed, UNKNOWN},
 };
 use std::sync::{
     OnceLock,
@@ -192,19 +192,32 @@ impl WriteBack {
     }
 
     #[inline]
-    fn load_slot(&self, slot: u32) -> u64 {
+    pub(crate) fn load_slot(&self, slot: u32) -> u64 {
         let slot = self.slots.get(slot as usize);
         slot.map_or(0, |slot| u64::from(slot.hash))
     }
 
+    /// The slots by plain key, once a read of one asked for them.
+    #[inline]
+    pub(crate) fn families(&self) -> Option<&Families> {
+        self.families.get()
+    }
+
     /// Loads what setting these will wait for.
     #[inline]
-    pub(crate) fn warm(&self, hints: impl Iterator<Item = (u32, u32)>) {
-        if !self.is_small() {
-            load_all(hints.map(|(hash, below)| match below {
-                UNKNOWN => self.begin(hash),
-                below => self.load_slot(below),
-            }));
+    pub(crate) fn warm<'a>(&self, next: impl Iterator<Item = Changed<'a>> + Clone) {
+        if self.is_small() {
+            return;
+        }
+        load_all(next.clone().map(|change| match change.below {
+            UNKNOWN => self.begin(change.hash),
+            below => self.load_slot(below),
+        }));
+        if let Some(families) = self.families() {
+            let mut plain = KeysAhead::default();
+            let new = next.filter(|change| change.below == UNKNOWN);
+            new.for_each(|change| plain.push_hash(families.plain_hash(change.key)));
+            families.warm(&plain);
         }
     }
 

@@ -21,6 +21,7 @@ pub use settings::{OnError, Semantics, TopologySettings};
 pub(crate) use subtopology::changelog_retention_ms;
 pub use subtopology::{StoreInfo, SubtopologyInfo};
 
+pub(crate) use asked::Asked;
 pub(crate) use graph::{
     Graph, Held, HeldRows, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec,
     TableNode, TopicName,
@@ -58,7 +59,7 @@ pub struct Topology {
     /// Source topics that carry the stream time of those that write them, by number.
     timed_topics: Vec<bool>,
     /// Stores that are asked for the keys of a source topic's records, by its number.
-    stores_asked: Vec<Vec<usize>>,
+    stores_asked: Vec<Vec<(usize, Asked)>>,
 }
 
 impl Topology {
@@ -262,7 +263,7 @@ impl Topology {
     }
 
     /// The stores that are asked for the keys of this source topic's records, as far as can be told.
-    pub(crate) fn stores_asked(&self, topic: u32) -> &[usize] {
+    pub(crate) fn stores_asked(&self, topic: u32) -> &[(usize, Asked)] {
         let stores = self.stores_asked.get(topic as usize);
         stores.map_or(&[], Vec::as_slice)
     }
@@ -312,6 +313,7 @@ fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut Subt
             timestamped: false,
             kept: Kept::Whole,
             duplicates: false,
+            tumbling_ms: None,
             java_expiry: None,
             changelog_config: Default::default(),
             missing: None,

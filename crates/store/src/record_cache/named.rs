@@ -85,8 +85,46 @@ impl NamedCache {
         let eldest = places.zip(self.by_use.eldest());
         let all = found + eldest.map(|(place, slot)| *place = slot).count();
         self.load(&slots[..all]);
-        let dropped = slots[found..all].iter();
-        load_all(dropped.map(|slot| self.index.begin(self.slots[*slot as usize].hash)));
+        self.warm_release(&slots[found..all]);
+    }
+
+    /// As [`Self::warm`], of ranges of plain keys; each may put one entry and so drop another.
+    pub(super) fn warm_plain(&self, keys: &KeysAhead) {
+        let Some(families) = self.families.get() else {
+            return;
+        };
+        families.warm_slots(keys, |slots| self.load(slots));
+        let mut slots = [NONE; KEYS_AHEAD_MAX];
+        let eldest = slots.iter_mut().zip(self.by_use.eldest());
+        let len = eldest.map(|(place, slot)| *place = slot).count();
+        self.load(&slots[..len]);
+        self.warm_release(&slots[..len]);
+    }
+
+    /// Loads what taking these slots out will wait for.
+    fn warm_release(&self, slots: &[u32]) {
+        let places = || slots.iter().map(|slot| &self.slots[*slot as usize]);
+        load_all(places().map(|place| self.index.begin(place.hash)));
+        if let Some(families) = self.families.get() {
+            let mut plain = KeysAhead::default();
+            places().for_each(|place| plain.push_hash(families.plain_hash(place.key.bytes())));
+            families.warm(&plain);
+        }
+    }
+
+    pub(super) fn warm_dropped<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        let mut ahead = KeysAhead::default();
+        keys.for_each(|key| ahead.push(key));
+        load_all(ahead.hashes().iter().map(|hash| self.index.begin(*hash)));
+        let mut slots = [NONE; KEYS_AHEAD_MAX];
+        let likely = ahead
+            .hashes()
+            .iter()
+            .filter_map(|hash| self.index.likely(*hash));
+        let found = slots.iter_mut().zip(likely);
+        let len = found.map(|(place, slot)| *place = slot).count();
+        self.load(&slots[..len]);
+        self.warm_release(&slots[..len]);
     }
 
     /// Loads whole slots, which a look-up of each one would wait for.

@@ -101,6 +101,40 @@ impl Store {
         overlays().for_each(|overlay| load_all(hashes().map(|hash| overlay.load(hash))));
     }
 
+    /// As [`Self::warm`], of reads of all entries of plain keys, in layouts that put times behind them.
+    pub fn warm_plain(&self, keys: &KeysAhead) {
+        let committed = self.shared.read();
+        let write_back = &committed.write_back;
+        if let Some(families) = write_back.families() {
+            families.warm_slots(keys, |slots| {
+                load_all(slots.iter().map(|slot| write_back.load_slot(*slot)));
+            });
+        }
+        for overlay in [&self.open, &self.pending] {
+            if let Some(families) = overlay.families() {
+                families.warm_slots(keys, |slots| {
+                    load_all(slots.iter().map(|slot| overlay.load_slot(*slot)));
+                });
+            }
+        }
+    }
+
+    /// As [`Self::warm`], of keys that are read and then written.
+    pub fn warm_changes<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        let (mut all, mut plain) = (KeysAhead::default(), KeysAhead::default());
+        let families = self.open.families();
+        for key in keys {
+            all.push(key);
+            if let Some(families) = families {
+                plain.push_hash(families.plain_hash(key));
+            }
+        }
+        self.warm(&all);
+        if let Some(families) = families {
+            families.warm(&plain);
+        }
+    }
+
     /// Visits a range, of one plain key where one is named, of all layers.
     fn merge(
         &self,

@@ -379,6 +379,7 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
         layout,
         kept,
         duplicates: false,
+        tumbling_ms: None,
         java_expiry: None,
         changelog_config: store.changelog_config,
         timer_keys: None,

@@ -211,6 +211,7 @@ fn buffer(
         timestamped: false,
         kept: Kept::Whole,
         duplicates: false,
+        tumbling_ms: None,
         changelog_config: TopicConfig::new(),
         java_expiry: None,
         timer_keys: None,

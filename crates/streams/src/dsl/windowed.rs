@@ -240,6 +240,10 @@ pub(crate) fn windowed_store<K: 'static, A: 'static, W: Windowing>(
     if plain {
         keep_changelog(app, &mut spec, least_ms);
     }
+    spec.tumbling_ms = match windows.kind() {
+        WindowsKind::Time(times) => Some(times.size_ms).filter(|size| *size == times.advance_ms),
+        _ => None,
+    };
     spec.java_expiry = Some(StoreOrder::of(emit, plain));
     // As in Kafka Streams, whose changelog of such a store holds every update.
     let on_close = emit == EmitStrategy::OnWindowClose;

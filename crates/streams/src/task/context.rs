@@ -5,7 +5,9 @@ use super::{CachedStore, Dirty, Output, TaskState};
 use crate::topology::Kept;
 use crate::{Headers, Position, Result, Semantics};
 use headwater_log::{AppendRecord, HeadersRef};
-use headwater_store::{Direction, Entry, KeyRange, ReadBytes, RecordCache, Visit, versioned};
+use headwater_store::{
+    Direction, Entry, KEYS_AHEAD_MAX, KeyRange, ReadBytes, RecordCache, Visit, versioned,
+};
 
 pub(crate) struct Context<'a> {
     pub(crate) state: &'a mut TaskState,
@@ -258,7 +260,7 @@ impl Context<'_> {
 
     fn evict_eldest(&mut self, store: usize, slot: usize) -> Result<()> {
         let java = self.state.semantics == Semantics::Java;
-        let mut dirty = std::mem::take(&mut self.state.dirty);
+        let mut dirty = Dirty::new(self.cache.lend());
         let before = self.cache.bytes_of(slot);
         self.cache
             .evict(slot, &mut |key, entry| dirty.push(key, entry));
@@ -276,7 +278,7 @@ impl Context<'_> {
 
     /// Sends a store's cached updates downstream; answers whether there were any.
     pub(crate) fn flush_store(&mut self, store: usize, slot: usize) -> Result<bool> {
-        let mut dirty = std::mem::take(&mut self.state.dirty);
+        let mut dirty = Dirty::new(self.cache.lend());
         self.cache
             .take_dirty(slot, &mut |key, entry| dirty.push(key, entry));
         let any = !dirty.is_empty();
@@ -284,41 +286,62 @@ impl Context<'_> {
         Ok(any)
     }
 
-    fn flush_entries(&mut self, store: usize, slot: usize, mut dirty: Dirty) -> Result<()> {
+    fn flush_entries(&mut self, store: usize, slot: usize, dirty: Dirty) -> Result<()> {
         if !dirty.is_empty() {
             let before = self.cache.bytes_of(slot);
-            match self.state.flushers[store].clone() {
-                Some(flusher) => {
-                    for update in dirty.updates() {
-                        self.state.flushing = update.position;
-                        flusher.flush(self, update)?;
-                    }
-                }
-                None => {
-                    for update in dirty.updates() {
-                        let cause = Headers::unpack(update.headers);
-                        self.write_caused(
-                            store,
-                            update.key,
-                            update.value,
-                            update.timestamp,
-                            &cause,
-                        )?;
-                    }
-                }
-            }
+            self.send_updates(store, &dirty)?;
             if self.state.semantics == Semantics::Java {
                 let after = self.cache.bytes_of(slot).cast_signed();
                 self.cache.count_wrongly(after - before.cast_signed());
             }
+            self.drop_deleted(slot, &dirty);
         }
-        for update in dirty.updates().filter(|update| update.value.is_none()) {
-            self.cache.drop_deleted(slot, update.key);
-        }
-        // A flush inside this one has left a buffer of its own; this one is larger.
-        dirty.clear();
-        self.state.dirty = dirty;
+        // A flush inside this one has given back a buffer of its own; this one is larger.
+        self.cache.give_back(dirty.into_buffer());
         Ok(())
+    }
+
+    fn send_updates(&mut self, store: usize, dirty: &Dirty) -> Result<()> {
+        let flusher = self.state.flushers[store].clone();
+        let mut updates = dirty.updates();
+        loop {
+            let ahead = updates.clone().take(KEYS_AHEAD_MAX);
+            self.warm_changes(store, ahead.map(|update| update.key));
+            for _ in 0..KEYS_AHEAD_MAX {
+                let Some(update) = updates.next() else {
+                    return Ok(());
+                };
+                let Some(flusher) = &flusher else {
+                    let cause = Headers::unpack(update.headers);
+                    let (key, value) = (update.key, update.value);
+                    self.write_caused(store, key, value, update.timestamp, &cause)?;
+                    continue;
+                };
+                self.state.flushing = update.position;
+                flusher.flush(self, update)?;
+            }
+        }
+    }
+
+    /// Fetches ahead what these changes will ask `store` for.
+    fn warm_changes<'k>(&mut self, store: usize, keys: impl Iterator<Item = &'k [u8]>) {
+        let bytes = &self.state.store(store).bytes;
+        if bytes.wants_warming() {
+            bytes.warm_changes(keys);
+        }
+    }
+
+    /// Takes the deletions among flushed updates out of the record cache.
+    fn drop_deleted(&mut self, slot: usize, dirty: &Dirty) {
+        let deleted = dirty.updates().filter(|update| update.value.is_none());
+        let mut keys = deleted.map(|update| update.key).peekable();
+        while keys.peek().is_some() {
+            self.cache
+                .warm_dropped(slot, keys.clone().take(KEYS_AHEAD_MAX));
+            for key in keys.by_ref().take(KEYS_AHEAD_MAX) {
+                self.cache.drop_deleted(slot, key);
+            }
+        }
     }
 
     /// What the record cache remembers of the record that caused an update of `store`.

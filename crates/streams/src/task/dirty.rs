@@ -5,11 +5,11 @@
 use crate::Position;
 use headwater_store::Entry;
 
-/// Bytes an empty buffer keeps for the next flush.
-const IDLE_BYTES_MAX: usize = 4 << 20;
+/// The value length of a deletion; values are shorter than 2 GiB.
+const DELETED: u32 = u32::MAX;
 
-/// The value length of a deletion.
-const DELETED: usize = usize::MAX;
+/// Lengths of key, value and headers, topic and partition, timestamp and offset.
+const HEAD_BYTES: usize = 5 * 4 + 2 * 8;
 
 /// An update of a row.
 pub(crate) struct Update<'a> {
@@ -22,72 +22,98 @@ pub(crate) struct Update<'a> {
     pub(crate) position: Position,
 }
 
-struct Place {
-    /// Where key, value and headers begin.
-    at: usize,
-    key_len: usize,
-    value_len: usize,
-    headers_len: usize,
-    timestamp: i64,
-    position: Position,
-}
-
-/// Updates in order.
-#[derive(Default)]
+/// Updates in order, each with its numbers in front: one buffer, however many there are.
 pub(crate) struct Dirty {
     bytes: Vec<u8>,
-    places: Vec<Place>,
 }
 
 impl Dirty {
-    pub(crate) fn push(&mut self, key: &[u8], entry: &Entry) {
-        let at = self.bytes.len();
-        self.bytes.extend_from_slice(key);
+    /// None yet, in the memory of an empty buffer.
+    pub(crate) fn new(buffer: Vec<u8>) -> Self {
+        Self { bytes: buffer }
+    }
+
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
         self.bytes
-            .extend_from_slice(entry.value.as_deref().unwrap_or_default());
+    }
+
+    pub(crate) fn push(&mut self, key: &[u8], entry: &Entry) {
+        let value_len = (entry.value.as_ref()).map_or(DELETED, |value| value.len() as u32);
+        let (key_len, headers_len) = (key.len() as u32, entry.headers.len() as u32);
+        let partition = entry.partition as u32;
+        let bytes = HEAD_BYTES + key.len() + entry.headers.len();
+        let value = entry.value.as_deref().unwrap_or_default();
+        self.bytes.reserve(bytes + value.len());
+        for number in [key_len, value_len, headers_len, entry.topic, partition] {
+            self.bytes.extend_from_slice(&number.to_ne_bytes());
+        }
+        for number in [entry.timestamp, entry.offset] {
+            self.bytes.extend_from_slice(&number.to_ne_bytes());
+        }
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
         self.bytes.extend_from_slice(&entry.headers);
-        self.places.push(Place {
-            at,
-            key_len: key.len(),
-            value_len: entry.value.as_ref().map_or(DELETED, Vec::len),
-            headers_len: entry.headers.len(),
-            timestamp: entry.timestamp,
-            position: Position {
-                topic: entry.topic,
-                partition: entry.partition as u32,
-                offset: entry.offset,
-            },
-        });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.bytes.is_empty()
     }
 
-    pub(crate) fn updates(&self) -> impl Iterator<Item = Update<'_>> {
-        self.places.iter().map(|place| {
-            let (key, rest) = self.bytes[place.at..].split_at(place.key_len);
-            let value_len = if place.value_len == DELETED {
-                0
-            } else {
-                place.value_len
-            };
-            let (value, rest) = rest.split_at(value_len);
-            Update {
-                key,
-                value: (place.value_len != DELETED).then_some(value),
-                timestamp: place.timestamp,
-                headers: &rest[..place.headers_len],
-                position: place.position,
-            }
+    pub(crate) fn updates(&self) -> Updates<'_> {
+        Updates { rest: &self.bytes }
+    }
+}
+
+/// A walk over updates.
+#[derive(Clone)]
+pub(crate) struct Updates<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Updates<'a> {
+    fn take(&mut self, bytes: usize) -> &'a [u8] {
+        let (taken, rest) = self.rest.split_at(bytes);
+        self.rest = rest;
+        taken
+    }
+
+    fn narrow(&mut self) -> Option<u32> {
+        let (number, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u32::from_ne_bytes(*number))
+    }
+
+    fn wide(&mut self) -> Option<i64> {
+        let (number, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(i64::from_ne_bytes(*number))
+    }
+}
+
+impl<'a> Iterator for Updates<'a> {
+    type Item = Update<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Update<'a>> {
+        let (key_len, value_len) = (self.narrow()?, self.narrow()?);
+        let headers_len = self.narrow()?;
+        let (topic, partition) = (self.narrow()?, self.narrow()?);
+        let (timestamp, offset) = (self.wide()?, self.wide()?);
+        let key = self.take(key_len as usize);
+        let value = match value_len {
+            DELETED => None,
+            len => Some(self.take(len as usize)),
+        };
+        Some(Update {
+            key,
+            value,
+            timestamp,
+            headers: self.take(headers_len as usize),
+            position: Position {
+                topic,
+                partition,
+                offset,
+            },
         })
-    }
-
-    /// Forgets the updates; keeps some memory.
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.places.clear();
-        self.bytes.shrink_to(IDLE_BYTES_MAX);
-        self.places.shrink_to(IDLE_BYTES_MAX / size_of::<Place>());
     }
 }

@@ -1,9 +1,9 @@
 //! One input of a task: the chunks of one source partition that wait, and the position behind them.
 //! Not a consumer. Invariant: `position` is the offset of the next record to process, also past records that hold no data.
 
-use crate::Result;
+use crate::{Result, topology::Asked};
 use headwater_log::{Chunk, ChunkCursor, Offset, RecordRef, TopicPartition};
-use headwater_store::{KEYS_AHEAD_MAX, KeysAhead};
+use headwater_store::{KEYS_AHEAD_MAX, KeysAhead, window};
 use std::{collections::VecDeque, sync::Arc};
 
 /// An input as the runtime sees it.
@@ -37,8 +37,9 @@ pub(crate) struct Input {
     pub(crate) passed: bool,
     queue: VecDeque<ChunkCursor>,
     /// Stores that will be asked for the keys of its records, and how many records from here on have been announced to them.
-    pub(crate) asks: Vec<usize>,
+    pub(crate) asks: Vec<(usize, Asked)>,
     pub(crate) announced: u32,
+    row_key: Vec<u8>,
     /// Buffers to give back to the client.
     pub(crate) spent: Vec<Chunk>,
 }
@@ -74,6 +75,7 @@ impl Input {
             queue: VecDeque::new(),
             asks: Vec::new(),
             announced: 0,
+            row_key: Vec::new(),
             spent: Vec::new(),
         }
     }
@@ -121,13 +123,19 @@ impl Input {
             .is_some_and(ChunkCursor::has_next_in_batch)
     }
 
-    /// The keys of the next records, of how many it says; of one batch at most.
-    pub(crate) fn keys_ahead(&self) -> (KeysAhead, usize) {
+    /// What the next records will ask a store for, and how many records these are; of one batch at most.
+    pub(crate) fn keys_ahead(&mut self, asked: Asked) -> (KeysAhead, usize) {
+        let Self { queue, row_key, .. } = self;
         let mut keys = KeysAhead::default();
-        let cursor = self.queue.front();
-        let records = cursor.map_or(0, |cursor| {
-            cursor.keys_ahead(KEYS_AHEAD_MAX, |key| keys.push(key))
-        });
+        let push = |key: &[u8], timestamp: i64| match asked {
+            Asked::Row | Asked::Rows => keys.push(key),
+            Asked::Window(size_ms) => {
+                window::key(key, timestamp / size_ms * size_ms, 0, row_key);
+                keys.push(row_key);
+            }
+        };
+        let cursor = queue.front();
+        let records = cursor.map_or(0, |cursor| cursor.keys_ahead(KEYS_AHEAD_MAX, push));
         (keys, records)
     }
 

@@ -2,14 +2,14 @@
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
 use super::{
-    ClosingTime, Context, Dirty, Globals, JavaExpiry, Marks, Schedules, Update, guard::Failure,
+    ClosingTime, Context, Globals, JavaExpiry, Marks, Schedules, Update, guard::Failure,
     input::Input,
 };
 use crate::Semantics;
-use crate::topology::{Kept, Topology};
+use crate::topology::{Asked, Kept, Topology};
 use crate::{Headers, Position, Result};
 use headwater_log::TaskId;
-use headwater_store::{Layout, RecordCache};
+use headwater_store::{KeysAhead, Layout, RecordCache};
 use headwater_world::Executor;
 use std::{any::Any, rc::Rc, sync::Arc, task::Waker};
 
@@ -63,6 +63,23 @@ pub(crate) struct StateStore {
 }
 
 impl StateStore {
+    fn wants_warming(&self, cache: &RecordCache) -> bool {
+        self.bytes.wants_warming() || self.cache.is_some_and(|slot| cache.wants_warming(slot))
+    }
+
+    fn warm(&self, mut keys: KeysAhead, asked: Asked, cache: &RecordCache) {
+        if asked == Asked::Rows {
+            if let Some(slot) = self.cache {
+                cache.warm_plain(slot, &keys);
+            }
+            return self.bytes.warm_plain(&keys);
+        }
+        if let Some(slot) = self.cache {
+            cache.warm(slot, &mut keys);
+        }
+        self.bytes.warm(&keys);
+    }
+
     /// The value under `key` in the store itself, below the record cache.
     #[inline]
     pub(crate) fn get(
@@ -216,8 +233,6 @@ pub(crate) struct TaskState {
     pub(crate) flushing: Position,
     /// Buffers of processors' stores, lent for one read or write: key, value.
     pub(crate) buffers: (Vec<u8>, Vec<u8>),
-    /// Empty between flushes.
-    pub(crate) dirty: Dirty,
     /// A value that was read only to see whether it is there.
     pub(crate) value: Vec<u8>,
 }
@@ -226,28 +241,17 @@ impl TaskState {
     /// Fetches ahead what the next records of an input will ask for, and tells the input how many these are.
     #[inline(never)]
     pub(crate) fn warm(&self, input: &mut Input, cache: &RecordCache) {
-        let stores = || {
-            input
-                .asks
-                .iter()
-                .filter_map(|store| self.stores[*store].as_ref())
-        };
-        let wants = |store: &StateStore| {
-            store.bytes.wants_warming() || store.cache.is_some_and(|slot| cache.wants_warming(slot))
-        };
-        if !stores().any(wants) {
-            input.announced = SMALL_RECORDS;
-            return;
-        }
-        let (keys, records) = input.keys_ahead();
-        for store in stores() {
-            let mut keys = keys.clone();
-            if let Some(slot) = store.cache {
-                cache.warm(slot, &mut keys);
+        let mut announced = None;
+        for number in 0..input.asks.len() {
+            let (store, asked) = input.asks[number];
+            let store = self.stores[store].as_ref();
+            if let Some(store) = store.filter(|store| store.wants_warming(cache)) {
+                let (keys, records) = input.keys_ahead(asked);
+                store.warm(keys, asked, cache);
+                announced = Some(records.saturating_sub(1) as u32);
             }
-            store.bytes.warm(&keys);
         }
-        input.announced = records.saturating_sub(1) as u32;
+        input.announced = announced.unwrap_or(SMALL_RECORDS);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::Position;
 use crate::task::{
-    ClosingTime, Counters, Dirty, Globals, JavaExpiry, Schedules, StateStore, TaskState, Wiring,
+    ClosingTime, Counters, Globals, JavaExpiry, Schedules, StateStore, TaskState, Wiring,
 };
 use crate::topology::{Semantics, StoreSpec, Topology};
 use headwater_log::TaskId;
@@ -48,7 +48,6 @@ pub(in crate::task) fn open_state(
         failures: Vec::new(),
         flushing: Position::NONE,
         buffers: Default::default(),
-        dirty: Dirty::default(),
         value: Vec::new(),
     }
 }
