@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod assignment;
+mod checkpoint_turns;
 mod chunks;
 mod commit;
 mod config;

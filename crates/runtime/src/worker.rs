@@ -1,6 +1,7 @@
 //! A worker: one client, its share of the tasks, one commit at a time. `step` is the whole loop.
 //! Not a thread: a thread, a test or a simulator calls `step`. Invariant: `step` does bounded work and never waits.
 
+use crate::checkpoint_turns::CheckpointTurns;
 use crate::chunks::resume_inputs;
 use crate::commit::{Commit, IDLE_COMMIT_GAP};
 use crate::counts::Counts;
@@ -103,7 +104,7 @@ pub struct Worker {
     /// At least once: since when something may have been appended that is not on its way.
     pub(crate) lingers_since: Option<Duration>,
     pub(crate) purged_at: Duration,
-    pub(crate) checkpointed_at: Duration,
+    checkpoint_turns: CheckpointTurns,
     pub(crate) commits: u64,
     pub(crate) stopping: bool,
     /// The group has members of another kind.
@@ -216,7 +217,7 @@ impl Worker {
             committed_at: now,
             lingers_since: None,
             purged_at: now,
-            checkpointed_at: now,
+            checkpoint_turns: CheckpointTurns::new(now),
             commits: 0,
             stopping: false,
             mixed: false,
@@ -551,29 +552,30 @@ impl Worker {
         Ok(processed)
     }
 
-    /// Writes committed state to disk: of one store over its budget, or, when the interval has passed, of all that changed.
+    /// Writes committed state to disk: of one store over its budget, or of those that changed and whose turn has come.
     fn checkpoint_due(&mut self) -> Result<()> {
         let now = self.settings.world.clock.elapsed();
-        let due = now.saturating_sub(self.checkpointed_at)
-            >= Duration::from_millis(self.settings.checkpoint_interval_ms);
-        let mut any = false;
-        for slot in self.tasks.values_mut() {
+        let interval = Duration::from_millis(self.settings.checkpoint_interval_ms);
+        let listener = &self.settings.listener;
+        let tasks = self.tasks.values_mut();
+        let stores = tasks.flat_map(|slot| {
             let id = slot.id;
-            for store in slot.stores() {
-                let behind =
-                    store.position().is_some() && store.position() != store.checkpoint_position();
-                if store.needs_checkpoint() || (due && behind) {
-                    store.checkpoint()?;
-                    self.settings.listener.checkpointed(id, store.name());
-                    any = true;
-                    if !due {
-                        return Ok(());
-                    }
-                }
-            }
+            slot.stores().into_iter().map(move |store| (id, store))
+        });
+        let mut stores: Vec<_> = stores.collect();
+        if let Some((id, store)) = stores.iter_mut().find(|(_, it)| it.needs_checkpoint()) {
+            store.checkpoint()?;
+            listener.checkpointed(*id, store.name());
+            return Ok(());
         }
-        if due || any {
-            self.checkpointed_at = now;
+        let (first, count) = self.checkpoint_turns.take(now, interval, stores.len());
+        let all = stores.len();
+        for turn in first..first + count {
+            let (id, store) = &mut stores[turn % all];
+            if store.position().is_some() && store.position() != store.checkpoint_position() {
+                store.checkpoint()?;
+                listener.checkpointed(*id, store.name());
+            }
         }
         Ok(())
     }
