@@ -13,6 +13,7 @@ mod input;
 mod job;
 mod judge;
 mod latency;
+mod librdkafka;
 mod lines;
 mod machine;
 mod measured;

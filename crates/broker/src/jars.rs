@@ -62,6 +62,25 @@ pub fn is_usable(what: &str) -> bool {
     false
 }
 
+/// Whether brokers have streams groups (KIP-1071): all from 4.1 on, unless an older version was asked for. Then it says `SKIPPED` on
+/// standard error, also under `CI=true`: whoever asks for an old broker asks for what there is on it.
+#[must_use]
+pub fn has_streams_groups(what: &str) -> bool {
+    let version = version();
+    let has = knows_streams_groups(&version);
+    if !has {
+        eprintln!("SKIPPED: {what}: {VERSION} is {version}, which has no streams groups");
+    }
+    has
+}
+
+/// 4.0 knows them as an early version that speaks otherwise.
+fn knows_streams_groups(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|it| it.parse().unwrap_or(0));
+    let mut number = || numbers.next().unwrap_or(0u32);
+    (number(), number()) >= (4, 1)
+}
+
 fn runs(program: &str) -> bool {
     let mut command = Command::new(program);
     let status = command
@@ -107,4 +126,19 @@ fn download(version: &str, folder: &Path, jars: &Path) -> Result<()> {
     }
     fs::rename(&copy, jars)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_from_4_1_on_have_streams_groups() {
+        for version in ["4.1.0", "4.10.0", "5.0.0", VERSIONS[0]] {
+            assert!(knows_streams_groups(version), "{version}");
+        }
+        for version in ["3.10.0", "3.9.2", "4.0.2"] {
+            assert!(!knows_streams_groups(version), "{version}");
+        }
+    }
 }

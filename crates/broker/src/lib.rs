@@ -23,7 +23,7 @@ mod watch;
 
 pub use certificate::Certificates;
 pub use cluster::{Cluster, Options, end_recorded};
-pub use jars::{VERSIONS, class_path, is_usable};
+pub use jars::{VERSIONS, class_path, has_streams_groups, is_usable};
 pub use listener::{Listener, Mechanism};
 pub use proxy::{Fault, Proxy, Weather};
 pub use reader::{Record, read_committed};

@@ -49,10 +49,14 @@ pub(crate) enum Command {
         /// The group, which is the application id
         group: String,
     },
-    /// Show the tasks of a group: who has them in which role, where they are, what is to come (Kafka only)
+    /// Show the tasks of a group: who has them in which role, where they are, how far their stores have come, what is to come
+    /// (Kafka only)
     State {
         /// The group, which is the application id
         group: String,
+        /// Instances that are asked for their own figures, beside those whose application.server the group names
+        #[arg(long, value_name = "HOST:PORT,..", value_delimiter = ',')]
+        ask: Vec<String>,
     },
     /// Check every checksum and offset (directories only)
     Verify,

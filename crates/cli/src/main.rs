@@ -56,7 +56,7 @@ fn run(args: &Args, out: &mut dyn Write) -> Result<()> {
         Command::Groups => groups::run(place, json, out),
         Command::Lag { group } => lag::run(place, group.as_deref(), json, out),
         Command::Topology { group } => topology::run(place, group, json, out),
-        Command::State { group } => state::run(place, group, json, out),
+        Command::State { group, ask } => state::run(place, group, ask, json, out),
         Command::Verify => verify::run(place, json, out),
         Command::Reset(reset) => reset::run(place, reset, json, out),
     }

@@ -4,6 +4,7 @@ use super::{
     contender::Tuning,
     input::Size,
     job::{JOBS, Job, NEXMARK, System},
+    librdkafka::Librdkafka,
 };
 use crate::root;
 use anyhow::{Context, Result, bail};
@@ -111,11 +112,13 @@ impl Chosen {
     }
 
     /// Who is to do a job.
-    pub(super) fn systems(&self, job: &Job, has_kcat: bool) -> Vec<System> {
+    pub(super) fn systems(&self, job: &Job, librdkafka: Librdkafka) -> Vec<System> {
         let mut systems = job.systems().to_vec();
         systems.retain(|system| match system {
             System::Headwater | System::Floor => true,
-            System::Librdkafka => has_kcat && !self.ours,
+            System::Librdkafka => librdkafka.has_kcat && !self.ours,
+            // It has one thread.
+            System::LibrdkafkaLoop => librdkafka.has_loop && !self.ours && self.tuning.threads == 1,
             _ => !self.ours,
         });
         systems

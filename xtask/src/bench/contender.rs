@@ -4,7 +4,7 @@
 use super::{
     input::Size,
     job::{Job, System, Work},
-    latency,
+    latency, librdkafka,
     measured::{self, Measured},
     query,
     scene::{Scene, parse},
@@ -127,6 +127,12 @@ impl Entry<'_> {
                 if self.job.is_idle_committed {
                     command.args(["--property", "headwater.commit.when.idle=true"]);
                 }
+                command
+            }
+            System::LibrdkafkaLoop => {
+                let mut command = Command::new(librdkafka::program(&self.scene.folder));
+                command.args([&self.scene.bootstrap(), &self.name, &records, input]);
+                command.args(self.properties());
                 command
             }
             _ => {

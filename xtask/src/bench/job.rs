@@ -13,6 +13,8 @@ pub(super) enum System {
     JavaClient,
     /// Through kcat, where it is installed.
     Librdkafka,
+    /// A loop of librdkafka in C that reads, writes and commits, where it can be compiled.
+    LibrdkafkaLoop,
     /// Sockets and a hash map: what the job costs without a framework, a transaction or a state on disk.
     Floor,
 }
@@ -334,6 +336,11 @@ impl Job {
             Work::Consume | Work::Produce => {
                 &[System::Headwater, System::JavaClient, System::Librdkafka]
             }
+            Work::Topology("map") => &[
+                System::Headwater,
+                System::KafkaStreams,
+                System::LibrdkafkaLoop,
+            ],
             _ => &[System::Headwater, System::KafkaStreams],
         }
     }
@@ -361,6 +368,7 @@ impl System {
             Self::KafkaStreamsJetty => "kafka-streams-jetty",
             Self::JavaClient => "java-client",
             Self::Librdkafka => "librdkafka-kcat",
+            Self::LibrdkafkaLoop => "librdkafka-loop",
             Self::Floor => "floor",
         }
     }

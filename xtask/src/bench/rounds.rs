@@ -7,6 +7,7 @@ use super::{
     contender::{Entry, Tuning},
     input::Input,
     job::{Job, System, Work},
+    librdkafka::Librdkafka,
     machine::Machine,
     measured,
     scene::Scene,
@@ -19,7 +20,6 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     path::PathBuf,
-    process::{Command, Stdio},
     time::Instant,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
     }
     let scene = Scene::prepare(chosen.size, &inputs, chosen.program.clone())?;
     let mut rounds = Rounds {
-        has_kcat: has_kcat(&chosen.jobs),
+        librdkafka: Librdkafka::prepare(&chosen.jobs, &scene.folder),
         chosen,
         scene,
         machine,
@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
 
 struct Rounds {
     chosen: Chosen,
-    has_kcat: bool,
+    librdkafka: Librdkafka,
     scene: Scene,
     machine: Machine,
     verdicts: Verdicts,
@@ -72,14 +72,14 @@ impl Rounds {
     fn all(&mut self) -> Result<()> {
         let jobs = self.chosen.jobs.clone();
         for job in jobs.iter().filter(|job| job.work == Work::Restore) {
-            for system in self.chosen.systems(job, self.has_kcat) {
+            for system in self.chosen.systems(job, self.librdkafka) {
                 fill_changelog(&self.scene, job, self.chosen.tuning, system)?;
             }
         }
         let begin = Instant::now();
         for run in 0..self.chosen.runs {
             for job in &jobs {
-                let mut systems = self.chosen.systems(job, self.has_kcat);
+                let mut systems = self.chosen.systems(job, self.librdkafka);
                 // Who goes first changes, so that a machine that slows down or warms up favours nobody.
                 if run % 2 == 1 {
                     systems.reverse();
@@ -206,19 +206,6 @@ fn fill_changelog(scene: &Scene, job: &'static Job, tuning: Tuning, system: Syst
     measured::run(&mut command, FILL_SECONDS_MAX)?;
     fs::remove_dir_all(scene.folder.join(&entry.name))?;
     Ok(())
-}
-
-fn has_kcat(jobs: &[&Job]) -> bool {
-    let wanted = jobs
-        .iter()
-        .any(|job| job.systems().contains(&System::Librdkafka));
-    let mut kcat = Command::new("kcat");
-    kcat.arg("-V").stdout(Stdio::null()).stderr(Stdio::null());
-    let has = wanted && kcat.status().is_ok_and(|status| status.success());
-    if wanted && !has {
-        eprintln!("bench: SKIPPED: librdkafka: there is no kcat (apt-get install kcat)");
-    }
-    has
 }
 
 fn append(file: &PathBuf, line: &Value) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The tasks of a group put together from what its broker tells and from offsets. Not how they are shown.
 //! Invariant: a task of the topology is there also when nobody holds it.
 
+use super::ask::{Answers, Told};
 use crate::data::Data;
 use anyhow::Result;
 use headwater::log::{Offset, OffsetSpec};
@@ -28,6 +29,10 @@ pub(crate) struct Holding {
     pub(crate) client: String,
     pub(crate) host: String,
     pub(crate) process: Option<String>,
+    /// `application.server`, where told.
+    pub(crate) endpoint: Option<String>,
+    /// What the member's instance says itself.
+    pub(crate) told: Option<Told>,
 }
 
 /// A partition it reads.
@@ -54,10 +59,39 @@ impl Task {
         (self.has_stores.is_some() && self.changelog_offsets() == 0).then_some(100)
     }
 
+    /// Of one who has it: what its instance says, or what follows from its changelogs.
+    pub(crate) fn restored_at(&self, holding: &Holding) -> Option<u32> {
+        let told = holding.told.as_ref().and_then(|it| it.restored_percent);
+        told.or_else(|| self.restored())
+    }
+
+    /// True where somebody's part of its stores is told by nobody.
+    pub(crate) fn is_open(&self) -> bool {
+        let has_stores = self.has_stores != Some(false);
+        let is_orphan = !self.holdings.iter().any(|it| it.role == "active");
+        let mut holdings = self.holdings.iter();
+        has_stores
+            && (is_orphan && self.restored().is_none()
+                || holdings.any(|it| self.restored_at(it).is_none()))
+    }
+
     /// Offsets that a store restored anew has to read.
     pub(crate) fn changelog_offsets(&self) -> i64 {
         let changelogs = self.changelogs.iter();
         changelogs.map(|(_, start, end)| (end - start).max(0)).sum()
+    }
+}
+
+/// Puts beside each who has a task what the instance says of it.
+pub(crate) fn fill_in(tasks: &mut [Task], answers: &Answers) {
+    for task in tasks {
+        let roles: Vec<&str> = task.holdings.iter().map(|it| it.role).collect();
+        for holding in &mut task.holdings {
+            let same = roles.iter().filter(|role| **role == holding.role);
+            let (endpoint, is_only) = (holding.endpoint.as_deref(), same.count() == 1);
+            let told = answers.told(endpoint, task.id, holding.role, is_only);
+            holding.told = told.cloned();
+        }
     }
 }
 
@@ -200,5 +234,7 @@ fn holding(member: &MemberDescription, role: &'static str, change: &'static str)
         client: member.client_id.clone(),
         host: member.host.clone(),
         process: member.process.clone(),
+        endpoint: member.endpoint.clone(),
+        told: None,
     }
 }

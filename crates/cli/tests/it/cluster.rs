@@ -2,6 +2,7 @@
 //! tool. Not the client's own tests. Invariant: where Kafka has a tool for the same, its result is the expected one.
 
 mod judge;
+mod metrics;
 mod reset;
 
 use crate::fixture::word_count;

@@ -92,9 +92,10 @@ fn streams_member(told: streams_group_describe::Member) -> MemberDescription {
         client_id: told.client_id,
         host: told.client_host,
         process: Some(told.process_id),
-        endpoint: told
-            .user_endpoint
-            .map(|it| format!("{}:{}", it.host, it.port)),
+        endpoint: told.user_endpoint.map(|it| {
+            let streams_group_describe::Endpoint { host, port } = it;
+            headwater_log::Endpoint { host, port }.to_string()
+        }),
         epoch: Some(told.member_epoch),
         tasks: Some(tasks(&told.assignment)),
         target: Some(tasks(&told.target_assignment)),

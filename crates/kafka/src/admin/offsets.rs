@@ -6,17 +6,13 @@ use crate::cluster::{NodeId, RequestError};
 use crate::protocol::{
     ErrorCode,
     delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic},
-    list_offsets::{EARLIEST, LATEST, ListOffsetsRequest},
+    list_offsets::{EARLIEST, LATEST, ListOffsetsRequest, READ_COMMITTED, READ_UNCOMMITTED},
 };
 use headwater_log::{Error, Offset, OffsetSpec, Result, TopicPartition};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-
-/// `IsolationLevel`.
-const READ_UNCOMMITTED: i8 = 0;
-const READ_COMMITTED: i8 = 1;
 
 /// One lookup: what is asked of a partition, by its place in the caller's list.
 struct Lookup {

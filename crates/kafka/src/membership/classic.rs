@@ -415,11 +415,7 @@ impl ClassicMember {
 
     /// Where the process answers queries.
     fn endpoint(&self) -> Option<streams_group_heartbeat::Endpoint> {
-        let endpoint = self.membership.endpoint.as_ref()?;
-        Some(streams_group_heartbeat::Endpoint {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        })
+        self.membership.endpoint.clone().map(Into::into)
     }
 
     /// No answer: everything here may be asked again, since a generation's answers do not change.

@@ -28,7 +28,10 @@ impl Foreign {
         let group = &membership.group;
         if now_ms.saturating_sub(since_ms) >= patience_ms {
             return Err(format!(
-                "group '{group}' still has members of another protocol after {patience_ms} ms: stop them first ({answer})"
+                "group '{group}' still has members of another protocol after {patience_ms} ms, which is session.timeout.ms \
+                 ({session_ms}) and {SLACK_MS}. Those that run: stop them first. Those that are closed but count until their session is \
+                 over, which is as long as their own session.timeout.ms says: start again after it, or set session.timeout.ms here to \
+                 theirs ({answer})"
             ));
         }
         Ok(format!(

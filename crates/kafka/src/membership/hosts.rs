@@ -2,7 +2,7 @@
 //! Invariant: a partition that no sub-topology of ours reads says nothing of a task.
 
 use crate::protocol::streams_group_heartbeat::{EndpointToPartitions, TopicPartition};
-use headwater_log::{Endpoint, Host, Subtopology, TaskId};
+use headwater_log::{Host, Subtopology, TaskId};
 use std::collections::BTreeMap;
 
 /// The answer names partitions of source topics; each topic is read by one sub-topology, so they name tasks.
@@ -33,10 +33,7 @@ pub(super) fn hosts(
         read.iter().flat_map(of_topic).collect()
     };
     Host::merged(endpoints.iter().map(|told| Host {
-        endpoint: Endpoint {
-            host: told.user_endpoint.host.clone(),
-            port: told.user_endpoint.port,
-        },
+        endpoint: told.user_endpoint.clone().into(),
         active: tasks(&told.active_partitions),
         standby: tasks(&told.standby_partitions),
     }))

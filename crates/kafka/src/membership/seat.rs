@@ -103,11 +103,7 @@ impl Seat {
 
     /// Where the application says that it answers.
     pub(crate) fn endpoint(&self) -> Option<Endpoint> {
-        let endpoint = self.membership.endpoint.as_ref()?;
-        Some(Endpoint {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        })
+        self.membership.endpoint.clone().map(Into::into)
     }
 
     pub(crate) fn is_in_flight(&self) -> bool {

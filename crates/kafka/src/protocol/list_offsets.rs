@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 pub(crate) const LATEST: i64 = -1;
 pub(crate) const EARLIEST: i64 = -2;
 
+/// `IsolationLevel`.
+pub(crate) const READ_UNCOMMITTED: i8 = 0;
+pub(crate) const READ_COMMITTED: i8 = 1;
+
 request!(2, "ListOffsets", ListOffsetsRequest => ListOffsetsResponse, 7..=11, 6);
 
 message! {

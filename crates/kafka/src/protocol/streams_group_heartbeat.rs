@@ -9,6 +9,20 @@ request!(88, "StreamsGroupHeartbeat", StreamsGroupHeartbeatRequest => StreamsGro
 /// `StreamsGroupHeartbeatRequest.LEAVE_GROUP_MEMBER_EPOCH`.
 pub(crate) const LEAVE_EPOCH: i32 = -1;
 
+impl From<headwater_log::Endpoint> for Endpoint {
+    fn from(endpoint: headwater_log::Endpoint) -> Self {
+        let headwater_log::Endpoint { host, port } = endpoint;
+        Self { host, port }
+    }
+}
+
+impl From<Endpoint> for headwater_log::Endpoint {
+    fn from(endpoint: Endpoint) -> Self {
+        let Endpoint { host, port } = endpoint;
+        Self { host, port }
+    }
+}
+
 impl StreamsGroupHeartbeatRequest {
     /// Takes a member out of its group, whoever sends it.
     pub(crate) fn leave(group: &str, member: &str) -> Self {

@@ -24,11 +24,7 @@ fn a_classic_group_is_joined_when_a_dead_streams_member_is_gone() {
 
 #[track_caller]
 fn check(dead: &str, living: &str) {
-    let has_streams_groups =
-        |version: String| !version.starts_with("3.") && !version.starts_with("4.0");
-    if !std::env::var("HEADWATER_KAFKA_VERSION").map_or(true, has_streams_groups)
-        || kafka().is_none()
-    {
+    if !headwater_broker::has_streams_groups("members of another protocol") || kafka().is_none() {
         return;
     }
     let group = format!("foreign-{living}-{}", std::process::id());

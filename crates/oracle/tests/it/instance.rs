@@ -93,10 +93,21 @@ impl<'a> Application<'a> {
 
     /// An instance of ours; with `poison` it fails at it, and wants the whole application to end.
     pub(crate) fn ours(&mut self, poison: Option<&'static str>, notices: &Arc<Notices>) -> Running {
+        self.ours_with(poison, notices, &[])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn ours_with(
+        &mut self,
+        poison: Option<&'static str>,
+        notices: &Arc<Notices>,
+        more: &[(&'static str, &'static str)],
+    ) -> Running {
         let properties = [
             ("processing.guarantee", "exactly_once_v2"),
             ("statestore.cache.max.bytes", "0"),
         ];
+        let properties = properties.iter().chain(more).copied();
         let settings = Settings {
             commit_interval_ms: 100,
             uncaught: UncaughtResponse::ShutdownApplication.into(),

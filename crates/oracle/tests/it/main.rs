@@ -8,6 +8,7 @@
 mod closed_java;
 mod failover;
 mod fire;
+mod idle;
 mod instance;
 mod old_broker;
 mod recorded;

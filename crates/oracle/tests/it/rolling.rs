@@ -1,10 +1,10 @@
 //! Rolling replacement: Kafka Streams and we in one group at the same time, exactly once, each instance replaced by one of the other
-//! side under load. Not what closes windows: see `docs/design/kafka.md`. Invariant: kcat writes and reads, and of each word it reads
-//! 1, 2, 3 and so on, each once.
+//! side under load. Not what closes windows: see `docs/design/kafka.md`; windows that are counted are in `takeover/together.rs`.
+//! Invariant: kcat writes and reads, and of each word it reads 1, 2, 3 and so on, each once.
 
 use crate::fire::process::{must_end_well, signal};
 use crate::takeover::java;
-use headwater_broker::{Cluster, Options, is_usable};
+use headwater_broker::{Cluster, Options, has_streams_groups, is_usable};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -12,29 +12,30 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/takeover/count.json");
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/takeover");
 const ID: &str = "rolling";
 const PARTITIONS: &str = "8";
 const WORDS: u64 = 97;
 const DRAIN: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug)]
-enum Side {
+pub(crate) enum Side {
     Java,
     Ours,
 }
 
+/// In each of two places an instance is replaced, ours by theirs and theirs by ours.
+pub(crate) const REPLACEMENTS: [(usize, Side); 3] =
+    [(0, Side::Ours), (1, Side::Ours), (0, Side::Java)];
+
 #[test]
 fn java_and_ours_replace_each_other_in_one_group_under_load() {
     const WHAT: &str = "rolling replacement between Kafka Streams and us";
-    if !is_usable(WHAT) || !java::is_usable(WHAT) {
+    if !has_streams_groups(WHAT) || !is_usable(WHAT) || !java::is_usable(WHAT) {
         return;
     }
     let _one = crate::one_cluster_at_a_time();
-    let options = Options::default()
-        .set("group.streams.min.heartbeat.interval.ms", 200)
-        .set("group.streams.heartbeat.interval.ms", 300);
-    let cluster = Cluster::start(&options).expect("a broker starts");
+    let cluster = start_cluster();
     for topic in ["rolling.in", "rolling.out"] {
         let create = ["--create", "--topic", topic, "--partitions", PARTITIONS];
         cluster.tool("topics", &create).expect("a topic");
@@ -43,12 +44,12 @@ fn java_and_ours_replace_each_other_in_one_group_under_load() {
     let mut count = 0;
     let mut start = |side| {
         count += 1;
-        Instance::start(&cluster, folder.path(), side, count)
+        Instance::start(&cluster, folder.path(), (ID, "count"), side, count)
     };
     let mut fleet = vec![start(Side::Java), start(Side::Java)];
     let mut load = Load::start(&cluster.bootstrap());
     load.write_for(Duration::from_secs(8));
-    for (place, side) in [(0, Side::Ours), (1, Side::Ours), (0, Side::Java)] {
+    for (place, side) in REPLACEMENTS {
         println!("instance {place} becomes {side:?}");
         fleet[place].stop();
         fleet[place] = start(side);
@@ -78,6 +79,14 @@ fn java_and_ours_replace_each_other_in_one_group_under_load() {
     println!("{total} records through three replacements: exact");
 }
 
+/// Members are soon told what they get.
+pub(crate) fn start_cluster() -> Cluster {
+    let options = Options::default()
+        .set("group.streams.min.heartbeat.interval.ms", 200)
+        .set("group.streams.heartbeat.interval.ms", 300);
+    Cluster::start(&options).expect("a broker starts")
+}
+
 /// What a reader of committed records sees, in the order of each partition.
 pub(crate) fn counts(cluster: &Cluster, topic: &str) -> Vec<(String, usize)> {
     let mut kcat = Command::new("kcat");
@@ -105,32 +114,41 @@ pub(crate) fn counts(cluster: &Cluster, topic: &str) -> Vec<(String, usize)> {
     rows.map(|(_, _, word, count)| (word, count)).collect()
 }
 
-struct Instance {
+/// A process of either side.
+pub(crate) struct Instance {
     child: Child,
     log: std::path::PathBuf,
 }
 
 impl Instance {
-    fn start(cluster: &Cluster, folder: &Path, side: Side, number: usize) -> Self {
+    /// Of the application of this id, with the topology of this name.
+    pub(crate) fn start(
+        cluster: &Cluster,
+        folder: &Path,
+        (id, topology): (&str, &str),
+        side: Side,
+        number: usize,
+    ) -> Self {
         let log = folder.join(format!("{side:?}-{number}.log"));
         let errors = std::fs::File::create(&log).expect("a file for errors");
         let mut command = match side {
             Side::Java => {
                 let mut java = cluster.java(&java::classes().display().to_string());
-                java.args(["headwater.Takeover", "run", "--topology", "count"]);
+                java.args(["headwater.Takeover", "run", "--topology", topology]);
                 java
             }
             Side::Ours => {
-                let case = std::fs::read_to_string(CASE).expect("a case");
+                let case = std::fs::read_to_string(format!("{CASES}/{topology}.json"));
+                let case = case.expect("a case");
                 let file = folder.join("case.json");
-                let case = case.replace('@', &format!("{ID}."));
+                let case = case.replace('@', &format!("{id}."));
                 std::fs::write(&file, case).expect("a folder of ours");
                 let mut ours = Command::new(env!("CARGO_BIN_EXE_headwater-oracle"));
                 ours.args(["live", "run"]).arg(file);
                 ours
             }
         };
-        command.args(["--kafka", &cluster.bootstrap(), "--application-id", ID]);
+        command.args(["--kafka", &cluster.bootstrap(), "--application-id", id]);
         command.args(["--guarantee", "exactly_once_v2", "--group-protocol"]);
         command.args(["streams", "--threads", "2", "--state-dir"]);
         command.arg(folder.join(format!("state-{number}")));
@@ -145,12 +163,14 @@ impl Instance {
         format!("{}: {text}", self.log.display())
     }
 
-    fn must_live(&mut self) {
+    #[track_caller]
+    pub(crate) fn must_live(&mut self) {
         let status = self.child.try_wait().expect("a process of ours");
         assert_eq!(status, None, "{}", self.output());
     }
 
-    fn stop(&mut self) {
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
         signal(&self.child, "TERM");
         let log = self.output();
         must_end_well(&mut self.child, &log);

@@ -6,8 +6,9 @@ mod input;
 pub(crate) mod java;
 mod rows;
 mod run;
+mod together;
 
-use headwater_broker::{Cluster, Options, is_usable};
+use headwater_broker::{Cluster, Options, has_streams_groups, is_usable};
 use rows::Rows;
 use run::{Bench, Terms};
 use std::sync::Mutex;
@@ -132,7 +133,8 @@ fn check(
     work: impl Fn(&Bench<'_>, Job) -> Result<Rows, String> + Sync,
 ) {
     const WHAT: &str = "take-over between Kafka Streams and us";
-    if !is_usable(WHAT) || !java::is_usable(WHAT) {
+    let has_group = terms.group_protocol != "streams" || has_streams_groups(WHAT);
+    if !has_group || !is_usable(WHAT) || !java::is_usable(WHAT) {
         return;
     }
     let _one = crate::one_cluster_at_a_time();

@@ -14,7 +14,7 @@ use crate::{
     protocol::{
         ErrorCode,
         create_topics::CreateTopicsRequest,
-        list_offsets::{LATEST, ListOffsetsRequest},
+        list_offsets::{LATEST, ListOffsetsRequest, READ_UNCOMMITTED},
     },
 };
 use headwater_log::{Membership, NewTopic};
@@ -27,8 +27,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const MOMENT: Duration = Duration::from_millis(25);
 /// What a broker may take to make topics.
 const MAKING_MS_MAX: i32 = 1_500;
-/// `IsolationLevel.READ_UNCOMMITTED`.
-const READ_UNCOMMITTED: i8 = 0;
 
 /// Makes those that are missing, if all sources are there; failures are the coordinator's to tell.
 pub(super) async fn make(cluster: &Cluster, replication_factor: i16, membership: &Membership) {

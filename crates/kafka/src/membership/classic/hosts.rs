@@ -3,8 +3,7 @@
 //! heard again is the same.
 
 use super::embedded::{HostTasks, PartTasks};
-use crate::protocol::streams_group_heartbeat;
-use headwater_log::{Endpoint, Host, TaskId};
+use headwater_log::{Host, TaskId};
 use std::collections::BTreeMap;
 
 /// As it goes to members.
@@ -12,10 +11,7 @@ pub(super) fn told(hosts: &[Host]) -> Vec<HostTasks> {
     let hosts = hosts.iter();
     hosts
         .map(|host| HostTasks {
-            endpoint: streams_group_heartbeat::Endpoint {
-                host: host.endpoint.host.clone(),
-                port: host.endpoint.port,
-            },
+            endpoint: host.endpoint.clone().into(),
             active: parts(&host.active),
             standby: parts(&host.standby),
         })
@@ -25,10 +21,7 @@ pub(super) fn told(hosts: &[Host]) -> Vec<HostTasks> {
 /// As a member takes it.
 pub(super) fn heard(told: Vec<HostTasks>) -> Vec<Host> {
     Host::merged(told.into_iter().map(|host| Host {
-        endpoint: Endpoint {
-            host: host.endpoint.host,
-            port: host.endpoint.port,
-        },
+        endpoint: host.endpoint.into(),
         active: tasks(&host.active),
         standby: tasks(&host.standby),
     }))

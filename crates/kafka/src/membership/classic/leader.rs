@@ -9,7 +9,7 @@ use crate::protocol::sync_group::SyncGroupRequestAssignment;
 use crate::protocol::wire::{Field, Wire};
 use bytes::Bytes;
 use headwater_log::{
-    Claim, Endpoint, Host, Lists, Membership, NewTopic, Result as LogResult, Subtopology, TaskId,
+    Claim, Host, Lists, Membership, NewTopic, Result as LogResult, Subtopology, TaskId,
     TopicPartition, Topics, plan,
 };
 use std::{
@@ -175,17 +175,14 @@ impl Round {
         let lists = self.planned.as_ref().ok();
         let members = self.reports().zip(self.claims());
         Host::merged(members.filter_map(|((id, report), claim)| {
-            let endpoint = report.endpoint.as_ref()?;
+            let endpoint = report.endpoint.clone()?.into();
             let listed = lists.and_then(|it| it.get(id)).cloned();
             let (mut active, mut standby) = listed.unwrap_or_default();
             active.extend(claim.active);
             standby.extend(claim.standby);
             standby.retain(|task| !active.contains(task));
             Some(Host {
-                endpoint: Endpoint {
-                    host: endpoint.host.clone(),
-                    port: endpoint.port,
-                },
+                endpoint,
                 active,
                 standby,
             })

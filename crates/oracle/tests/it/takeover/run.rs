@@ -62,7 +62,7 @@ impl<'a> Bench<'a> {
         second: Side,
         terms: Terms,
     ) -> Result<Rows, String> {
-        let run = self.application(kind, terms)?;
+        let run = self.application(kind, terms, PARTITIONS)?;
         let lines = lines(kind, RECORDS, Order::SomeLate, kind as u64);
         let (first_half, second_half) = lines.split_at(lines.len() / 2);
         run.produce(first_half)?;
@@ -74,7 +74,7 @@ impl<'a> Bench<'a> {
 
     /// Kafka Streams alone, from begin to end.
     pub(super) fn whole(&self, kind: Kind, terms: Terms) -> Result<Rows, String> {
-        let run = self.application(kind, terms)?;
+        let run = self.application(kind, terms, PARTITIONS)?;
         run.produce(&lines(kind, RECORDS, Order::ByTime, kind as u64))?;
         run.to_end(Side::Java)?;
         run.rows()
@@ -88,7 +88,7 @@ impl<'a> Bench<'a> {
         second: Side,
         terms: Terms,
     ) -> Result<Rows, String> {
-        let run = self.application(kind, terms)?;
+        let run = self.application(kind, terms, PARTITIONS)?;
         let lines = lines(kind, RECORDS, Order::ByTime, kind as u64);
         let (first_half, second_half) = lines.split_at(lines.len() / 2);
         let (seen, unseen) = first_half.split_at(first_half.len() / 2);
@@ -108,7 +108,12 @@ impl<'a> Bench<'a> {
         run.rows()
     }
 
-    fn application(&self, kind: Kind, terms: Terms) -> Result<Application<'_>, String> {
+    pub(super) fn application(
+        &self,
+        kind: Kind,
+        terms: Terms,
+        partitions: &str,
+    ) -> Result<Application<'_>, String> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{number:03}", kind.name().replace('_', "-"));
         let folder = self.folder.path().join(&id);
@@ -123,7 +128,7 @@ impl<'a> Bench<'a> {
         };
         run.ask(
             "topics",
-            &["--topology", kind.name(), "--partitions", PARTITIONS],
+            &["--topology", kind.name(), "--partitions", partitions],
         )?;
         Ok(run)
     }
@@ -152,12 +157,12 @@ impl Drop for Victim {
 }
 
 /// One application with its topics.
-struct Application<'a> {
+pub(super) struct Application<'a> {
     bench: &'a Bench<'a>,
-    kind: Kind,
+    pub(super) kind: Kind,
     terms: Terms,
-    id: String,
-    folder: PathBuf,
+    pub(super) id: String,
+    pub(super) folder: PathBuf,
     count: AtomicUsize,
 }
 
@@ -168,18 +173,24 @@ impl Application<'_> {
         self.bench.java.ask(&[&own[..], more].concat())
     }
 
-    fn produce(&self, lines: &[String]) -> Result<(), String> {
+    pub(super) fn produce(&self, lines: &[String]) -> Result<(), String> {
         let file = self.fresh("input");
         std::fs::write(&file, lines.join("\n")).map_err(|error| error.to_string())?;
         self.ask("produce", &["--file", &shown(&file)]).map(drop)
     }
 
     fn rows(&self) -> Result<Rows, String> {
+        let dump = self.dump()?;
+        Ok(Rows::read(&dump, &self.id, self.kind, self.terms.is_killed))
+    }
+
+    /// All that its topics hold, which are deleted then.
+    pub(super) fn dump(&self) -> Result<String, String> {
         let file = self.fresh("dump");
         self.ask("dump", &["--file", &shown(&file)])?;
         let dump = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
         self.ask("drop", &[])?;
-        Ok(Rows::read(&dump, &self.id, self.kind, self.terms.is_killed))
+        Ok(dump)
     }
 
     fn to_end(&self, side: Side) -> Result<(), String> {
@@ -211,19 +222,21 @@ impl Application<'_> {
 
     /// Waits until the application has committed some of what it was given.
     fn wait_until_committed(&self) -> Result<(), String> {
-        let lag = || -> Result<u64, String> {
-            let lag = self.ask("lag", &["--topology", self.kind.name()])?;
-            lag.parse().map_err(|_| format!("no lag: {lag}"))
-        };
         let begin = Instant::now();
-        let all = lag()?;
-        while lag()? >= all {
+        let all = self.lag()?;
+        while self.lag()? >= all {
             if begin.elapsed() > COMMIT_DEADLINE {
                 return Err("nothing was committed".into());
             }
             std::thread::sleep(PAUSE);
         }
         Ok(())
+    }
+
+    /// Records of its input that are not committed.
+    pub(super) fn lag(&self) -> Result<u64, String> {
+        let lag = self.ask("lag", &["--topology", self.kind.name()])?;
+        lag.parse().map_err(|_| format!("no lag: {lag}"))
     }
 
     /// What a side is told, both alike, on a folder of its own.

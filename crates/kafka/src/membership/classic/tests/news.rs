@@ -23,6 +23,17 @@ fn members_of_another_protocol_are_waited_for_and_refused_after_a_session() {
     let mut cluster = Cluster::new(8, 1, vec![Worker::new("a", "p", 0)]);
     cluster.is_foreign = true;
     cluster.until("a refusal", |workers| !workers[0].refused.is_empty());
+    // The way out is said: theirs may be dead and have a longer session than ours.
+    let why = &cluster.workers[0].refused[0];
+    for said in [
+        "group 'g'",
+        "after 50000 ms",
+        "session.timeout.ms (45000)",
+        "stop them first",
+        "set session.timeout.ms here to theirs",
+    ] {
+        assert!(why.contains(said), "{said}: {why}");
+    }
     assert!(
         (50_000..53_000).contains(&cluster.now_ms),
         "{} ms",
