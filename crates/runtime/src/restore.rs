@@ -88,6 +88,7 @@ impl StoreRestore {
     }
 
     /// As [`StoreRestore::apply`], for a store that keeps versions: each record is put where it belongs in time.
+    /// By our rule also under `Semantics::Java`: what is compared with Kafka Streams has no restart of such a store.
     fn apply_versions(&mut self, chunk: Chunk) -> Result<Chunk> {
         let next = chunk.next_offset;
         let mut cursor = ChunkCursor::new(chunk);

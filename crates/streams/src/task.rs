@@ -15,6 +15,7 @@ mod globals;
 mod guard;
 mod input;
 mod java_expiry;
+mod java_index;
 mod metadata;
 mod output;
 mod punctuation;
@@ -35,7 +36,7 @@ pub use run::{Progress, Task};
 pub use state::Counters;
 
 pub(crate) use awaits::{Awaiting, Awaits};
-pub(crate) use cache_walk::CacheWalk;
+pub(crate) use cache_walk::{CacheWalk, note_closing};
 pub(crate) use cached::CachedStore;
 pub(crate) use closing_time::{Advance, Announcer, ClosingTime};
 pub(crate) use context::Context;

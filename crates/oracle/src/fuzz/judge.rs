@@ -4,15 +4,17 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::{
-    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-/// The judge is started anew for each batch, so a batch that takes longer hangs.
+/// The judge is started anew for each batch, so one that works longer hangs on a case.
 const BATCH_S_MAX: u64 = 900;
+
+/// Starts of the judge that give no result, one after another, after which it is not started again.
+const BARREN_STARTS_MAX: usize = 3;
 
 /// Where the judge lies, seen from the workspace.
 const PROGRAM: &str = "../shared/oracle/oracle";
@@ -24,9 +26,10 @@ pub struct Judge {
     folder: PathBuf,
 }
 
-/// A batch that the judge is working on.
+/// A batch that the judge is working on, or what is left of it.
 #[derive(Debug)]
 pub struct Hearing {
+    program: PathBuf,
     child: Child,
     folder: PathBuf,
     names: Vec<Value>,
@@ -63,17 +66,11 @@ impl Judge {
             let mut case = case.clone();
             names.push(case["name"].take());
             case["name"] = json!(at.to_string());
-            fs::write(folder.join(format!("{at}.json")), case.to_string())?;
+            fs::write(file_of(&folder, at), case.to_string())?;
         }
-        let child = Command::new(&self.program)
-            .arg("--dir")
-            .arg(&folder)
-            .stdin(Stdio::null())
-            .stdout(fs::File::create(folder.join("out"))?)
-            .stderr(fs::File::create(folder.join("err"))?)
-            .spawn()
-            .with_context(|| self.program.display().to_string())?;
+        let child = start(&self.program, &folder)?;
         Ok(Hearing {
+            program: self.program.clone(),
             child,
             folder,
             names,
@@ -99,41 +96,97 @@ impl Judge {
 impl Hearing {
     /// Waits for the verdicts, in the order of the cases. None for a case the judge could not run to a result.
     ///
+    /// The judge takes cases by the names of their files and tells each result at once. A case may end it: one whose result does
+    /// not fit into its memory, or one it hangs on. Then it is started anew on the cases behind.
+    ///
     /// # Errors
-    /// If the judge hangs, or nothing it printed can be read.
+    /// If the judge gives no result at all, or what it printed cannot be read.
     pub fn verdicts(mut self) -> Result<Vec<Option<Value>>> {
-        let begin = Instant::now();
-        while self.child.try_wait()?.is_none() {
-            if begin.elapsed() > Duration::from_secs(BATCH_S_MAX) {
-                self.child.kill()?;
-                self.child.wait()?;
-                bail!("the judge hangs on a batch, see {}", self.folder.display());
+        let mut verdicts = vec![None; self.names.len()];
+        let (mut next, mut barren) = (0, 0);
+        loop {
+            self.wait()?;
+            let told = self.told()?;
+            barren = if told.is_empty() { barren + 1 } else { 0 };
+            // The case behind the last result has none, whether or not it ended the judge.
+            let last = told.iter().map(|(at, _)| at + 1).max();
+            let behind = last.unwrap_or(next) + 1;
+            for (at, result) in told {
+                if let Some(verdict) = verdicts.get_mut(at) {
+                    *verdict = Some(result);
+                }
             }
-            std::thread::sleep(Duration::from_millis(20));
+            if behind >= verdicts.len() || barren == BARREN_STARTS_MAX {
+                break;
+            }
+            for at in next..behind {
+                fs::remove_file(file_of(&self.folder, at))?;
+            }
+            next = behind;
+            self.child = start(&self.program, &self.folder)?;
         }
-        let text = fs::read_to_string(self.folder.join("out"))?;
-        let mut by_name = HashMap::new();
-        for line in text.lines() {
-            let result: Value = serde_json::from_str(line).context("the judge's output")?;
-            by_name.insert(
-                result["name"].as_str().unwrap_or_default().to_owned(),
-                result,
-            );
-        }
-        if by_name.is_empty() && !self.names.is_empty() {
+        if barren > 0 && verdicts.iter().all(Option::is_none) {
             let error = fs::read_to_string(self.folder.join("err"))?;
             bail!(
                 "the judge gave no result at all: {}",
                 error.lines().next().unwrap_or_default()
             );
         }
-        let names = self.names.into_iter().enumerate();
-        Ok(names
-            .map(|(at, name)| {
-                let mut result = by_name.remove(&at.to_string())?;
+        for (verdict, name) in verdicts.iter_mut().zip(self.names) {
+            if let Some(result) = verdict {
                 result["name"] = name;
-                Some(result)
-            })
-            .collect())
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Until the judge has ended by itself, or has been ended because it hangs.
+    fn wait(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if begin.elapsed() > Duration::from_secs(BATCH_S_MAX) {
+                self.child.kill()?;
+                self.child.wait()?;
+                eprintln!("fuzz: the judge hangs, see {}", self.folder.display());
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// What it printed, by the place of the case. The last line counts only as a whole.
+    fn told(&self) -> Result<Vec<(usize, Value)>> {
+        let text = fs::read_to_string(self.folder.join("out"))?;
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let results = whole.lines().map(|line| {
+            let result: Value = serde_json::from_str(line).context("the judge's output")?;
+            let at = result["name"].as_str().unwrap_or_default().parse();
+            Ok((
+                at.context("the judge's output has a name of its own")?,
+                result,
+            ))
+        });
+        results.collect()
     }
 }
+
+/// The file of a case, whose place in the order of names is its place in the batch.
+fn file_of(folder: &Path, at: usize) -> PathBuf {
+    folder.join(format!("{at:06}.json"))
+}
+
+/// Starts the judge on the cases of a folder.
+fn start(program: &Path, folder: &Path) -> Result<Child> {
+    Command::new(program)
+        .arg("--dir")
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(folder.join("out"))?)
+        .stderr(fs::File::create(folder.join("err"))?)
+        .spawn()
+        .with_context(|| program.display().to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,9 @@ use super::open_windows::OpenWindows;
 use super::row_list::{Asked, RowList};
 use super::session_rows::decode_session;
 use crate::format::FormatOf;
-use crate::task::{Advance, Context, Outputs, Punctuate, Punctuation, Scratch, Wiring};
+use crate::task::{
+    Advance, Context, Outputs, Punctuate, Punctuation, Scratch, Wiring, note_closing,
+};
 use crate::topology::Semantics;
 use crate::window::{SessionWindows, SlidingWindows, TimeWindows, Windowed, Windowing};
 use crate::{Change, Error, Headers, Position, Record, Result};
@@ -264,6 +266,7 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
             self.time(key)
                 .is_some_and(|time| (from..=to).contains(&time))
         };
+        note_closing(ctx, self.store, &(from..=to));
         let mut list = self.list.take();
         let asked = Asked {
             store: self.store,
@@ -272,7 +275,13 @@ impl<K: Clone + 'static, A: Clone + 'static> Closing<K, A> {
             times: from..=to,
         };
         list.collect(ctx, asked, true, in_range)?;
+        let java = ctx.state.store(self.store).java.as_ref();
+        let by_key = java.filter(|java| java.closes_by_key());
         list.settle(|a, b| {
+            if let Some(java) = by_key {
+                let segment = |key| self.time(key).map(|time| java.cached_segment(time));
+                return (segment(a), a).cmp(&(segment(b), b));
+            }
             let (mut one, mut two) = (Vec::new(), Vec::new());
             self.entry_of(a, &mut one);
             self.entry_of(b, &mut two);

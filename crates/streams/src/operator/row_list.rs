@@ -97,7 +97,7 @@ impl RowList {
         }
         if let Some(slot) = state.cache {
             let mut take = |(key, entry): (&[u8], &Entry)| {
-                if accept(key) {
+                if !state.is_cached_index(key) && accept(key) {
                     self.push(key, entry.value.as_deref(), true);
                 }
             };

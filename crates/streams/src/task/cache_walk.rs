@@ -8,13 +8,52 @@
 //! `CachingWindowStore` puts a segment before each cached key, and in-memory stores have segments of 1 ms
 //! (`InMemoryWindowBytesStoreSupplier.segmentIntervalMs`).
 
-use super::Context;
+use super::{Context, StoreOrder};
 use crate::Semantics;
 use headwater_store::{Direction, KeyRange, window};
+use std::ops::RangeInclusive;
 
 /// Entries of a cache that is walked over all keys. In a larger one only those of the range are passed: each record would pay for all
 /// of them, as it does in Kafka Streams.
 const WALKED_ENTRIES_MAX: usize = 1_024;
+
+/// What Kafka Streams' read of closed windows passes in the record cache counts as used: in a store by time first the range and the
+/// next window behind it, if that lies in the same segment (`TimeOrderedCachingWindowStore`); in others all there is
+/// (`CachingWindowStore.fetchAll`).
+pub(crate) fn note_closing(ctx: &Context<'_>, store: usize, times: &RangeInclusive<i64>) {
+    let state = ctx.state.stores[store].as_ref();
+    let Some((state, slot)) = state.and_then(|state| Some((state, state.cache?))) else {
+        return;
+    };
+    let Some(java) = &state.java else { return };
+    if ctx.cache.is_empty(slot) || ctx.cache.len(slot) > WALKED_ENTRIES_MAX {
+        return;
+    }
+    let by_time = java.order() == StoreOrder::TimeFirst;
+    let segment = |time: i64| match by_time {
+        true => time,
+        false => java.cached_segment(time),
+    };
+    let cached = ctx.cache.range(slot, KeyRange::ALL, Direction::Forward);
+    let mut passed: Vec<(i64, &[u8], i64)> = cached
+        .filter(|(key, _)| !state.is_cached_index(key))
+        .filter_map(|(key, _)| {
+            let (_, start, _) = window::parse(key)?;
+            (!by_time || start >= *times.start()).then(|| (segment(start), key, start))
+        })
+        .collect();
+    passed.sort_unstable();
+    for (_, key, start) in passed {
+        let behind = by_time && start > *times.end();
+        if behind && java.cached_segment(start) != java.cached_segment(*times.end()) {
+            break;
+        }
+        ctx.cache.note_use(slot, key);
+        if behind {
+            break;
+        }
+    }
+}
 
 /// What is left of a range of one key.
 #[derive(Default)]

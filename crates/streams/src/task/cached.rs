@@ -32,15 +32,18 @@ impl CachedStore<'_> {
         let Some(slot) = self.store.cache.filter(|slot| !self.cache.is_empty(*slot)) else {
             return Vec::new();
         };
-        let copied = |(key, entry): (&[u8], &Entry)| (key.to_vec(), entry.value.clone());
+        let copied = |(key, entry): (&[u8], &Entry)| {
+            let is_row = !self.store.is_cached_index(key);
+            is_row.then(|| (key.to_vec(), entry.value.clone()))
+        };
         match plain {
             Some(key) => {
                 let entries = self.cache.range_of(slot, key, range, direction);
-                entries.map(copied).collect()
+                entries.filter_map(copied).collect()
             }
             None => {
                 let entries = self.cache.range(slot, range, direction);
-                entries.map(copied).collect()
+                entries.filter_map(copied).collect()
             }
         }
     }

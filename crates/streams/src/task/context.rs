@@ -246,12 +246,16 @@ impl Context<'_> {
         cause: &Entry,
     ) -> Result<()> {
         self.cache.put_slice(slot, key, value, cause);
-        self.evict(store, slot)
+        self.evict(store, slot)?;
+        match self.state.semantics {
+            Semantics::Headwater => Ok(()),
+            Semantics::Java => self.cache_index(store, slot, key, cause),
+        }
     }
 
     /// Drops the eldest entries, and flushes with them, while the record cache is over its budget.
     #[inline]
-    fn evict(&mut self, store: usize, slot: usize) -> Result<()> {
+    pub(super) fn evict(&mut self, store: usize, slot: usize) -> Result<()> {
         while self.cache.over_budget(slot) {
             self.evict_eldest(store, slot)?;
         }
@@ -289,7 +293,8 @@ impl Context<'_> {
     fn flush_entries(&mut self, store: usize, slot: usize, dirty: Dirty) -> Result<()> {
         if !dirty.is_empty() {
             let before = self.cache.bytes_of(slot);
-            self.send_updates(store, &dirty)?;
+            let rows = self.without_index(store, slot, &dirty);
+            self.send_updates(store, rows.as_ref().unwrap_or(&dirty))?;
             if self.state.semantics == Semantics::Java {
                 let after = self.cache.bytes_of(slot).cast_signed();
                 self.cache.count_wrongly(after - before.cast_signed());
@@ -354,11 +359,15 @@ impl Context<'_> {
     ) -> Entry {
         let topic = self.state.topics.get(position.topic as usize);
         let packed = headers.pack();
-        // Java counts the characters of headers, not their encoding, and keys of windows with their segment in front.
-        let segment_len = self.state.stores[store]
-            .as_ref()
-            .map_or(0, |state| if state.caches_reads { 0 } else { 8 });
-        let counted = topic.map_or(0, |topic| topic.len()) + segment_len + headers.counted_len();
+        // Java counts the characters of headers, not their encoding, and keys of windows with what is in front of them.
+        let prefix_len = self.state.stores[store].as_ref().map_or(0, |state| {
+            let java = state.java.as_ref();
+            match state.caches_reads {
+                true => 0,
+                false => java.map_or(8, |java| java.cached_prefix_len()),
+            }
+        });
+        let counted = topic.map_or(0, |topic| topic.len()) + prefix_len + headers.counted_len();
         let kept = (self.state.stores[store].as_ref()).map_or(Kept::Whole, |state| state.kept);
         Entry {
             value: None,

@@ -55,6 +55,24 @@ impl Dirty {
         self.bytes.extend_from_slice(&entry.headers);
     }
 
+    pub(crate) fn push_update(&mut self, update: &Update<'_>) {
+        let Position {
+            topic,
+            partition,
+            offset,
+        } = update.position;
+        let entry = Entry {
+            value: update.value.map(<[u8]>::to_vec),
+            timestamp: update.timestamp,
+            headers: update.headers.to_vec(),
+            topic,
+            partition: partition as i32,
+            offset,
+            ..Entry::default()
+        };
+        self.push(update.key, &entry);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

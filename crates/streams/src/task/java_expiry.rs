@@ -2,6 +2,7 @@
 //! the times of the rows written, not by what the operator has seen, and their rules differ by kind of store.
 //! Not how our stores expire. Invariant: a hidden row never shows again.
 
+use crate::topology::Kept;
 use crate::window::EmitStrategy;
 use headwater_store::{Layout, session, window};
 
@@ -31,13 +32,20 @@ pub(crate) struct JavaExpiry {
     segment_interval_ms: i64,
     in_memory: bool,
     order: StoreOrder,
+    /// The record cache has an index entry beside each row's own, see `java_index`.
+    indexed: bool,
     /// The latest time of a row written; -1 before the first.
     written_time: i64,
 }
 
 impl JavaExpiry {
     /// `None` for layouts without windows.
-    pub(crate) fn new(layout: &Layout, in_memory: bool, order: StoreOrder) -> Option<Self> {
+    pub(crate) fn new(
+        layout: &Layout,
+        in_memory: bool,
+        order: StoreOrder,
+        kept: Kept,
+    ) -> Option<Self> {
         let (session, retention_ms, segment_interval_ms) = match *layout {
             Layout::Window {
                 retention_ms,
@@ -49,27 +57,59 @@ impl JavaExpiry {
             } => (true, retention_ms, segment_interval_ms),
             _ => return None,
         };
+        let order = match in_memory {
+            true => StoreOrder::KeyFirst,
+            false => order,
+        };
         Some(Self {
             session,
             retention_ms,
             segment_interval_ms,
             in_memory,
-            order: if in_memory {
-                StoreOrder::KeyFirst
-            } else {
-                order
-            },
+            order,
+            indexed: order == StoreOrder::TimeFirst && !session && kept == Kept::WithHeaders,
             written_time: -1,
         })
     }
 
-    /// Sessions cannot be read by their ends: they are stored by key first, on disk.
+    /// Windows are read segment by segment, and by key within one: so they are stored, on disk.
+    pub(crate) fn closes_by_key(&self) -> bool {
+        !self.in_memory && self.order == StoreOrder::KeyFirst
+    }
+
+    /// Sessions that are stored so cannot be read by their ends.
     pub(crate) fn refuses_close(&self) -> bool {
-        self.session && !self.in_memory && self.order == StoreOrder::KeyFirst
+        self.session && self.closes_by_key()
     }
 
     pub(crate) fn is_in_memory(&self) -> bool {
         self.in_memory
+    }
+
+    /// Index entries are cached beside rows.
+    pub(crate) fn is_indexed(&self) -> bool {
+        self.indexed
+    }
+
+    /// How much longer a cached key is than the row's: a segment's number, and in front of times that come first what tells them
+    /// from an index (`PrefixedWindowKeySchemas`).
+    pub(crate) fn cached_prefix_len(&self) -> usize {
+        match self.order {
+            StoreOrder::TimeFirst => 9,
+            StoreOrder::KeyFirst => 8,
+        }
+    }
+
+    pub(crate) fn order(&self) -> StoreOrder {
+        self.order
+    }
+
+    /// The segment of cached rows of `time` (`segmentIntervalMs` of the store's supplier).
+    pub(crate) fn cached_segment(&self, time: i64) -> i64 {
+        match self.in_memory {
+            true => time,
+            false => time / self.segment_interval_ms,
+        }
     }
 
     pub(crate) fn written_time(&self) -> i64 {

@@ -80,6 +80,67 @@ fn no_session_that_ends_before_a_boundary_of_segments_is_lost() {
     );
 }
 
+/// The windows that a record far ahead closes, in the order in which they leave a store that the application has made itself.
+fn order_of_closed(semantics: Semantics) -> Vec<(String, i64)> {
+    let app = app(semantics);
+    let windows = TimeWindows::of(Duration::from_millis(10)).grace(Duration::from_millis(50));
+    let text = |window: Windowed<String>, _: u64| (window.key, window.start.to_string());
+    app.stream::<String, String>("in")
+        .group_by_key()
+        .windowed_by(windows)
+        .emit_strategy(EmitStrategy::OnWindowClose)
+        .count(Store::from("counts").plain().retention(100 * SECOND))
+        .to_stream()
+        .map(text)
+        .to("out");
+    let mut driver = TestDriver::new(app.build().unwrap()).unwrap();
+    for (key, timestamp) in [("c", 100), ("a", 129), ("c", 1_000)] {
+        let (key, value) = (key.to_owned(), "x".to_owned());
+        driver.pipe("in", key, value, timestamp).unwrap();
+    }
+    let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap()).unwrap();
+    let out = driver.read_raw("out").into_iter();
+    out.map(|record| (text(record.key), text(record.value).parse().unwrap()))
+        .collect()
+}
+
+#[test]
+fn closed_windows_leave_in_the_order_of_their_times_from_every_store() {
+    let (c, a) = (("c".to_owned(), 100), ("a".to_owned(), 120));
+    assert_eq!(
+        order_of_closed(Semantics::Headwater),
+        [c.clone(), a.clone()]
+    );
+    assert_eq!(order_of_closed(Semantics::Java), [a, c]);
+}
+
+/// Changelog records of one record in two windows, with a record cache that does not hold both.
+fn logged_with_headers(semantics: Semantics) -> usize {
+    let app = App::new("app");
+    app.configure(TopologySettings {
+        semantics,
+        stores_with_headers: true,
+        ..TopologySettings::default()
+    });
+    let windows = TimeWindows::of(Duration::from_millis(10));
+    let windows = windows.advance_by(Duration::from_millis(3));
+    app.stream::<String, String>("in")
+        .group_by_key()
+        .windowed_by(windows.grace(Duration::from_millis(50)))
+        .emit_strategy(EmitStrategy::OnWindowClose)
+        .count("counts");
+    let mut driver = TestDriver::with_cache(app.build().unwrap(), 200).unwrap();
+    let (key, value) = ("b".to_owned(), "1".to_owned());
+    driver.pipe("in", key, value, 5).unwrap();
+    driver.read_raw("app-counts-changelog").len()
+}
+
+#[test]
+fn a_row_with_headers_goes_to_the_changelog_once() {
+    assert_eq!(logged_with_headers(Semantics::Headwater), 2);
+    assert_eq!(logged_with_headers(Semantics::Java), 3);
+}
+
 /// What is written for a late record after a restart.
 fn written_late(semantics: Semantics) -> usize {
     let build = move |app: &App| {

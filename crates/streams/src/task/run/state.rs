@@ -15,7 +15,7 @@ fn java_expiry(topology: &Topology, spec: &StoreSpec) -> Option<Box<JavaExpiry>>
         return None;
     }
     let in_memory = spec.in_memory == Some(true);
-    JavaExpiry::new(&spec.layout, in_memory, spec.java_expiry?).map(Box::new)
+    JavaExpiry::new(&spec.layout, in_memory, spec.java_expiry?, spec.kept).map(Box::new)
 }
 
 /// The state of what was wired, before the first record.
