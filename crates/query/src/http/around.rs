@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::Route;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower::Service;
 use tower::layer::layer_fn;
@@ -23,16 +24,24 @@ pub(super) trait Before: Clone + Send + Sync + 'static {
 
 /// `routes`, with `before` before each.
 pub(super) fn around(routes: Router, before: impl Before) -> Router {
-    routes.layer(layer_fn(move |handler: Route| Passed {
-        before: before.clone(),
-        handler,
+    routes.layer(layer_fn(move |handler: Route| {
+        let before = before.clone();
+        Passed(Arc::new(Inner { before, handler }))
     }))
 }
 
-#[derive(Clone)]
-struct Passed<B> {
+/// Shared: a router copies what it calls for each request, and a route all that is in it.
+struct Passed<B>(Arc<Inner<B>>);
+
+struct Inner<B> {
     before: B,
     handler: Route,
+}
+
+impl<B> Clone for Passed<B> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
 impl<B: Before> Service<Request<Body>> for Passed<B> {
@@ -46,6 +55,6 @@ impl<B: Before> Service<Request<Body>> for Passed<B> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         // A route is always ready.
-        self.before.pass(request, self.handler.clone())
+        self.0.before.pass(request, self.0.handler.clone())
     }
 }

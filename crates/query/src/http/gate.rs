@@ -9,7 +9,10 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::Route;
+use axum::routing::future::RouteFuture;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::convert::Infallible;
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -103,29 +106,48 @@ fn busy(why: &str) -> Problem {
 
 impl Before for Gate {
     fn pass(&self, request: Request, mut handler: Route) -> Passing {
+        if http_body::Body::is_end_stream(request.body()) {
+            return match self.check(&request).and_then(|()| self.admit(request)) {
+                Ok((request, turn)) => answer(handler.call(request), turn),
+                Err(problem) => Box::pin(ready(Ok(problem.into_response()))),
+            };
+        }
         let gate = self.clone();
         // Boxed by itself: what it takes to read a body is gone before the request waits.
-        let admitted = Box::pin(async move { gate.admit(request).await });
+        let admitted = Box::pin(async move {
+            gate.check(&request)?;
+            let request = gate.read_body(request).await?;
+            // After the body: a slow client holds a connection, and no turn.
+            gate.admit(request)
+        });
         Box::pin(async move {
-            let (answer, turn) = match admitted.await {
-                Ok((request, turn)) => (handler.call(request), turn),
-                Err(problem) => return Ok(problem.into_response()),
-            };
-            let response = answer.await;
-            // Held until here: a handler that takes no turn drops the request, and its extensions, as it begins.
-            drop(turn);
-            response
+            match admitted.await {
+                Ok((request, turn)) => answer(handler.call(request), turn).await,
+                Err(problem) => Ok(problem.into_response()),
+            }
         })
     }
 }
 
+/// The handler's answer, and the turn held until then: a handler that takes no turn drops the request, and its extensions, as it
+/// begins.
+fn answer(answer: RouteFuture<Infallible>, turn: Turn) -> Passing {
+    Box::pin(async move {
+        let response = answer.await;
+        drop(turn);
+        response
+    })
+}
+
 impl Gate {
-    async fn admit(&self, request: Request) -> Result<(Request, Turn), Problem> {
-        if let Some(bearer) = &self.bearer {
-            bearer.check(request.headers())?;
+    fn check(&self, request: &Request) -> Result<(), Problem> {
+        match &self.bearer {
+            Some(bearer) => bearer.check(request.headers()),
+            None => Ok(()),
         }
-        let mut request = self.read_body(request).await?;
-        // After the body: a slow client holds a connection, and no turn.
+    }
+
+    fn admit(&self, mut request: Request) -> Result<(Request, Turn), Problem> {
         let Ok(permit) = self.turns.clone().try_acquire_owned() else {
             return Err(busy("all turns are taken"));
         };
@@ -147,9 +169,6 @@ impl Gate {
         let length = length.and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
         if length > Some(self.body_bytes_max) {
             return Err(too_large());
-        }
-        if http_body::Body::is_end_stream(request.body()) {
-            return Ok(request);
         }
         let (head, body) = request.into_parts();
         let read = Limited::new(body, self.body_bytes_max).collect();
