@@ -181,7 +181,8 @@ impl Queries {
                 Some(store),
             ) => {
                 let until = deadline.min(Instant::now() + Duration::from_millis(*wait_ms));
-                self.changes(store, partition, span, *after, until).await
+                // Boxed: it is not what thousands wait for.
+                Box::pin(self.changes(store, partition, span, *after, until)).await
             }
             (what, Some(store)) => match self.state().views().reader(store, partition) {
                 Some(reader) => local::answer(&reader, what, None),
@@ -369,9 +370,17 @@ impl Queries {
 
     /// How many partitions a store has; waits until the log has told.
     pub(crate) async fn partitions(&self, place: &StorePlace, deadline: Instant) -> Result<u32> {
-        if place.is_global {
-            return Ok(1);
+        match place.is_global {
+            true => Ok(1),
+            false => match self.state().tasks(place.subtopology) {
+                Some(tasks) => Ok(tasks),
+                // Boxed: it is for the beginning only, and every question would have room for it.
+                None => Box::pin(self.partitions_told(place, deadline)).await,
+            },
         }
+    }
+
+    async fn partitions_told(&self, place: &StorePlace, deadline: Instant) -> Result<u32> {
         loop {
             if let Some(tasks) = self.state().tasks(place.subtopology) {
                 return Ok(tasks);

@@ -250,6 +250,7 @@ impl<K: 'static, V: 'static> Table<K, V> {
         deadline: Instant,
     ) -> Pin<Box<dyn Future<Output = Result<Shard>> + Send + 'a>> {
         let store = self.name.clone();
+        let span = Box::new(span);
         let what = Question::Scan { store, span };
         let (queries, place) = (&self.queries, &self.place);
         Box::pin(async move {
@@ -416,10 +417,10 @@ impl Queries {
         for partition in 0..partitions {
             let what = Question::Scan {
                 store: store.into(),
-                span: Span {
+                span: Box::new(Span {
                     entries_max: 1,
                     ..Span::default()
-                },
+                }),
             };
             questions.push(ask(self, place, what, partition, read, deadline));
         }

@@ -2,28 +2,27 @@
 //! Not the parts. Invariant: the request reaches the handler once, or not at all.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::Route;
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower::Service;
 use tower::layer::layer_fn;
 
-/// An answer that is being made.
-pub(super) type Passing = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
 /// What comes before handlers.
-pub(super) trait Before: Clone + Send + Sync + 'static {
-    /// Answers a request, by the handler behind it or without. Not an `async fn`: those have room for all that they ever held.
-    fn pass(&self, request: Request, handler: Route) -> Passing;
+pub(super) trait Before: Send + Sync + 'static {
+    /// An answer that is being made. A type of its own and no `async` block: those have room for all that they ever held, and for the
+    /// answer of the handler twice.
+    type Passing: Future<Output = Result<Response, Infallible>> + Send + 'static;
+
+    /// Answers a request, by the handler behind it or without.
+    fn pass(&self, request: Request, handler: Route) -> Self::Passing;
 }
 
 /// `routes`, with `before` before each.
-pub(super) fn around(routes: Router, before: impl Before) -> Router {
+pub(super) fn around(routes: Router, before: impl Before + Clone) -> Router {
     routes.layer(layer_fn(move |handler: Route| {
         let before = before.clone();
         Passed(Arc::new(Inner { before, handler }))
@@ -44,10 +43,10 @@ impl<B> Clone for Passed<B> {
     }
 }
 
-impl<B: Before> Service<Request<Body>> for Passed<B> {
+impl<B: Before> Service<Request> for Passed<B> {
     type Response = Response;
     type Error = Infallible;
-    type Future = Passing;
+    type Future = B::Passing;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

@@ -2,18 +2,20 @@
 //! Invariant: more requests than there are turns are told so at once; those that wait for an event hold no turn, and pages, which are
 //! long work, have turns of their own, so that what is short finds one.
 
-use super::around::{Before, Passing, around};
+use super::around::{Before, around};
 use super::{Bearer, Limits, Problem};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use axum::routing::future::RouteFuture;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::convert::Infallible;
-use std::future::ready;
+use std::future::Ready;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -104,39 +106,64 @@ fn busy(why: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
+type Admitted = Result<(Request, Turn), Problem>;
+
+/// A request at the gate, or behind it.
+pub(super) enum Passing {
+    Refused(Ready<Result<Response, Infallible>>),
+    /// Its body is read. Boxed: what that takes is gone before the request waits.
+    Reading(Pin<Box<dyn Future<Output = Admitted> + Send>>, Route),
+    /// The turn is held until the answer: a handler that takes no turn drops the request, and its extensions, as it begins.
+    Answering(RouteFuture<Infallible>, Option<Turn>),
+}
+
+impl Passing {
+    fn behind(admitted: Admitted, handler: &mut Route) -> Self {
+        match admitted {
+            Ok((request, turn)) => Self::Answering(handler.call(request), Some(turn)),
+            Err(problem) => Self::Refused(std::future::ready(Ok(problem.into_response()))),
+        }
+    }
+}
+
+impl Future for Passing {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let next = match &mut *self {
+                Self::Answering(answer, turn) => {
+                    let response = ready!(Pin::new(answer).poll(cx));
+                    *turn = None;
+                    return Poll::Ready(response);
+                }
+                Self::Reading(admitted, handler) => {
+                    Self::behind(ready!(admitted.as_mut().poll(cx)), handler)
+                }
+                Self::Refused(answer) => return Pin::new(answer).poll(cx),
+            };
+            self.set(next);
+        }
+    }
+}
+
 impl Before for Gate {
+    type Passing = Passing;
+
     fn pass(&self, request: Request, mut handler: Route) -> Passing {
         if http_body::Body::is_end_stream(request.body()) {
-            return match self.check(&request).and_then(|()| self.admit(request)) {
-                Ok((request, turn)) => answer(handler.call(request), turn),
-                Err(problem) => Box::pin(ready(Ok(problem.into_response()))),
-            };
+            let admitted = self.check(&request).and_then(|()| self.admit(request));
+            return Passing::behind(admitted, &mut handler);
         }
         let gate = self.clone();
-        // Boxed by itself: what it takes to read a body is gone before the request waits.
-        let admitted = Box::pin(async move {
+        let admitted = async move {
             gate.check(&request)?;
             let request = gate.read_body(request).await?;
             // After the body: a slow client holds a connection, and no turn.
             gate.admit(request)
-        });
-        Box::pin(async move {
-            match admitted.await {
-                Ok((request, turn)) => answer(handler.call(request), turn).await,
-                Err(problem) => Ok(problem.into_response()),
-            }
-        })
+        };
+        Passing::Reading(Box::pin(admitted), handler)
     }
-}
-
-/// The handler's answer, and the turn held until then: a handler that takes no turn drops the request, and its extensions, as it
-/// begins.
-fn answer(answer: RouteFuture<Infallible>, turn: Turn) -> Passing {
-    Box::pin(async move {
-        let response = answer.await;
-        drop(turn);
-        response
-    })
 }
 
 impl Gate {
