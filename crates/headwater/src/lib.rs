@@ -38,6 +38,8 @@ pub use headwater_log::setting::{SettingName, SettingVerdict, parse_properties};
 pub use headwater_log::{Guarantee, MemoryLog, TaskId, TopicPartition};
 #[cfg(feature = "query")]
 pub use headwater_query as query;
+/// What [`Running::stop`] and [`SourceWriter`] say went wrong, to be told apart by name; `?` makes an [`Error`] of it.
+pub use headwater_runtime::Error as RuntimeError;
 pub use headwater_runtime::{
     Committed, Listener, Quiet, Reset, ResetPlan, ResetTo, RestoreProgress, Role, Running,
     Settings, SourceWriter, TaskStatus, UncaughtHandler, UncaughtResponse, View, Worker,

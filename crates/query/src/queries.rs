@@ -6,7 +6,8 @@ use crate::feed::Feeds;
 use crate::watch::WATCHES_MAX;
 use crate::wire::{Answer, Ask};
 use crate::{Alone, Error, Peer, Result, Table, Token};
-use headwater_runtime::{Running, State};
+use headwater_runtime::{Running, State, StorePlace};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,6 +26,8 @@ struct Inner {
     state: State,
     peer: Arc<dyn Peer>,
     flow: Flow,
+    /// Of each store; the topology does not change.
+    places: HashMap<String, StorePlace>,
     feeds: Arc<Feeds>,
     watches: Arc<Semaphore>,
 }
@@ -34,10 +37,17 @@ impl Queries {
     pub fn new(running: &Running, peer: Arc<dyn Peer>) -> Self {
         let state = running.state();
         let flow = Flow::of(state.topology());
+        let stores = state.topology().stores();
+        let places = stores.filter_map(|store| {
+            let place = state.place(&store.name)?;
+            Some((store.name, place))
+        });
+        let places = places.collect();
         Self(Arc::new(Inner {
             state,
             peer,
             flow,
+            places,
             feeds: Arc::default(),
             watches: Arc::new(Semaphore::new(WATCHES_MAX)),
         }))
@@ -86,6 +96,11 @@ impl Queries {
     /// [`headwater_runtime::Watches::waiters`].
     pub fn followed(&self) -> usize {
         self.0.feeds.count()
+    }
+
+    /// Where a store belongs; `None` when the topology has no such store.
+    pub(crate) fn place(&self, store: &str) -> Option<&StorePlace> {
+        self.0.places.get(store)
     }
 
     pub(crate) fn feeds(&self) -> &Arc<Feeds> {

@@ -26,11 +26,11 @@ const RETRY_MS: u64 = 10;
 const RETRY_MS_MAX: u64 = 200;
 
 /// Who is asked.
-#[derive(Clone)]
-pub(crate) struct Target {
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
     pub(crate) task: TaskId,
     /// `None` where the task itself is asked.
-    pub(crate) place: Option<StorePlace>,
+    pub(crate) place: Option<&'a StorePlace>,
 }
 
 fn ms_left(deadline: Instant) -> u64 {
@@ -100,18 +100,15 @@ impl Queries {
         }
     }
 
-    fn target(&self, ask: &Ask) -> Result<Target> {
+    fn target(&self, ask: &Ask) -> Result<Target<'_>> {
         let place = match ask.what.store() {
             Some(store) => {
-                let place = self.state().place(store);
+                let place = self.place(store);
                 Some(place.ok_or_else(|| Self::unknown(store))?)
             }
             None => None,
         };
-        if place
-            .as_ref()
-            .is_some_and(|it| it.subtopology != ask.subtopology)
-        {
+        if place.is_some_and(|it| it.subtopology != ask.subtopology) {
             return Err(Error::Refused(
                 "the store is of another sub-topology: the asker runs another program".into(),
             ));
@@ -125,7 +122,7 @@ impl Queries {
         })
     }
 
-    fn is_here(&self, ask: &Ask, target: &Target) -> bool {
+    fn is_here(&self, ask: &Ask, target: &Target<'_>) -> bool {
         match ask.what.store() {
             Some(store) => {
                 let reader = self.state().views().reader(store, ask.partition);
@@ -135,7 +132,7 @@ impl Queries {
         }
     }
 
-    fn nowhere(&self, ask: &Ask, target: &Target) -> String {
+    fn nowhere(&self, ask: &Ask, target: &Target<'_>) -> String {
         let task = target.task;
         match (ask.what.store(), self.state().hosts().active(task)) {
             (Some(store), None) => format!(
@@ -151,7 +148,7 @@ impl Queries {
     async fn here(
         &self,
         ask: &Ask,
-        target: &Target,
+        target: &Target<'_>,
         token: Option<&Token>,
         deadline: Instant,
     ) -> Option<Result<Answer>> {
@@ -184,7 +181,8 @@ impl Queries {
                 Some(store),
             ) => {
                 let until = deadline.min(Instant::now() + Duration::from_millis(*wait_ms));
-                self.changes(store, partition, span, *after, until).await
+                // Boxed: it is not what thousands wait for.
+                Box::pin(self.changes(store, partition, span, *after, until)).await
             }
             (what, Some(store)) => match self.state().views().reader(store, partition) {
                 Some(reader) => local::answer(&reader, what, None),
@@ -208,10 +206,10 @@ impl Queries {
     async fn elsewhere(
         &self,
         ask: &Ask,
-        target: &Target,
+        target: &Target<'_>,
         deadline: Instant,
     ) -> Option<Result<Answer>> {
-        if ask.hops == 0 || target.place.as_ref().is_some_and(|it| it.is_global) {
+        if ask.hops == 0 || target.place.is_some_and(|it| it.is_global) {
             return None;
         }
         let own = self.state().endpoint();
@@ -246,11 +244,11 @@ impl Queries {
     }
 
     /// What of `token` the target reads itself.
-    fn wanted(&self, target: &Target, token: &Token) -> Vec<(TopicPartition, Offset)> {
-        let is_global = target.place.as_ref().is_some_and(|it| it.is_global);
+    fn wanted(&self, target: &Target<'_>, token: &Token) -> Vec<(TopicPartition, Offset)> {
+        let is_global = target.place.is_some_and(|it| it.is_global);
         let topology = self.state().topology();
         let names = topology.source_topics();
-        let sources: Vec<&Arc<str>> = match &target.place {
+        let sources: Vec<&Arc<str>> = match target.place {
             Some(place) => place.sources.iter().collect(),
             None => {
                 let part = topology.subtopology(target.task.subtopology);
@@ -267,13 +265,13 @@ impl Queries {
     /// Waits until what the target reads of `token` is visible here.
     async fn reach(
         &self,
-        target: &Target,
+        target: &Target<'_>,
         store: Option<&str>,
         token: &Token,
         deadline: Instant,
     ) -> Result<()> {
         let wanted = self.wanted(target, token);
-        let is_global = target.place.as_ref().is_some_and(|it| it.is_global);
+        let is_global = target.place.is_some_and(|it| it.is_global);
         let is_missing = |(at, next): &&(TopicPartition, Offset)| {
             let position = match is_global {
                 true => self.state().global_position(at),
@@ -354,7 +352,8 @@ impl Queries {
         deadline: Instant,
     ) -> Result<Ask> {
         let token = match &read.token {
-            Some(token) => Some(self.derived(token, place, deadline).await?),
+            // Boxed: few bring a token, and every question would have room for what follows from it.
+            Some(token) => Some(Box::pin(self.derived(token, place, deadline)).await?),
             None => None,
         };
         let token = token.filter(|token| !token.is_empty());
@@ -371,9 +370,17 @@ impl Queries {
 
     /// How many partitions a store has; waits until the log has told.
     pub(crate) async fn partitions(&self, place: &StorePlace, deadline: Instant) -> Result<u32> {
-        if place.is_global {
-            return Ok(1);
+        match place.is_global {
+            true => Ok(1),
+            false => match self.state().tasks(place.subtopology) {
+                Some(tasks) => Ok(tasks),
+                // Boxed: it is for the beginning only, and every question would have room for it.
+                None => Box::pin(self.partitions_told(place, deadline)).await,
+            },
         }
+    }
+
+    async fn partitions_told(&self, place: &StorePlace, deadline: Instant) -> Result<u32> {
         loop {
             if let Some(tasks) = self.state().tasks(place.subtopology) {
                 return Ok(tasks);

@@ -91,16 +91,16 @@ impl Source {
         match stage {
             Stage::Changes(after) => Question::Changes {
                 store,
-                span,
+                span: Box::new(span),
                 after: *after,
                 wait_ms: POLL_MS,
             },
             Stage::State(_, resume) => Question::Scan {
                 store,
-                span: Span {
+                span: Box::new(Span {
                     resume: resume.clone(),
                     ..span
-                },
+                }),
             },
             Stage::Look(_) => Question::Get { store, key },
             Stage::Await(known) => Question::Await {

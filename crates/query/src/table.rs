@@ -4,7 +4,7 @@
 use crate::merge::{self, Shard};
 use crate::page::{Page, Position, Scan};
 use crate::wire::{Answer, Question, Resume, Span, Times};
-use crate::{Blob, Error, Queries, Read, Result};
+use crate::{Blob, Error, Queries, Read, Result, local};
 use headwater_log::{HeadersRef, partition_for_key};
 use headwater_runtime::StorePlace;
 use headwater_store::Layout;
@@ -41,8 +41,8 @@ const LATEST: u8 = 0;
 impl<K: 'static, V: 'static> Table<K, V> {
     pub(crate) fn new(queries: &Queries, name: &str) -> Result<Self> {
         let topology = queries.state().topology();
-        let place = queries.state().place(name);
-        let place = place.ok_or_else(|| Queries::unknown(name))?;
+        let place = queries.place(name);
+        let place = place.ok_or_else(|| Queries::unknown(name))?.clone();
         let info = topology.store(place.number);
         let info = info.ok_or_else(|| Queries::unknown(name))?;
         let (key, value) = topology
@@ -97,9 +97,9 @@ impl<K: 'static, V: 'static> Table<K, V> {
         let partition = Box::pin(self.partition_of(&key.0, &read, deadline)).await?;
         // Who waits for news asks who has them first.
         read.staleness = crate::Staleness::Owner;
-        let mut known = self
-            .get_bytes(key.clone(), partition, &read, deadline)
-            .await?;
+        // Boxed: the look before the wait leaves no room behind in it.
+        let looked = Box::pin(self.get_bytes(key.clone(), partition, &read, deadline));
+        let mut known = looked.await?;
         read.token = None;
         loop {
             let value = known.as_ref().map(|value| self.decode(&value.0));
@@ -250,6 +250,7 @@ impl<K: 'static, V: 'static> Table<K, V> {
         deadline: Instant,
     ) -> Pin<Box<dyn Future<Output = Result<Shard>> + Send + 'a>> {
         let store = self.name.clone();
+        let span = Box::new(span);
         let what = Question::Scan { store, span };
         let (queries, place) = (&self.queries, &self.place);
         Box::pin(async move {
@@ -278,9 +279,33 @@ impl<K: 'static, V: 'static> Table<K, V> {
         read: &'a Read,
         deadline: Instant,
     ) -> impl Future<Output = Result<Option<Blob>>> + Send + 'a {
-        let store = self.name.clone();
-        let what = Question::Get { store, key };
-        self.value(what, partition, read, deadline)
+        let here = self.here(&key.0, partition, read);
+        let here = here.ok_or_else(|| {
+            let store = self.name.clone();
+            let what = Question::Get { store, key };
+            self.value(what, partition, read, deadline)
+        });
+        async move {
+            match here {
+                Ok(value) => value,
+                Err(asked) => asked.await,
+            }
+        }
+    }
+
+    /// What the owner of the partition answers, where that is this instance and nothing is to be waited for. No question is made
+    /// of it, since nobody else is asked.
+    fn here(&self, key: &[u8], partition: u32, read: &Read) -> Option<Result<Option<Blob>>> {
+        if read.token.is_some() {
+            return None;
+        }
+        let views = self.queries.state().views();
+        let value = local::value(&views.reader(&self.name, partition)?, key);
+        // A store that was closed meanwhile is looked for anew.
+        value.map_or_else(
+            |error| (!error.is_retriable()).then_some(Err(error)),
+            |value| Some(Ok(value)),
+        )
     }
 
     /// Not an `async fn`: the question is not kept through the wait.
@@ -383,8 +408,8 @@ pub(crate) fn ask<'a>(
 
 impl Queries {
     pub(crate) async fn reach_all(&self, store: &str, read: &Read) -> Result<()> {
-        let place = self.state().place(store);
-        let place = &place.ok_or_else(|| Self::unknown(store))?;
+        let place = self.place(store);
+        let place = place.ok_or_else(|| Self::unknown(store))?;
         let deadline = Instant::now() + read.deadline;
         let partitions = self.partitions(place, deadline).await?;
         let mut questions: Vec<Pin<Box<dyn Future<Output = Result<Answer>> + Send + '_>>> =
@@ -392,10 +417,10 @@ impl Queries {
         for partition in 0..partitions {
             let what = Question::Scan {
                 store: store.into(),
-                span: Span {
+                span: Box::new(Span {
                     entries_max: 1,
                     ..Span::default()
-                },
+                }),
             };
             questions.push(ask(self, place, what, partition, read, deadline));
         }

@@ -48,8 +48,8 @@ pub enum Question {
     Scan {
         /// The store.
         store: String,
-        /// Which.
-        span: Span,
+        /// Which. Boxed, as in `Changes`: every question has room for the greatest.
+        span: Box<Span>,
     },
     /// The version of a key that holds, or held at a time.
     Version {
@@ -80,7 +80,7 @@ pub enum Question {
         /// The store.
         store: String,
         /// Which: bounds, prefix and the bytes of an answer only.
-        span: Span,
+        span: Box<Span>,
         /// Where the asker is; without it, it is told where the feed is.
         after: Option<Cursor>,
         /// ms to wait for a change; the answer has longer.

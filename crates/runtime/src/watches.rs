@@ -60,9 +60,54 @@ pub enum Interest {
 /// A range of store keys and who watches it.
 type Watched = (Bound<Vec<u8>>, Bound<Vec<u8>>, Arc<Bell>);
 
+/// Who watches a key: mostly one, for whom a tree would be as large as all else of it.
+enum Bells {
+    One(u64, Arc<Bell>),
+    More(BTreeMap<u64, Arc<Bell>>),
+}
+
+impl Default for Bells {
+    fn default() -> Self {
+        Self::More(BTreeMap::new())
+    }
+}
+
+impl Bells {
+    fn insert(&mut self, number: u64, bell: Arc<Bell>) {
+        *self = match std::mem::take(self) {
+            Self::More(others) if others.is_empty() => Self::One(number, bell),
+            Self::More(mut others) => {
+                others.insert(number, bell);
+                Self::More(others)
+            }
+            Self::One(of, other) => Self::More(BTreeMap::from([(of, other), (number, bell)])),
+        };
+    }
+
+    fn remove(&mut self, number: u64) {
+        match self {
+            Self::One(of, _) if *of == number => *self = Self::default(),
+            Self::One(..) => {}
+            Self::More(others) => drop(others.remove(&number)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::More(others) if others.is_empty())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<Bell>> {
+        let (one, others) = match self {
+            Self::One(_, bell) => (Some(bell), None),
+            Self::More(others) => (None, Some(others.values())),
+        };
+        one.into_iter().chain(others.into_iter().flatten())
+    }
+}
+
 #[derive(Default)]
 struct OfPartition {
-    keys: HashMap<Vec<u8>, BTreeMap<u64, Arc<Bell>>>,
+    keys: HashMap<Vec<u8>, Bells>,
     ranges: BTreeMap<u64, Watched>,
     moves: BTreeMap<u64, Arc<Bell>>,
 }
@@ -70,7 +115,7 @@ struct OfPartition {
 impl OfPartition {
     fn bells(&self) -> impl Iterator<Item = &Arc<Bell>> {
         let ranges = self.ranges.values().map(|(_, _, bell)| bell);
-        self.keys.values().flat_map(BTreeMap::values).chain(ranges)
+        self.keys.values().flat_map(Bells::iter).chain(ranges)
     }
 
     fn is_empty(&self) -> bool {
@@ -178,8 +223,8 @@ impl Watches {
         };
         if !watched.keys.is_empty() {
             for key in keys {
-                let bells = watched.keys.get(key).into_iter().flatten();
-                bells.for_each(|(_, bell)| bell.ring_keys(std::iter::once(&key[..])));
+                let bells = watched.keys.get(key).into_iter().flat_map(Bells::iter);
+                bells.for_each(|bell| bell.ring_keys(std::iter::once(&key[..])));
             }
         }
         for (from, to, bell) in watched.ranges.values() {
@@ -299,7 +344,7 @@ impl Registry {
                 if let Interest::Key { key, .. } = interest
                     && let Some(bells) = watched.keys.get_mut(key)
                 {
-                    bells.remove(&number);
+                    bells.remove(number);
                     if bells.is_empty() {
                         watched.keys.remove(key);
                     }

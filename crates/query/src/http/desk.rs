@@ -4,6 +4,7 @@
 use super::stopping::Stopping;
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Method, Request, Response, Uri, Version, header, request};
 use hyper::body::{Body as _, Incoming};
 use hyper::service::Service;
@@ -140,7 +141,12 @@ impl Future for Answering {
 }
 
 /// What of a request decides how its answer is framed, and whether the connection stays open behind it.
-pub(super) struct Again(Vec<u8>);
+pub(super) struct Again {
+    method: &'static str,
+    version: &'static str,
+    /// Of its headers, those that do so; most requests have none.
+    headers: Vec<u8>,
+}
 
 impl Again {
     /// `None` for requests that may have a body, and for those that end HTTP on their connection.
@@ -158,37 +164,50 @@ impl Again {
         if head.headers.contains_key(header::UPGRADE) {
             return None;
         }
-        let mut bytes = format!("{method} / {version}\r\n").into_bytes();
+        let mut headers = Vec::new();
         for name in [header::CONNECTION, header::TE] {
             for value in head.headers.get_all(&name) {
-                bytes.extend_from_slice(name.as_str().as_bytes());
-                bytes.extend_from_slice(b": ");
-                bytes.extend_from_slice(value.as_bytes());
-                bytes.extend_from_slice(b"\r\n");
+                headers.extend_from_slice(name.as_str().as_bytes());
+                headers.extend_from_slice(b": ");
+                headers.extend_from_slice(value.as_bytes());
+                headers.extend_from_slice(b"\r\n");
             }
         }
-        Some(Self(bytes))
+        Some(Self {
+            method,
+            version,
+            headers,
+        })
     }
 
     /// The head of a request that is answered in the same way; with `is_last`, the connection's last.
-    pub(super) fn head(mut self, is_last: bool) -> Vec<u8> {
+    pub(super) fn head(&self, is_last: bool) -> Vec<u8> {
+        let mut head = format!("{} / {}\r\n", self.method, self.version).into_bytes();
+        head.extend_from_slice(&self.headers);
         if is_last {
-            self.0.extend_from_slice(b"connection: close\r\n");
+            head.extend_from_slice(b"connection: close\r\n");
         }
-        self.0.extend_from_slice(b"\r\n");
-        self.0
+        head.extend_from_slice(b"\r\n");
+        head
     }
 }
 
 /// Takes a head out of hyper's buffer: as long as one value of it lives, so does all of the buffer.
 fn detach(head: &mut request::Parts) {
-    let uri = head.uri.to_string();
-    let mut bytes = uri.clone().into_bytes();
+    // Nearly always a path alone, which is copied as it is.
+    let whole = (head.uri.authority().is_some() || head.uri.path_and_query().is_none())
+        .then(|| head.uri.to_string());
+    let path = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let uri = whole.as_deref().unwrap_or(path);
+    let mut at = uri.len();
+    let values = head.headers.values().map(HeaderValue::len);
+    // As long as it is to be: what is longer is copied once more.
+    let mut bytes = Vec::with_capacity(at + values.sum::<usize>());
+    bytes.extend_from_slice(uri.as_bytes());
     for value in head.headers.values() {
         bytes.extend_from_slice(value.as_bytes());
     }
     let bytes = Bytes::from(bytes);
-    let mut at = uri.len();
     if let Ok(uri) = Uri::from_maybe_shared(bytes.slice(..at)) {
         head.uri = uri;
     }

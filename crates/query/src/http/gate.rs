@@ -2,15 +2,20 @@
 //! Invariant: more requests than there are turns are told so at once; those that wait for an event hold no turn, and pages, which are
 //! long work, have turns of their own, so that what is short finds one.
 
-use super::around::{Before, Passing, around};
+use super::around::{Before, around};
 use super::{Bearer, Limits, Problem};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
+use axum::routing::future::RouteFuture;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::convert::Infallible;
+use std::future::Ready;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -101,31 +106,75 @@ fn busy(why: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
-impl Before for Gate {
-    fn pass(&self, request: Request, mut handler: Route) -> Passing {
-        let gate = self.clone();
-        // Boxed by itself: what it takes to read a body is gone before the request waits.
-        let admitted = Box::pin(async move { gate.admit(request).await });
-        Box::pin(async move {
-            let (answer, turn) = match admitted.await {
-                Ok((request, turn)) => (handler.call(request), turn),
-                Err(problem) => return Ok(problem.into_response()),
+type Admitted = Result<(Request, Turn), Problem>;
+
+/// A request at the gate, or behind it.
+pub(super) enum Passing {
+    Refused(Ready<Result<Response, Infallible>>),
+    /// Its body is read. Boxed: what that takes is gone before the request waits.
+    Reading(Pin<Box<dyn Future<Output = Admitted> + Send>>, Route),
+    /// The turn is held until the answer: a handler that takes no turn drops the request, and its extensions, as it begins.
+    Answering(RouteFuture<Infallible>, Option<Turn>),
+}
+
+impl Passing {
+    fn behind(admitted: Admitted, handler: &mut Route) -> Self {
+        match admitted {
+            Ok((request, turn)) => Self::Answering(handler.call(request), Some(turn)),
+            Err(problem) => Self::Refused(std::future::ready(Ok(problem.into_response()))),
+        }
+    }
+}
+
+impl Future for Passing {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let next = match &mut *self {
+                Self::Answering(answer, turn) => {
+                    let response = ready!(Pin::new(answer).poll(cx));
+                    *turn = None;
+                    return Poll::Ready(response);
+                }
+                Self::Reading(admitted, handler) => {
+                    Self::behind(ready!(admitted.as_mut().poll(cx)), handler)
+                }
+                Self::Refused(answer) => return Pin::new(answer).poll(cx),
             };
-            let response = answer.await;
-            // Held until here: a handler that takes no turn drops the request, and its extensions, as it begins.
-            drop(turn);
-            response
-        })
+            self.set(next);
+        }
+    }
+}
+
+impl Before for Gate {
+    type Passing = Passing;
+
+    fn pass(&self, request: Request, mut handler: Route) -> Passing {
+        if http_body::Body::is_end_stream(request.body()) {
+            let admitted = self.check(&request).and_then(|()| self.admit(request));
+            return Passing::behind(admitted, &mut handler);
+        }
+        let gate = self.clone();
+        let admitted = async move {
+            gate.check(&request)?;
+            let request = gate.read_body(request).await?;
+            // After the body: a slow client holds a connection, and no turn.
+            gate.admit(request)
+        };
+        Passing::Reading(Box::pin(admitted), handler)
     }
 }
 
 impl Gate {
-    async fn admit(&self, request: Request) -> Result<(Request, Turn), Problem> {
-        if let Some(bearer) = &self.bearer {
-            bearer.check(request.headers())?;
+    fn check(&self, request: &Request) -> Result<(), Problem> {
+        match &self.bearer {
+            Some(bearer) => bearer.check(request.headers()),
+            None => Ok(()),
         }
-        let mut request = self.read_body(request).await?;
-        // After the body: a slow client holds a connection, and no turn.
+    }
+
+    fn admit(&self, mut request: Request) -> Result<(Request, Turn), Problem> {
         let Ok(permit) = self.turns.clone().try_acquire_owned() else {
             return Err(busy("all turns are taken"));
         };
@@ -147,9 +196,6 @@ impl Gate {
         let length = length.and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
         if length > Some(self.body_bytes_max) {
             return Err(too_large());
-        }
-        if http_body::Body::is_end_stream(request.body()) {
-            return Ok(request);
         }
         let (head, body) = request.into_parts();
         let read = Limited::new(body, self.body_bytes_max).collect();

@@ -1,9 +1,11 @@
 //! Numbers for Prometheus: what the server did, and what the application did, counted where it happens and read when asked.
 //! Not a store of history. Invariant: labels are names of routes, tasks and states, never keys: their number is bounded.
 
-use super::around::{Before, Passing, around};
+use super::around::{Before, around};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
 use headwater_runtime::{Role, Running};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
@@ -12,8 +14,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::convert::Infallible;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 use tower::Service;
 
@@ -99,25 +104,48 @@ impl Drop for Flight {
     }
 }
 
+/// A request without an answer yet.
+pub(super) struct Counted {
+    answer: RouteFuture<Infallible>,
+    route: Option<MatchedPath>,
+    begun: Instant,
+    metrics: Metrics,
+    flight: Option<Flight>,
+}
+
+impl Future for Counted {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(response) = ready!(Pin::new(&mut self.answer).poll(cx));
+        self.flight = None;
+        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
+        let route = Route {
+            route: route.to_owned(),
+            status: response.status().as_u16(),
+        };
+        let Inner {
+            requests, seconds, ..
+        } = &*self.metrics.0;
+        requests.get_or_create(&route).inc();
+        let took = self.begun.elapsed().as_secs_f64();
+        seconds.get_or_create(&route).observe(took);
+        Poll::Ready(Ok(response))
+    }
+}
+
 impl Before for Metrics {
-    fn pass(&self, request: Request, mut handler: axum::routing::Route) -> Passing {
-        let metrics = self.clone();
-        let path = request.extensions().get::<MatchedPath>();
-        let route = path.map_or("none", MatchedPath::as_str).to_owned();
+    type Passing = Counted;
+
+    fn pass(&self, request: Request, mut handler: axum::routing::Route) -> Counted {
         let (begun, flight) = (Instant::now(), Flight::begin(&self.0.in_flight));
-        let answer = handler.call(request);
-        Box::pin(async move {
-            let response = answer.await?;
-            drop(flight);
-            let route = Route {
-                route,
-                status: response.status().as_u16(),
-            };
-            metrics.0.requests.get_or_create(&route).inc();
-            let seconds = metrics.0.seconds.get_or_create(&route);
-            seconds.observe(begun.elapsed().as_secs_f64());
-            Ok(response)
-        })
+        Counted {
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            answer: handler.call(request),
+            begun,
+            metrics: self.clone(),
+            flight: Some(flight),
+        }
     }
 }
 

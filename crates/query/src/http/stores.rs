@@ -4,14 +4,17 @@
 use super::shown::{Followed, Part, Shown, Stores, Told};
 use super::{Gate, Problem, Stopping, Turn, events};
 use crate::{Read, Scan, Staleness, Token};
+use axum::extract::FromRequestParts;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +51,29 @@ struct Asked {
     watch: Option<String>,
 }
 
+/// What the headers say; not all of them, which would be copied for each request.
+struct Said {
+    token: Option<HeaderValue>,
+    last_event_id: Option<HeaderValue>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Said {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let value = |name: HeaderName| head.headers.get(name).cloned();
+        Ok(Self {
+            token: value(HeaderName::from_static(TOKEN_HEADER)),
+            last_event_id: value(HeaderName::from_static(LAST_EVENT_ID)),
+        })
+    }
+}
+
+/// What is no text is refused where it is read.
+fn text_of(header: Option<&HeaderValue>) -> Option<&str> {
+    header.map(|value| value.to_str().unwrap_or("\u{0}"))
+}
+
 /// Reads of the stores that are shown, behind a gate.
 pub fn store_routes(stores: Stores, gate: Gate) -> Router {
     let routes = Router::new()
@@ -69,18 +95,18 @@ fn one(
     State(stores): State<Stores>,
     Path((store, key)): Path<(String, String)>,
     asked: Result<Query<Asked>, QueryRejection>,
-    headers: HeaderMap,
+    said: Said,
     Extension(turn): Extension<Turn>,
     stopping: Option<Extension<Stopping>>,
 ) -> Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>> {
     match asked {
         Ok(Query(asked)) if asked.watch.is_some() => {
             let stopping = stopping.map(|it| it.0);
-            let followed = asked.follow(&stores, &store, Some(key), &headers);
+            let followed = asked.follow(&stores, &store, Some(key), &said);
             Box::pin(async move { Ok(events::stream(followed?.await?, &turn, stopping)) })
         }
         asked => {
-            let told = ask_one(&stores, &store, key, asked, &headers, &turn);
+            let told = ask_one(&stores, &store, key, asked, &said, &turn);
             Box::pin(async move {
                 match told?.await? {
                     Value::Null => Err(Problem::not_found(format!(
@@ -98,13 +124,13 @@ fn ask_one(
     store: &str,
     key: String,
     asked: Result<Query<Asked>, QueryRejection>,
-    headers: &HeaderMap,
+    said: &Said,
     turn: &Turn,
 ) -> Result<Told, Problem> {
     let asked = asked.map_err(refuse)?.0;
-    let read = asked.read(headers)?;
+    let read = asked.read(said)?;
     let shown = stores.shown(store)?;
-    let is_token = asked.token(headers).is_some();
+    let is_token = asked.token(said).is_some();
     if asked.wait.is_some() || is_token {
         turn.give_up();
     }
@@ -133,20 +159,20 @@ async fn page(
     State(stores): State<Stores>,
     Path(store): Path<String>,
     asked: Result<Query<Asked>, QueryRejection>,
-    headers: HeaderMap,
+    said: Said,
     Extension(turn): Extension<Turn>,
     stopping: Option<Extension<Stopping>>,
 ) -> Result<Response, Problem> {
     let asked = asked.map_err(refuse)?.0;
     if asked.watch.is_some() {
-        let followed = asked.follow(&stores, &store, None, &headers)?.await?;
+        let followed = asked.follow(&stores, &store, None, &said)?.await?;
         return Ok(events::stream(followed, &turn, stopping.map(|it| it.0)));
     }
-    let read = asked.read(&headers)?;
+    let read = asked.read(&said)?;
     if asked.wait.is_some() || asked.as_of_ms.is_some() {
         return Err(Problem::bad_request("wait and as_of_ms: of one key"));
     }
-    let is_token = asked.token(&headers).is_some();
+    let is_token = asked.token(&said).is_some();
     if is_token {
         turn.give_up();
     }
@@ -168,19 +194,16 @@ impl Stores {
 }
 
 impl Asked {
-    fn token<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let header = headers.get(TOKEN_HEADER);
-        // What is no text is refused where it is read.
-        let header = header.map(|value| value.to_str().unwrap_or("\u{0}"));
-        self.token.as_deref().or(header)
+    fn token<'a>(&'a self, said: &'a Said) -> Option<&'a str> {
+        self.token.as_deref().or(text_of(said.token.as_ref()))
     }
 
-    fn read(&self, headers: &HeaderMap) -> Result<Read, Problem> {
+    fn read(&self, said: &Said) -> Result<Read, Problem> {
         let mut read = Read::new();
         if let Some(ms) = self.wait.or(self.timeout) {
             read = read.within(Duration::from_millis(ms));
         }
-        if let Some(token) = self.token(headers) {
+        if let Some(token) = self.token(said) {
             read = read.after(token.parse::<Token>()?);
         }
         if self.stale {
@@ -198,7 +221,7 @@ impl Asked {
         stores: &Stores,
         store: &str,
         key: Option<String>,
-        headers: &HeaderMap,
+        said: &Said,
     ) -> Result<Followed, Problem> {
         let is_other = self.wait.is_some() || self.as_of_ms.is_some() || self.page.is_some();
         if is_other || self.reverse || self.limit.is_some() {
@@ -206,18 +229,17 @@ impl Asked {
                 "watch: alone, or with from, to or prefix, timeout and partition",
             ));
         }
-        if self.stale || self.token(headers).is_some() {
+        if self.stale || self.token(said).is_some() {
             return Err(Problem::bad_request(
                 "watch: of owners and what they have; stale and token are not for it",
             ));
         }
         let position = self.watch.as_deref().filter(|it| !it.is_empty());
-        // What a client has come to since outweighs where its address began. What is no text is refused where it is read.
-        let header = headers.get(LAST_EVENT_ID);
-        let header = header.map(|value| value.to_str().unwrap_or("\u{0}"));
+        // What a client has come to since outweighs where its address began.
+        let header = text_of(said.last_event_id.as_ref());
         let after = header.or(position).map(str::to_owned);
         let shown = stores.shown(store)?;
-        Ok(shown.watch(self.part(key)?, after, self.read(headers)?))
+        Ok(shown.watch(self.part(key)?, after, self.read(said)?))
     }
 
     fn scan(&self) -> Scan {

@@ -6,7 +6,9 @@ mod events;
 mod instances;
 mod limits;
 mod parked;
+mod process;
 mod reads;
+mod rebalances;
 mod secrets;
 mod ten_thousand;
 

@@ -29,7 +29,7 @@ fn questions_and_answers_survive_json() {
     };
     let asked = ask(Question::Scan {
         store: "orders".into(),
-        span,
+        span: Box::new(span),
     });
     let text = serde_json::to_string(&asked).unwrap();
     assert_eq!(serde_json::from_str::<Ask>(&text).unwrap(), asked);

@@ -91,7 +91,13 @@ fn a_key_and_a_range_are_told_as_events_and_go_on_from_their_last_id() {
         let (name, data) = one.event().await.unwrap();
         assert_eq!((name.as_str(), &data["value"]), ("entry", &Value::Null));
         assert_eq!(one.event().await.unwrap().0, "live");
+        // Feeds that begin between a commit and its ring would be told to look at all once more.
+        let mut early = Source::open(address, "/stores/orders-store?watch", "").await;
+        assert_eq!(early.state().await.len(), 4);
         place(&mut writer, "orders", 0..10);
+        for _ in 0..10 {
+            assert_eq!(early.event().await.unwrap().0, "entry");
+        }
         let (_, data) = one.event().await.unwrap();
         assert_eq!(
             (&data["key"], &data["value"]),

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// Heap of one waiting GET, with its connection, behind the gate and the count of requests, and what hash tables grow by at once.
-const BYTES_EACH_MAX: u64 = 6_700;
+const BYTES_EACH_MAX: u64 = 5_700;
 
 fn show(stores: Stores) -> Stores {
     stores.show::<String, i64>("orders-store").unwrap()

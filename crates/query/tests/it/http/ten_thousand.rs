@@ -1,11 +1,10 @@
 //! Ten thousand GETs that wait on one instance, one connection each: what they cost of the process's memory, and how soon they are
 //! answered. Not for `ci`: it measures. Invariant: the instance is a process of its own, so that nothing of its clients is counted.
 
+use super::process::{Process, alone, is_other, report};
 use super::{Served, Speech, on_network, orders};
 use crate::instance::{Shop, WAIT, place, until};
-use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,14 +13,12 @@ const GETS: usize = 10_000;
 const KEYS: usize = 1_000;
 const MORE_MB_MAX: f64 = 60.0;
 const RELEASE_MAX: Duration = Duration::from_secs(1);
-/// Says that this process is to be the instance.
-const IS_SERVER: &str = "HEADWATER_TEN_THOUSAND";
 
 /// The instance: says where it listens, and obeys lines: `wait`, until all wait, and `place`, all orders.
 #[test]
 #[ignore = "the other process of the measurement"]
 fn serves() {
-    if std::env::var_os(IS_SERVER).is_none() {
+    if !is_other() {
         return;
     }
     on_network(async {
@@ -29,7 +26,7 @@ fn serves() {
         let served = Served::start(&shop, &Speech::default(), orders).await;
         let mut writer = shop.writer("client");
         place(&mut writer, "orders", 5_000..5_010);
-        println!("\nat {}", served.address());
+        report(&format!("at {}", served.address()));
         let state = served.queries.state().clone();
         let obey = tokio::task::spawn_blocking(move || {
             for line in std::io::stdin().lines() {
@@ -37,7 +34,7 @@ fn serves() {
                     "wait" => until("all wait", || state.watches().waiters() >= GETS),
                     _ => drop(place(&mut writer, "orders", 0..KEYS as i64)),
                 }
-                println!("\ndone");
+                report("done");
             }
         });
         obey.await.unwrap();
@@ -48,28 +45,11 @@ fn serves() {
 #[test]
 #[ignore = "measures memory and time: nightly"]
 fn ten_thousand_waiting_gets_cost_less_than_sixty_megabytes_and_are_answered_within_a_second() {
-    let mut server = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "http::ten_thousand::serves",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env(IS_SERVER, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut orders = server.stdin.take().unwrap();
-    let mut said = BufReader::new(server.stdout.take().unwrap()).lines();
-    let mut hear = move |what: &str| loop {
-        let line = said.next().expect("the instance is there").unwrap();
-        if let Some(rest) = line.strip_prefix(what) {
-            return rest.to_owned();
-        }
-    };
-    let address: SocketAddr = hear("at ").parse().unwrap();
-    let resident = || resident_mb(server.id());
+    let _alone = alone();
+    let mut server = Process::start("http::ten_thousand::serves");
+    let address: SocketAddr = server.hear("at ").parse().unwrap();
+    let id = server.id();
+    let resident = || resident_mb(id);
     on_network(async {
         let idle = resident();
         let mut clients = Vec::new();
@@ -80,8 +60,7 @@ fn ten_thousand_waiting_gets_cost_less_than_sixty_megabytes_and_are_answered_wit
             client.write_all(head.as_bytes()).await.unwrap();
             clients.push((number % KEYS, client));
         }
-        orders.write_all(b"wait\n").unwrap();
-        hear("done");
+        server.ask("wait", "done");
         let parked = resident();
         println!(
             "idle {idle:.1} MB, parked {parked:.1} MB: {:.1} more",
@@ -96,8 +75,7 @@ fn ten_thousand_waiting_gets_cost_less_than_sixty_megabytes_and_are_answered_wit
             })
         });
         let answered: Vec<_> = answered.collect();
-        orders.write_all(b"place\n").unwrap();
-        hear("done");
+        server.ask("place", "done");
         let placed = Instant::now();
         for answer in answered {
             answer.await.unwrap();
@@ -107,8 +85,7 @@ fn ten_thousand_waiting_gets_cost_less_than_sixty_megabytes_and_are_answered_wit
         assert!(parked - idle < MORE_MB_MAX, "{:.1} MB more", parked - idle);
         assert!(after < RELEASE_MAX, "{after:?}");
     });
-    drop(orders);
-    assert!(server.wait().unwrap().success());
+    server.end();
 }
 
 /// MB of a process that are in memory.
