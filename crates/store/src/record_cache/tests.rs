@@ -267,6 +267,8 @@ fn warm(cache: &RecordCache, store: usize, random: &SeededRandom, context: &str)
     }
     cache.warm(store, &mut ahead);
     assert_eq!(ahead.hashes(), expected.hashes(), "{context}");
+    cache.warm_plain(store, &ahead);
+    cache.warm_dropped(store, keys.iter().map(Vec::as_slice));
 }
 
 /// Ends the flush of what was handed out.

@@ -9,7 +9,7 @@ mod model;
 use super::Store;
 use crate::{
     Attach, Budget, ByteStore, CheckpointSource, Direction, EngineKind, Error, KEYS_AHEAD_MAX,
-    KeyRange, KeysAhead, Layout, StoreOptions,
+    KeyRange, KeysAhead, Layout, ReadBytes, StoreOptions, session,
     suite::{self, Subject, all, get},
 };
 use headwater_world::World;
@@ -190,6 +190,60 @@ fn announcing_keys_changes_nothing_that_can_be_read_or_counted() {
     }
     assert_eq!(store.stats(), stats);
     assert_eq!(all(&store, KeyRange::ALL, Direction::Forward), rows);
+}
+
+#[test]
+fn announcing_plain_keys_and_changes_changes_nothing_either() {
+    let mut store = in_memory(Layout::Session {
+        retention_ms: 1 << 40,
+        segment_interval_ms: 1 << 30,
+    });
+    let plain = |number: i64| (number % 3_000).to_be_bytes();
+    let key = |number: i64| {
+        let mut key = Vec::new();
+        // Up to seven sessions of a key.
+        let end = number / 3_000 * 10;
+        session::key(&plain(number), end, end, &mut key);
+        key
+    };
+    let read = |store: &Store, number: i64| {
+        let (mut from, mut to, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        session::key(&plain(number), 0, 0, &mut from);
+        session::key(&plain(number), i64::MAX, i64::MAX, &mut to);
+        let range = KeyRange::inclusive(&from, &to);
+        let times = 0..=i64::MAX;
+        let mut visit = |key: &[u8], value: &[u8]| {
+            rows.push((key.to_vec(), value.to_vec()));
+            ControlFlow::Continue(())
+        };
+        let forward = Direction::Forward;
+        (store.scan_key(&plain(number), range, times, forward, &mut visit)).unwrap();
+        rows
+    };
+    for number in 0..15_000 {
+        store.put(&key(number), b"committed").unwrap();
+    }
+    commit(&mut store, 5);
+    for number in (0..21_000).step_by(2) {
+        store.put(&key(number), b"pending").unwrap();
+    }
+    store.seal();
+    for number in (0..21_000).step_by(5) {
+        store.delete(&key(number)).unwrap();
+    }
+    let before: Vec<_> = (0..3_000).map(|number| read(&store, number)).collect();
+    let stats = store.stats();
+    for first in (0..4_000_i64).step_by(KEYS_AHEAD_MAX) {
+        let numbers = || first..first + KEYS_AHEAD_MAX as i64;
+        let mut keys = KeysAhead::default();
+        numbers().for_each(|number| keys.push(&plain(number)));
+        store.warm_plain(&keys);
+        let changes: Vec<_> = numbers().map(key).collect();
+        store.warm_changes(changes.iter().map(Vec::as_slice));
+    }
+    assert_eq!(store.stats(), stats);
+    let after: Vec<_> = (0..3_000).map(|number| read(&store, number)).collect();
+    assert_eq!(after, before);
 }
 
 #[test]

@@ -101,17 +101,11 @@ mod tests {
         let count = |windows: TimeWindows| {
             move |app: &App| {
                 let events = app.stream::<String, String>("events");
-                events
-                    .group_by_key()
-                    .windowed_by(windows.clone())
-                    .count("counts");
+                events.group_by_key().windowed_by(windows).count("counts");
             }
         };
         let tumbling = TimeWindows::of(10 * second);
-        check(
-            count(tumbling.clone()),
-            &[("counts", Asked::Window(10_000))],
-        );
+        check(count(tumbling), &[("counts", Asked::Window(10_000))]);
         check(
             count(tumbling.advance_by(second)),
             &[("counts", Asked::Rows)],
