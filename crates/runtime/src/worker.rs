@@ -397,8 +397,22 @@ impl Worker {
     /// The time at which `step` has something to do again without being woken.
     pub fn idle_for(&self) -> Duration {
         let interval = Duration::from_millis(self.settings.commit_interval_ms);
+        let now = self.settings.world.clock.elapsed();
+        match &self.commit {
+            Commit::Idle => {}
+            Commit::Waiting { until, .. } => return until.saturating_sub(now),
+            // The answer wakes it, however late that comes: nothing falls due before.
+            _ => return interval.min(self.linger_max()),
+        }
         if !self.uncommitted {
             return interval;
+        }
+        if let Some(since) = self.draining_since {
+            // So do calls that end.
+            let waits = Duration::from_millis(self.settings.async_wait_ms_max);
+            return waits
+                .saturating_sub(now.saturating_sub(since))
+                .min(interval);
         }
         let idle = match self.commits_when_idle() {
             true => IDLE_COMMIT_GAP.saturating_sub(self.since_commit()),
