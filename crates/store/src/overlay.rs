@@ -136,8 +136,9 @@ impl Overlay {
     /// What [`Overlay::get`] loads of a key that has probably changed.
     #[inline]
     pub(crate) fn load(&self, hash: u32) -> u64 {
-        let slot = self.index.likely(hash);
-        slot.map_or(0, |slot| u64::from(self.slots[slot as usize].hash))
+        self.index
+            .likely(hash)
+            .map_or(0, |slot| self.load_slot(slot))
     }
 
     #[inline(always)]

@@ -21,7 +21,7 @@ pub use settings::{OnError, Semantics, TopologySettings};
 pub(crate) use subtopology::changelog_retention_ms;
 pub use subtopology::{StoreInfo, SubtopologyInfo};
 
-pub(crate) use asked::Asked;
+pub(crate) use asked::AskedFor;
 pub(crate) use graph::{
     Graph, Held, HeldRows, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec,
     TableNode, TopicName,
@@ -59,7 +59,7 @@ pub struct Topology {
     /// Source topics that carry the stream time of those that write them, by number.
     timed_topics: Vec<bool>,
     /// Stores that are asked for the keys of a source topic's records, by its number.
-    stores_asked: Vec<Vec<(usize, Asked)>>,
+    stores_asked: Vec<Vec<(usize, AskedFor)>>,
 }
 
 impl Topology {
@@ -263,7 +263,7 @@ impl Topology {
     }
 
     /// The stores that are asked for the keys of this source topic's records, as far as can be told.
-    pub(crate) fn stores_asked(&self, topic: u32) -> &[(usize, Asked)] {
+    pub(crate) fn stores_asked(&self, topic: u32) -> &[(usize, AskedFor)] {
         let stores = self.stores_asked.get(topic as usize);
         stores.map_or(&[], Vec::as_slice)
     }

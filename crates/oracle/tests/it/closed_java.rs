@@ -4,8 +4,7 @@
 //! Invariant: who waits says for what, and then nothing is lost or doubled.
 
 use crate::instance::{Application, Notices, TASKS, WAIT, until};
-use crate::takeover::java;
-use headwater_broker::{Cluster, Options, has_streams_groups, is_usable};
+use headwater_broker::{Cluster, Options};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,11 +15,11 @@ const SESSION: &[&str] = &["--set", "session.timeout.ms=12000"];
 
 #[test]
 fn ours_waits_for_the_session_of_a_closed_kafka_streams_and_goes_on_in_a_streams_group() {
-    const WHAT: &str = "a streams group after a classic one of Kafka Streams";
-    if !has_streams_groups(WHAT) || !is_usable(WHAT) || !java::is_usable(WHAT) {
+    let Some(_one) =
+        crate::one_cluster_with_java("a streams group after a classic one of Kafka Streams")
+    else {
         return;
-    }
-    let _one = crate::one_cluster_at_a_time();
+    };
     let cluster = Cluster::start(&Options::default()).expect("a broker starts");
     let folder = tempfile::tempdir().expect("a folder for state");
     let mut application = Application::new(&cluster, folder.path(), ID, "classic");
@@ -53,11 +52,11 @@ const LONG: (&str, &str) = ("session.timeout.ms", "60000");
 
 #[test]
 fn a_session_of_kafka_streams_longer_than_ours_is_refused_with_the_way_out_which_leads_out() {
-    const WHAT: &str = "a streams group after a longer session of Kafka Streams";
-    if !has_streams_groups(WHAT) || !is_usable(WHAT) || !java::is_usable(WHAT) {
+    let Some(_one) =
+        crate::one_cluster_with_java("a streams group after a longer session of Kafka Streams")
+    else {
         return;
-    }
-    let _one = crate::one_cluster_at_a_time();
+    };
     let cluster = Cluster::start(&Options::default()).expect("a broker starts");
     let folder = tempfile::tempdir().expect("a folder for state");
     let mut application = Application::new(&cluster, folder.path(), "long-session", "classic");

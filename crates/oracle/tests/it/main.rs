@@ -33,6 +33,14 @@ fn one_cluster_at_a_time() -> MutexGuard<'static, ()> {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// As [`one_cluster_at_a_time`], for Kafka Streams and ours in streams groups; without what that needs it says so, for `what`.
+fn one_cluster_with_java(what: &str) -> Option<MutexGuard<'static, ()>> {
+    let is_usable = headwater_broker::has_streams_groups(what)
+        && headwater_broker::is_usable(what)
+        && takeover::java::is_usable(what);
+    is_usable.then(one_cluster_at_a_time)
+}
+
 const LIST: &str = "unsupported.txt";
 const CASES_MIN: usize = 243;
 

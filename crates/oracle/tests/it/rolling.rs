@@ -4,7 +4,7 @@
 
 use crate::fire::process::{must_end_well, signal};
 use crate::takeover::java;
-use headwater_broker::{Cluster, Options, has_streams_groups, is_usable};
+use headwater_broker::{Cluster, Options};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -30,11 +30,11 @@ pub(crate) const REPLACEMENTS: [(usize, Side); 3] =
 
 #[test]
 fn java_and_ours_replace_each_other_in_one_group_under_load() {
-    const WHAT: &str = "rolling replacement between Kafka Streams and us";
-    if !has_streams_groups(WHAT) || !is_usable(WHAT) || !java::is_usable(WHAT) {
+    let Some(_one) =
+        crate::one_cluster_with_java("rolling replacement between Kafka Streams and us")
+    else {
         return;
-    }
-    let _one = crate::one_cluster_at_a_time();
+    };
     let cluster = start_cluster();
     for topic in ["rolling.in", "rolling.out"] {
         let create = ["--create", "--topic", topic, "--partitions", PARTITIONS];

@@ -3,7 +3,6 @@
 //! written while it fell is counted exactly once by whoever starts later.
 
 use crate::instance::{Application, Notices, POISON, TASKS, WAIT, until};
-use crate::takeover::java;
 use headwater::Running;
 use headwater_broker::{Cluster, Options, has_streams_groups, is_usable};
 use std::sync::Arc;
@@ -40,11 +39,11 @@ fn an_instance_of_ours_ends_all_of_ours_in_either_protocol() {
 
 #[test]
 fn ours_and_kafka_streams_end_each_other_in_one_streams_group() {
-    const WHAT: &str = "the end of an application of Kafka Streams and us";
-    if !has_streams_groups(WHAT) || !is_usable(WHAT) || !java::is_usable(WHAT) {
+    let Some(_one) =
+        crate::one_cluster_with_java("the end of an application of Kafka Streams and us")
+    else {
         return;
-    }
-    let _one = crate::one_cluster_at_a_time();
+    };
     let cluster = start();
     let folder = tempfile::tempdir().expect("a folder for state");
     let shutdown = ["--uncaught", "SHUTDOWN_APPLICATION"];

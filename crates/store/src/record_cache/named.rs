@@ -94,9 +94,14 @@ impl NamedCache {
             return;
         };
         families.warm_slots(keys, |slots| self.load(slots));
+        self.load_to_drop(self.by_use.eldest());
+    }
+
+    /// Loads the first of these slots, and what taking them out will wait for.
+    fn load_to_drop(&self, next: impl Iterator<Item = u32>) {
         let mut slots = [NONE; KEYS_AHEAD_MAX];
-        let eldest = slots.iter_mut().zip(self.by_use.eldest());
-        let len = eldest.map(|(place, slot)| *place = slot).count();
+        let places = slots.iter_mut().zip(next);
+        let len = places.map(|(place, slot)| *place = slot).count();
         self.load(&slots[..len]);
         self.warm_release(&slots[..len]);
     }
@@ -113,18 +118,14 @@ impl NamedCache {
     }
 
     pub(super) fn warm_dropped<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        if self.slots.len() < WARM_ENTRIES_MIN {
+            return;
+        }
         let mut ahead = KeysAhead::default();
         keys.for_each(|key| ahead.push(key));
-        load_all(ahead.hashes().iter().map(|hash| self.index.begin(*hash)));
-        let mut slots = [NONE; KEYS_AHEAD_MAX];
-        let likely = ahead
-            .hashes()
-            .iter()
-            .filter_map(|hash| self.index.likely(*hash));
-        let found = slots.iter_mut().zip(likely);
-        let len = found.map(|(place, slot)| *place = slot).count();
-        self.load(&slots[..len]);
-        self.warm_release(&slots[..len]);
+        let hashes = || ahead.hashes().iter().copied();
+        load_all(hashes().map(|hash| self.index.begin(hash)));
+        self.load_to_drop(hashes().filter_map(|hash| self.index.likely(hash)));
     }
 
     /// Loads whole slots, which a look-up of each one would wait for.

@@ -1,7 +1,7 @@
 //! One input of a task: the chunks of one source partition that wait, and the position behind them.
 //! Not a consumer. Invariant: `position` is the offset of the next record to process, also past records that hold no data.
 
-use crate::{Result, topology::Asked};
+use crate::{Result, topology::AskedFor};
 use headwater_log::{Chunk, ChunkCursor, Offset, RecordRef, TopicPartition};
 use headwater_store::{KEYS_AHEAD_MAX, KeysAhead, window};
 use std::{collections::VecDeque, sync::Arc};
@@ -37,7 +37,7 @@ pub(crate) struct Input {
     pub(crate) passed: bool,
     queue: VecDeque<ChunkCursor>,
     /// Stores that will be asked for the keys of its records, and how many records from here on have been announced to them.
-    pub(crate) asks: Vec<(usize, Asked)>,
+    pub(crate) asks: Vec<(usize, AskedFor)>,
     pub(crate) announced: u32,
     row_key: Vec<u8>,
     /// Buffers to give back to the client.
@@ -124,12 +124,12 @@ impl Input {
     }
 
     /// What the next records will ask a store for, and how many records these are; of one batch at most.
-    pub(crate) fn keys_ahead(&mut self, asked: Asked) -> (KeysAhead, usize) {
+    pub(crate) fn keys_ahead(&mut self, asked: AskedFor) -> (KeysAhead, usize) {
         let Self { queue, row_key, .. } = self;
         let mut keys = KeysAhead::default();
         let push = |key: &[u8], timestamp: i64| match asked {
-            Asked::Row | Asked::Rows => keys.push(key),
-            Asked::Window(size_ms) => {
+            AskedFor::Row | AskedFor::Rows => keys.push(key),
+            AskedFor::Window(size_ms) => {
                 window::key(key, timestamp / size_ms * size_ms, 0, row_key);
                 keys.push(row_key);
             }

@@ -6,7 +6,7 @@ use super::{
     input::Input,
 };
 use crate::Semantics;
-use crate::topology::{Asked, Kept, Topology};
+use crate::topology::{AskedFor, Kept, Topology};
 use crate::{Headers, Position, Result};
 use headwater_log::TaskId;
 use headwater_store::{KeysAhead, Layout, RecordCache};
@@ -67,8 +67,8 @@ impl StateStore {
         self.bytes.wants_warming() || self.cache.is_some_and(|slot| cache.wants_warming(slot))
     }
 
-    fn warm(&self, mut keys: KeysAhead, asked: Asked, cache: &RecordCache) {
-        if asked == Asked::Rows {
+    fn warm(&self, mut keys: KeysAhead, asked: AskedFor, cache: &RecordCache) {
+        if asked == AskedFor::Rows {
             if let Some(slot) = self.cache {
                 cache.warm_plain(slot, &keys);
             }
@@ -253,9 +253,7 @@ impl TaskState {
         }
         input.announced = announced.unwrap_or(SMALL_RECORDS);
     }
-}
 
-impl TaskState {
     /// Stores that expire go on with the time that their operators had seen before the restart, and so expire what they had
     /// expired before.
     pub(crate) fn remember_observed_times(&mut self, topology: &Topology) {

@@ -11,7 +11,7 @@ const STORES_MAX: usize = 2;
 
 /// What a store is asked for with the key of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Asked {
+pub(crate) enum AskedFor {
     /// The row of the key.
     Row,
     /// The row of the key's window of this size in ms that the record is in.
@@ -20,7 +20,7 @@ pub(crate) enum Asked {
     Rows,
 }
 
-impl Asked {
+impl AskedFor {
     /// As the operators of such a store ask; `None` where that cannot be told.
     fn of(store: &StoreSpec) -> Option<Self> {
         match (&store.layout, store.tumbling_ms) {
@@ -37,7 +37,7 @@ pub(crate) fn stores_asked(
     graph: &Graph,
     node_topics: &[Vec<u32>],
     source_topics: usize,
-) -> Vec<Vec<(usize, Asked)>> {
+) -> Vec<Vec<(usize, AskedFor)>> {
     let mut asked = vec![Vec::new(); source_topics];
     for (source, topics) in node_topics.iter().enumerate() {
         if !graph.nodes[source].parents.is_empty() {
@@ -52,13 +52,13 @@ pub(crate) fn stores_asked(
 }
 
 /// The stores below a source that are asked for keys, or for plain keys with times behind them, the nearest first.
-fn below(graph: &Graph, source: usize) -> Vec<(usize, Asked)> {
+fn below(graph: &Graph, source: usize) -> Vec<(usize, AskedFor)> {
     let (mut stores, mut seen, mut next) = (Vec::new(), vec![source], VecDeque::from([source]));
     while let Some(node) = next.pop_front() {
         let node = &graph.nodes[node];
         let table = node.table.as_ref().and_then(|table| table.store);
         for store in node.stores.iter().copied().chain(table) {
-            let asked = Asked::of(&graph.stores[store]).map(|asked| (store, asked));
+            let asked = AskedFor::of(&graph.stores[store]).map(|asked| (store, asked));
             let new = asked.filter(|asked| stores.len() < STORES_MAX && !stores.contains(asked));
             stores.extend(new);
         }
@@ -75,13 +75,13 @@ fn below(graph: &Graph, source: usize) -> Vec<(usize, Asked)> {
 
 #[cfg(test)]
 mod tests {
-    use super::Asked;
+    use super::AskedFor;
     use crate::{App, SessionWindows, TimeWindows};
     use std::time::Duration;
 
     /// The names of the stores that are asked for the keys of topic `events`.
     #[track_caller]
-    fn check(build: impl Fn(&App), expected: &[(&str, Asked)]) {
+    fn check(build: impl Fn(&App), expected: &[(&str, AskedFor)]) {
         let app = App::new("app");
         build(&app);
         let topology = app.build().expect("the topology is right");
@@ -105,10 +105,10 @@ mod tests {
             }
         };
         let tumbling = TimeWindows::of(10 * second);
-        check(count(tumbling), &[("counts", Asked::Window(10_000))]);
+        check(count(tumbling), &[("counts", AskedFor::Window(10_000))]);
         check(
             count(tumbling.advance_by(second)),
-            &[("counts", Asked::Rows)],
+            &[("counts", AskedFor::Rows)],
         );
         check(
             |app| {
@@ -116,7 +116,7 @@ mod tests {
                 let sessions = SessionWindows::of(second);
                 events.group_by_key().windowed_by(sessions).count("counts");
             },
-            &[("counts", Asked::Rows)],
+            &[("counts", AskedFor::Rows)],
         );
     }
 
@@ -126,7 +126,7 @@ mod tests {
             let events = app.stream::<String, String>("events");
             events.group_by_key().count("counts");
         };
-        check(events, &[("counts", Asked::Row)]);
+        check(events, &[("counts", AskedFor::Row)]);
         check(
             |app| {
                 let names = app.table::<String, String>("names");
@@ -135,7 +135,7 @@ mod tests {
                 long.join(names, |event, name| format!("{event} {name}"))
                     .to("out");
             },
-            &[("names-STATE-STORE-0000000000", Asked::Row)],
+            &[("names-STATE-STORE-0000000000", AskedFor::Row)],
         );
         check(
             |app| {

@@ -5,10 +5,9 @@
 use super::input::{Order, lines};
 use super::rows::Rows;
 use super::run::{Application, Bench, Terms};
-use super::{DIFFERENCES_SHOWN_MAX, Kind, java};
+use super::{DIFFERENCES_SHOWN_MAX, Kind};
 use crate::instance::until;
 use crate::rolling::{Instance, REPLACEMENTS, Side, start_cluster};
-use headwater_broker::{has_streams_groups, is_usable};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -29,11 +28,11 @@ const TERMS: Terms = Terms {
 
 #[test]
 fn java_and_ours_count_windows_and_sessions_together_as_java_alone() {
-    const WHAT: &str = "windows counted by Kafka Streams and us together";
-    if !has_streams_groups(WHAT) || !is_usable(WHAT) || !java::is_usable(WHAT) {
+    let Some(_one) =
+        crate::one_cluster_with_java("windows counted by Kafka Streams and us together")
+    else {
         return;
-    }
-    let _one = crate::one_cluster_at_a_time();
+    };
     let cluster = start_cluster();
     let bench = Bench::new(&cluster);
     for kind in [Kind::Hopping, Kind::Session] {
