@@ -256,7 +256,7 @@ impl Producer {
                 this.pump();
             });
         }
-        self.wait_for_later();
+        self.wait_for_later(now);
     }
 
     /// One batch of each ready queue of the first leader that has room.
@@ -478,10 +478,11 @@ impl Producer {
         })
     }
 
-    /// Pumps again when the first queue that waits for its next try is due.
-    fn wait_for_later(self: &Rc<Self>) {
+    /// Pumps again when the first queue that waits for its next try, by `now`, is due.
+    fn wait_for_later(self: &Rc<Self>, now: Instant) {
         let mut state = self.state.borrow_mut();
-        let due = state.queues.values().filter_map(Queue::waits_until).min();
+        let queues = state.queues.values();
+        let due = queues.filter_map(|queue| queue.waits_until(now)).min();
         let Some(due) = due.filter(|due| state.timer.is_none_or(|timer| *due < timer)) else {
             return;
         };

@@ -88,9 +88,11 @@ impl Queue {
             && self.not_before.is_none_or(|at| at <= now)
     }
 
-    /// When a batch that waits for its next try may go out.
-    pub(super) fn waits_until(&self) -> Option<Instant> {
-        self.not_before.filter(|_| !self.batches.is_empty())
+    /// When a batch that waits for its next try may go out. None once that is past: then it waits for its leader, or for room
+    /// there, and whatever brings these looks again.
+    pub(super) fn waits_until(&self, now: Instant) -> Option<Instant> {
+        self.not_before
+            .filter(|at| *at > now && !self.batches.is_empty())
     }
 
     /// Bytes of the batch that is next.

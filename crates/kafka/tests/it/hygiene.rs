@@ -70,6 +70,83 @@ fn an_end_of_a_transaction_that_arrives_late_does_not_end_the_next() {
     });
 }
 
+#[test]
+fn a_broker_that_is_away_is_waited_for_without_work() {
+    const AWAY: Duration = Duration::from_secs(4);
+    /// Of the network thread while the broker is away, for its tries to connect.
+    const CPU_MAX: Duration = Duration::from_millis(1_000);
+    let Some(cluster) = cluster() else {
+        return;
+    };
+    let _one_at_a_time = PROXIES
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let (name, topic) = ("hyg-away", "hygiene-away");
+    let past = Kafka::at(&cluster.bootstrap()).unwrap();
+    let mut admin = past.client(ClientOptions::default()).unwrap();
+    let create = Request::CreateTopics(vec![NewTopic {
+        name: topic.into(),
+        partitions: PARTITIONS,
+        config: BTreeMap::new(),
+    }]);
+    call(&mut *admin, &*clock(), create, CALL_MS_MAX).unwrap();
+    let proxies = cluster.proxies(1).unwrap();
+    let kafka = Kafka::at(&cluster.bootstrap_of(Listener::Proxied)).unwrap();
+    let options = ClientOptions {
+        client_id: name.to_owned(),
+        ..ClientOptions::default()
+    };
+    let mut client = kafka.client(options).unwrap();
+    let mut write = |is_away: bool| {
+        for partition in 0..PARTITIONS {
+            let slot = client.slot(&TopicPartition::new(topic.to_owned(), partition));
+            let record = AppendRecord {
+                timestamp: 1_000,
+                key: Some(b"k"),
+                value: Some(b"1"),
+                ..AppendRecord::default()
+            };
+            client.append(slot, &record).unwrap();
+        }
+        if is_away {
+            client.send_appended();
+            let before = cpu_of(name);
+            std::thread::sleep(AWAY);
+            let used = cpu_of(name) - before;
+            proxies.iter().for_each(|proxy| proxy.refuse(false));
+            println!("{used:?} of CPU in {AWAY:?}");
+            assert!(used < CPU_MAX, "{used:?} of CPU in {AWAY:?}");
+        }
+        let commit = Request::Commit(CommitRequest::default());
+        call(&mut *client, &*clock(), commit, CALL_MS_MAX).unwrap();
+    };
+    write(false);
+    for proxy in &proxies {
+        proxy.refuse(true);
+        proxy.cut_all();
+    }
+    write(true);
+    assert_eq!(read_committed(cluster, topic).unwrap().len(), 4);
+}
+
+/// CPU of the network thread of the client with this id, in ticks of the kernel of 10 ms.
+fn cpu_of(client_id: &str) -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let mut stats =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+    let stat = stats
+        .find(|stat| stat.contains(&format!("(kafka {client_id}")))
+        .unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    // Fields 14 and 15: in its own code and in the kernel's.
+    let ticks: u64 = fields
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}
+
 fn check(name: &str, seed: u64, spoil: impl Fn(&Proxy)) {
     let Some(cluster) = cluster() else {
         return;
