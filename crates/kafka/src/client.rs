@@ -61,6 +61,8 @@ pub(crate) struct KafkaClient {
     reading: Reading,
     counts: FxHashMap<Arc<str>, Option<u32>>,
     events: VecDeque<GroupEvent>,
+    /// Lists of tasks that the worker has taken, since the client was made.
+    lists_taken: u64,
     hosts: Option<Vec<Host>>,
     /// How long dropping the client waits; `None` before it has left its group.
     leave_wait: Option<Duration>,
@@ -97,6 +99,7 @@ impl KafkaClient {
             reading: Reading::default(),
             counts: FxHashMap::default(),
             events: VecDeque::new(),
+            lists_taken: 0,
             hosts: None,
             leave_wait: None,
             over: None,
@@ -369,8 +372,11 @@ impl Client for KafkaClient {
     }
 
     fn own(&mut self, active: &[TaskId], standby: &[TaskId]) {
-        self.shared
-            .send(Command::Own(active.to_vec(), standby.to_vec()));
+        self.shared.send(Command::Own {
+            lists: self.lists_taken,
+            active: active.to_vec(),
+            standby: standby.to_vec(),
+        });
     }
 
     fn leave(&mut self) {
@@ -385,7 +391,9 @@ impl Client for KafkaClient {
 
     fn group_event(&mut self) -> Option<GroupEvent> {
         self.hear();
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        self.lists_taken += u64::from(matches!(event, Some(GroupEvent::Assigned(_))));
+        event
     }
 
     fn hosts(&mut self) -> Option<Vec<Host>> {

@@ -112,9 +112,15 @@ pub(crate) struct Member {
     reported: Tasks,
     /// What the coordinator listed last.
     listed: Tasks,
+    /// The coordinator listed less than before, and waits to be told that the rest is given up: it may not have been reported at all.
+    is_awaited: bool,
+    /// The worker has taken the newest list, and has said since what it holds.
+    has_followed: bool,
     in_flight: bool,
     /// The request in flight, or the one before, tells what is owned.
     reporting: Option<Tasks>,
+    /// What it tells has followed the newest list.
+    reports_all: bool,
     due_ms: u64,
     quick_ms: u64,
     interval_ms: u64,
@@ -151,8 +157,11 @@ impl Member {
             owned: Tasks::default(),
             reported: Tasks::default(),
             listed: Tasks::default(),
+            is_awaited: false,
+            has_followed: false,
             in_flight: false,
             reporting: None,
+            reports_all: false,
             due_ms: 0,
             quick_ms: QUICK_BEAT_MS,
             interval_ms: RESTING_BEAT_MS_MAX,
@@ -237,15 +246,29 @@ impl Member {
         (!self.in_flight && !rests).then_some(self.due_ms)
     }
 
-    /// The worker holds these tasks and no others: what it was told to give up is closed.
-    pub(crate) fn own(&mut self, now_ms: u64, active: &[TaskId], standby: &[TaskId]) {
+    /// The worker holds these tasks and no others: what it was told to give up is closed. `knows_all`: it has taken every list it
+    /// was told; else it may go on to hold what it does not name.
+    pub(crate) fn own(
+        &mut self,
+        now_ms: u64,
+        active: &[TaskId],
+        standby: &[TaskId],
+        knows_all: bool,
+    ) {
         self.owned = Tasks {
             active: sorted(active),
             standby: sorted(standby),
         };
-        if self.state == State::Stable && self.owned != self.reported {
+        self.has_followed |= knows_all;
+        if self.must_report() {
             self.hurry(now_ms);
         }
+    }
+
+    /// The coordinator is to hear what the worker holds: that is news to it, or it waits for less than it listed before.
+    fn must_report(&self) -> bool {
+        let is_waited_for = self.is_awaited && self.has_followed;
+        self.state == State::Stable && (self.owned != self.reported || is_waited_for)
     }
 
     /// Gives everything up.
@@ -349,7 +372,7 @@ impl Member {
                 }
                 Some(self.owned.clone())
             }
-            State::Stable => (self.owned != self.reported).then(|| self.owned.clone()),
+            State::Stable => self.must_report().then(|| self.owned.clone()),
             State::Leaving { .. } => {
                 request.member_epoch = LEAVE_EPOCH;
                 request.endpoint_information_epoch = 0;
@@ -364,6 +387,7 @@ impl Member {
             request.warmup_tasks = Some(Vec::new());
         }
         self.reporting = own;
+        self.reports_all = self.has_followed;
         Some(request)
     }
 
@@ -428,6 +452,8 @@ impl Member {
         }
         if let Some(reported) = self.reporting.take() {
             self.reported = reported;
+            // What the worker had not followed yet it will say.
+            self.is_awaited &= !self.reports_all;
         }
         if self.taken != Taken::No {
             return self.on_suspicion(now_ms, response.member_epoch);
@@ -475,6 +501,8 @@ impl Member {
         self.since.get_or_insert(response.member_epoch);
         self.epoch = response.member_epoch;
         if let Some(lists) = lists {
+            self.is_awaited |= !self.listed.is_within(&lists);
+            self.has_followed = false;
             self.listed = lists;
         }
         if self.state == State::Probing && !is_told {
@@ -522,8 +550,7 @@ impl Member {
 
     /// Back to back while things move, then less and less often.
     fn schedule(&mut self, now_ms: u64, changed: bool) {
-        let must_report = self.state == State::Stable && self.owned != self.reported;
-        if must_report || self.state != State::Stable {
+        if self.must_report() || self.state != State::Stable {
             return self.hurry(now_ms);
         }
         let longest_ms = match self.waiting_since_ms {
@@ -662,6 +689,7 @@ impl Member {
         self.owned = Tasks::default();
         self.reported = Tasks::default();
         self.listed = Tasks::default();
+        (self.is_awaited, self.has_followed) = (false, false);
         self.reporting = None;
     }
 }

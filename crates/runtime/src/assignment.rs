@@ -265,7 +265,7 @@ impl Worker {
             }
         }
         // A member that is about to leave gives everything up with that.
-        if !self.stopping && (!ids.is_empty() || !self.tasks.is_empty()) {
+        if !self.stopping {
             let held = |role: Role| {
                 let held = self.tasks.values().filter(move |slot| slot.role == role);
                 held.map(|slot| slot.id).collect::<Vec<_>>()

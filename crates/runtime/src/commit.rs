@@ -260,6 +260,9 @@ impl Worker {
                 if let Err(LogError::UnknownOutcome | LogError::TimedOut(_)) = result {
                     let ticket = self.client.submit(Request::Settle);
                     self.commit = Commit::Lost { ticket };
+                } else {
+                    // What came and went meanwhile may have no commit that ends.
+                    self.close_revoked()?;
                 }
             }
             other => {

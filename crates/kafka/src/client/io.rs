@@ -129,7 +129,11 @@ impl Thread {
             Command::StopReading(slot) => self.fetcher.stop(slot),
             Command::Watch(topic) => self.topics.watch(topic),
             Command::Join(membership) => self.beat.join(membership),
-            Command::Own(active, standby) => self.beat.own(&active, &standby),
+            Command::Own {
+                lists,
+                active,
+                standby,
+            } => self.beat.own(lists, &active, &standby),
             Command::Leave => self.beat.leave(),
             Command::StopGroup => self.beat.stop_group(),
             Command::MemberFenced => {

@@ -45,7 +45,12 @@ pub(crate) enum Command {
     /// Keeps the number of partitions of a topic known.
     Watch(Arc<str>),
     Join(Membership),
-    Own(Vec<TaskId>, Vec<TaskId>),
+    /// What the worker holds, having taken so many of the lists that it was told.
+    Own {
+        lists: u64,
+        active: Vec<TaskId>,
+        standby: Vec<TaskId>,
+    },
     Leave,
     /// Leaves, and has every member of the group stop.
     StopGroup,

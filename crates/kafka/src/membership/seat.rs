@@ -118,8 +118,18 @@ impl Seat {
         either!(&self.kind, member => member.due_ms())
     }
 
-    pub(crate) fn own(&mut self, now_ms: u64, active: &[TaskId], standby: &[TaskId]) {
-        either!(&mut self.kind, member => member.own(now_ms, active, standby));
+    /// `knows_all`: the worker has taken every list that it was told.
+    pub(crate) fn own(
+        &mut self,
+        now_ms: u64,
+        active: &[TaskId],
+        standby: &[TaskId],
+        knows_all: bool,
+    ) {
+        match &mut self.kind {
+            Kind::Streams(member) => member.own(now_ms, active, standby, knows_all),
+            Kind::Classic(member) => member.own(now_ms, active, standby),
+        }
     }
 
     pub(crate) fn leave(&mut self, now_ms: u64) {

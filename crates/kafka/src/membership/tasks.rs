@@ -16,6 +16,13 @@ impl Tasks {
     pub(super) fn is_empty(&self) -> bool {
         self.active.is_empty() && self.standby.is_empty()
     }
+
+    /// True when `other` has each of them, in the same role.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        let has = |list: &[TaskId], task: &TaskId| list.binary_search(task).is_ok();
+        self.active.iter().all(|task| has(&other.active, task))
+            && self.standby.iter().all(|task| has(&other.standby, task))
+    }
 }
 
 pub(super) fn sorted(tasks: &[TaskId]) -> Vec<TaskId> {

@@ -182,7 +182,12 @@ impl Script {
     }
 
     fn own(&mut self, active: &[(u32, u32)]) {
-        self.member.own(self.now_ms, &tasks(active), &[]);
+        self.member.own(self.now_ms, &tasks(active), &[], true);
+    }
+
+    /// Says what is held before the newest list is taken.
+    fn own_still(&mut self, active: &[(u32, u32)]) {
+        self.member.own(self.now_ms, &tasks(active), &[], false);
     }
 
     /// In the group at this epoch, with these partitions of sub-topology 0, opened and reported.
@@ -268,6 +273,24 @@ fn a_task_is_reported_as_given_up_only_after_the_worker_said_so() {
     assert_eq!(script.events(), [assigned(28, &[(0, 0)])]);
     script.own(&[(0, 0)]);
     assert_eq!(script.beat(unchanged(28)).active_tasks, None, "told once");
+}
+
+#[test]
+fn a_task_that_came_and_went_before_it_was_reported_is_reported_as_given_up() {
+    let mut script = Script::stable(11, &[0]);
+    script.beat(listed(11, &[0, 3]));
+    // The worker takes it, but a commit is under way and nothing is said until that ends.
+    script.beat(listed(11, &[0]));
+    script.own_still(&[(0, 0)]);
+    assert_eq!(
+        script.beat(unchanged(11)).active_tasks,
+        None,
+        "it may hold both"
+    );
+    script.own(&[(0, 0)]);
+    assert_eq!(script.beat(unchanged(12)).active_tasks, Some(ids(0, &[0])));
+    script.own(&[(0, 0)]);
+    assert_eq!(script.beat(unchanged(12)).active_tasks, None, "told once");
 }
 
 #[test]

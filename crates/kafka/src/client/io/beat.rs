@@ -19,7 +19,12 @@ use crate::{
     watch::Bell,
 };
 use headwater_log::{CommitRequest, Error, GroupEvent, Membership, NewTopic, TaskId};
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     task::spawn_local,
     time::{Instant, sleep, timeout, timeout_at},
@@ -56,6 +61,8 @@ pub(super) struct Beat {
     /// How often the member has started over; what is written goes by it.
     incarnation: Incarnation,
     begun: Instant,
+    /// Lists of tasks that were handed to the worker.
+    lists: Cell<u64>,
     state: RefCell<State>,
     bell: Arc<Bell>,
 }
@@ -76,6 +83,7 @@ impl Beat {
             lookout,
             incarnation: Rc::clone(incarnation),
             begun: Instant::now(),
+            lists: Cell::new(0),
             state: RefCell::new(State {
                 member: None,
                 silence_max: Duration::MAX,
@@ -107,8 +115,10 @@ impl Beat {
         self.bell.rung.notify_one();
     }
 
-    pub(super) fn own(&self, active: &[TaskId], standby: &[TaskId]) {
-        self.with(|member, now_ms| member.own(now_ms, active, standby));
+    /// What the worker holds, having taken so many lists.
+    pub(super) fn own(&self, lists: u64, active: &[TaskId], standby: &[TaskId]) {
+        let knows_all = lists == self.lists.get();
+        self.with(|member, now_ms| member.own(now_ms, active, standby, knows_all));
     }
 
     pub(super) fn leave(&self) {
@@ -221,7 +231,10 @@ impl Beat {
         self.incarnation.set(member.incarnation());
         while let Some(event) = member.event() {
             match event {
-                GroupEvent::Assigned(_) => self.lookout.group_changed(),
+                GroupEvent::Assigned(_) => {
+                    self.lists.set(self.lists.get() + 1);
+                    self.lookout.group_changed();
+                }
                 GroupEvent::Fenced(_) => self.lookout.tell_anew(),
                 _ => {}
             }
