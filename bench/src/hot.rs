@@ -4,6 +4,7 @@
 
 mod bytes;
 mod commit;
+mod job;
 mod state;
 mod task;
 
@@ -74,6 +75,30 @@ const PATHS: &[Path] = &[
         operation: "a record counted, cached, committed every 4,096",
         operations: 4 * KEYS,
         run: task::count,
+    },
+    Path {
+        name: "task-session",
+        operation: "a record of the session yardstick, committed every 4,096",
+        operations: 4 * KEYS,
+        run: job::session,
+    },
+    Path {
+        name: "task-window",
+        operation: "a record of the window yardstick, committed every 4,096",
+        operations: 4 * KEYS,
+        run: job::window,
+    },
+    Path {
+        name: "task-join",
+        operation: "a record of the join yardstick, committed every 4,096",
+        operations: 4 * KEYS,
+        run: job::join,
+    },
+    Path {
+        name: "task-split",
+        operation: "a line of ten words, each sent by its key",
+        operations: KEYS,
+        run: job::split,
     },
     Path {
         name: "log-commit",

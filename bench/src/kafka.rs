@@ -17,6 +17,9 @@ mod produce;
 mod serve;
 mod streams;
 
+pub(crate) use input::{Input, Record, Shape};
+pub(crate) use job::{Inputs, Seen, StreamsJob};
+
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use headwater::Kafka;

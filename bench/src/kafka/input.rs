@@ -11,35 +11,35 @@ const LINE_WORDS: usize = 10;
 
 /// What an input is like.
 #[derive(Args, Clone)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     /// Keys that are drawn from, low numbers more often.
     #[arg(long, default_value_t = 200_000)]
-    pub(super) keys: u64,
+    pub(crate) keys: u64,
     /// Printable bytes of each value.
     #[arg(long, default_value_t = 100)]
-    pub(super) value_bytes: usize,
+    pub(crate) value_bytes: usize,
     /// Lines of ten words instead of printable bytes.
     #[arg(long)]
-    pub(super) words: bool,
+    pub(crate) words: bool,
     #[arg(long, default_value_t = 42)]
-    pub(super) seed: i64,
+    pub(crate) seed: i64,
     /// Of record 0.
     #[arg(long, default_value_t = 1_700_000_000_000)]
-    pub(super) first_timestamp_ms: i64,
+    pub(crate) first_timestamp_ms: i64,
     #[arg(long, default_value_t = 100)]
-    pub(super) records_per_ms: i64,
+    pub(crate) records_per_ms: i64,
 }
 
 /// One record.
 #[derive(Clone, Default)]
-pub(super) struct Record {
-    pub(super) key: Vec<u8>,
-    pub(super) value: Vec<u8>,
-    pub(super) timestamp_ms: i64,
+pub(crate) struct Record {
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+    pub(crate) timestamp_ms: i64,
 }
 
 /// The records in order.
-pub(super) struct Input {
+pub(crate) struct Input {
     random: JavaRandom,
     shape: Shape,
     vocabulary: Vec<String>,
@@ -47,7 +47,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(shape: &Shape) -> Self {
+    pub(crate) fn new(shape: &Shape) -> Self {
         let word = |number: usize| format!("w{}", base_36(number * 7_919));
         Self {
             random: JavaRandom::new(shape.seed),
@@ -58,7 +58,7 @@ impl Input {
     }
 
     /// Writes the next record over `record`; its key's number. Keys are `k0000000` and up.
-    pub(super) fn next_into(&mut self, record: &mut Record) -> usize {
+    pub(crate) fn next_into(&mut self, record: &mut Record) -> usize {
         let number = self.key();
         record.key.clear();
         record.key.extend(format!("k{number:07}").bytes());

@@ -56,7 +56,7 @@ pub(crate) enum StreamsJob {
 
 /// Records seen, and when the first came.
 #[derive(Clone, Default)]
-pub(super) struct Seen(Arc<(AtomicU64, OnceLock<Instant>)>);
+pub(crate) struct Seen(Arc<(AtomicU64, OnceLock<Instant>)>);
 
 impl Seen {
     fn see(&self) {
@@ -75,9 +75,9 @@ impl Seen {
 }
 
 /// Where a job reads.
-pub(super) struct Inputs<'a> {
-    pub(super) input: &'a str,
-    pub(super) second: &'a str,
+pub(crate) struct Inputs<'a> {
+    pub(crate) input: &'a str,
+    pub(crate) second: &'a str,
 }
 
 impl StreamsJob {
@@ -100,7 +100,7 @@ impl StreamsJob {
         matches!(self, Self::Nexmark(_))
     }
 
-    pub(super) fn topology(
+    pub(crate) fn topology(
         self,
         application: &str,
         inputs: &Inputs<'_>,

@@ -6,6 +6,7 @@
 use crate::{
     Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead,
     ahead::load_all,
+    huge,
     index::{Index, hash},
     order::Walk,
     scan::compare,
@@ -176,7 +177,7 @@ impl Families {
                 family
             }
             None => {
-                self.members.push(Members::Few(1, few));
+                huge::push(&mut self.members, Members::Few(1, few));
                 (self.members.len() - 1) as u32
             }
         };

@@ -2,6 +2,7 @@
 //! Invariant: a slot is in the table once, under the hash of its key, and no empty cell lies between a slot and the place
 //! where its hash begins to look.
 
+use crate::huge;
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
 
@@ -124,7 +125,9 @@ impl Index {
     }
 
     fn resize(&mut self, cells: usize) {
-        for cell in std::mem::replace(&mut self.cells, vec![0; cells]) {
+        let cells = vec![0; cells];
+        huge::prefer(&cells);
+        for cell in std::mem::replace(&mut self.cells, cells) {
             if cell != 0 {
                 self.place(cell);
             }

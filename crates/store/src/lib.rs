@@ -1,7 +1,7 @@
 //! Bytes by key: ordered stores that follow a changelog, their caches and engines, and the key layouts of Kafka Streams.
 //! Not typed, and not a database: the changelog topic is the write-ahead log, so a store has no journal of its own.
 //! Invariant: what a checkpoint holds is never older than the changelog position stored with it. See `docs/design/store.md`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod ahead;
 mod budget;
@@ -12,6 +12,7 @@ mod compactor;
 mod engine;
 mod error;
 mod families;
+mod huge;
 mod index;
 mod lru;
 mod options;

@@ -4,6 +4,7 @@
 use crate::{
     Direction, KeyRange, PlainKey,
     families::{Families, Kin, Slots},
+    huge,
     index::{Index, same},
     order::{Order, Walk},
 };
@@ -186,7 +187,7 @@ impl Overlay {
     #[inline]
     fn claim(&mut self, hash: u32, key: &[u8], value_len: usize, below: u32) -> u32 {
         let slot = self.slots.len() as u32;
-        self.slots.push(Slot::EMPTY);
+        huge::push(&mut self.slots, Slot::EMPTY);
         let place = &mut self.slots[slot as usize];
         (place.hash, place.below) = (hash, below);
         place.key_len = key.len() as u32;

@@ -337,7 +337,11 @@ impl Store {
         }
         let mut stats = CheckpointStats::default();
         let sorted = committed.write_back.dirty_sorted();
-        let mut entries = sorted.iter().map(|&slot| {
+        let mut entries = sorted.iter().enumerate().map(|(at, &slot)| {
+            if at.is_multiple_of(KEYS_AHEAD_MAX) {
+                let next = (at + KEYS_AHEAD_MAX).min(sorted.len());
+                committed.write_back.warm_slots(&sorted[at..next]);
+            }
             let (key, value) = (
                 committed.write_back.key(slot),
                 committed.write_back.value(slot),

@@ -7,6 +7,7 @@ use crate::{
     Direction, KeyRange, KeysAhead, PlainKey,
     ahead::{WARM_ENTRIES_MIN, load_all},
     families::{Families, Slots},
+    huge,
     index::{Index, same},
     order::Order,
     overlay::{Changed, UNKNOWN},
@@ -310,7 +311,7 @@ impl WriteBack {
                 slot
             }
             None => {
-                self.slots.push(entry);
+                huge::push(&mut self.slots, entry);
                 (self.slots.len() - 1) as u32
             }
         };
@@ -343,14 +344,14 @@ impl WriteBack {
 
     /// The dirty slots in key order.
     pub(crate) fn dirty_sorted(&self) -> Vec<u32> {
-        // The first bytes travel with the slot: most comparisons then touch no entry.
+        // The first bytes travel with the slot, of most keys with a time that as well: few comparisons then touch an entry.
         let head = |key: &[u8]| {
-            let mut head = [0; 8];
-            let len = key.len().min(8);
+            let mut head = [0; 16];
+            let len = key.len().min(16);
             head[..len].copy_from_slice(&key[..len]);
-            u64::from_be_bytes(head)
+            u128::from_be_bytes(head)
         };
-        let mut sorted: Vec<(u64, u32)> = self
+        let mut sorted: Vec<(u128, u32)> = self
             .dirty
             .iter()
             .map(|&slot| (head(self.key(slot)), slot))
@@ -358,6 +359,11 @@ impl WriteBack {
         sorted
             .sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
         sorted.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// Loads entries that are read next.
+    pub(crate) fn warm_slots(&self, slots: &[u32]) {
+        load_all(slots.iter().map(|slot| self.load_slot(*slot)));
     }
 
     /// The dirty slots of a range in key order; where a plain key is named, all slots of that.

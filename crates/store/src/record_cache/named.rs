@@ -6,6 +6,7 @@ use crate::{
     Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead, PlainKey,
     ahead::{WARM_ENTRIES_MIN, load_all},
     families::{Families, Slots},
+    huge,
     index::{Index, hash, same},
     order::Order,
     recency::{NONE, Recency},
@@ -207,7 +208,7 @@ impl NamedCache {
     /// A slot for a key that is not cached; its memory is an evicted entry's where possible.
     fn claim(&mut self, hash: u32, key: &[u8]) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
+            huge::push(&mut self.slots, Slot::default());
             (self.slots.len() - 1) as u32
         });
         let place = &mut self.slots[slot as usize];
