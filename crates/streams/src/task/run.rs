@@ -2,6 +2,7 @@
 //! Not the commit: the runtime decides when and settles how it ended.
 //! Invariant: with several inputs the record with the lowest timestamp goes first, and none goes while an input awaits data.
 
+mod batch;
 mod idle;
 mod inputs;
 mod state;
@@ -302,6 +303,8 @@ impl Task {
                     break;
                 }
                 progress.records += 1;
+                let left = records_max - progress.records;
+                progress.records += self.process_batch(cache, output, left)?;
             }
             Ok(())
         });

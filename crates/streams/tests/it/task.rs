@@ -7,8 +7,8 @@ use headwater_log::{
 };
 use headwater_store::{Budget, EngineKind, RecordCache, Store};
 use headwater_streams::{
-    App, BadData, Output, Result, Route, Task, TimeWindows, Topic, Topology, decode_metadata,
-    encode_metadata,
+    App, BadData, OnError, Output, Result, Route, Task, TimeWindows, Topic, Topology,
+    TopologySettings, decode_metadata, encode_metadata,
 };
 use headwater_world::World;
 use std::{sync::Arc, time::Duration};
@@ -410,6 +410,91 @@ fn records_that_are_passed_over_move_the_position_and_no_time() {
         (bench.task.stream_time(), bench.task.counters().bad),
         (-1, 1)
     );
+}
+
+/// What is left of a batch is taken in a loop of its own: with one record asked for at a time it never is.
+#[test]
+fn records_of_a_batch_do_together_what_they_do_one_by_one() {
+    let run = |records_max| {
+        let mut bench = Bench::new(
+            |app| {
+                app.configure(TopologySettings {
+                    on_error: OnError::DeadLetter("letters".into()),
+                    ..TopologySettings::default()
+                });
+                let numbers = Topic::<String, i16>::from("numbers")
+                    .timestamp_by(|_, _, recorded| recorded - 100)
+                    .on_bad_data(BadData::DeadLetter("bad".into()));
+                app.stream(numbers)
+                    .map_values(|number| {
+                        assert!(number != i16::from_be_bytes(*b"!!"), "it is refused");
+                        number
+                    })
+                    .group_by_key()
+                    .count("counts")
+                    .to_stream()
+                    .to("out");
+            },
+            &[],
+        );
+        let first = [("a", "aa", 150), ("b", "!!", 190), ("a", "no number", 900)];
+        let second = [("c", "cc", 120), ("b", "early", 50), ("b", "bb", 50)];
+        bench.feed(0, &first);
+        bench.feed(0, &[second[0], second[1], second[2], ("a", "aa", 130)]);
+        let mut steps = Vec::new();
+        while let (records @ 1.., _) = bench.process(records_max) {
+            steps.push(records);
+        }
+        bench.flush();
+        let (time, counters) = (bench.task.stream_time(), bench.task.counters());
+        let spent = bench.task.queued_bytes();
+        (
+            steps,
+            (bench.written(), bench.positions(), time, counters, spent),
+        )
+    };
+    let (one_by_one, alone) = run(1);
+    assert_eq!(one_by_one, [1; 7]);
+    for (records_max, wanted) in [(9, vec![7]), (7, vec![7]), (2, vec![2, 2, 2, 1])] {
+        let (steps, together) = run(records_max);
+        assert_eq!((steps, &together), (wanted, &alone));
+    }
+    let (written, positions, time, counters, spent) = alone;
+    assert_eq!(positions, [("numbers".into(), 7, 90)]);
+    assert_eq!((time, spent), (90, 0));
+    assert_eq!(
+        (counters.processed, counters.bad, counters.failed),
+        (7, 2, 1)
+    );
+    assert_eq!(counters.dropped, 1, "one has a time before all times");
+    let to = |topic: &str| {
+        written
+            .iter()
+            .filter(|line| line.starts_with(topic))
+            .count()
+    };
+    assert_eq!(
+        (to("letters"), to("bad"), to("#0")),
+        (1, 2, 2),
+        "{written:?}"
+    );
+}
+
+#[test]
+fn an_error_within_a_batch_names_its_record() {
+    let mut bench = Bench::new(
+        |app| app.stream(Topic::<String, i16>::from("numbers")).to("out"),
+        &[],
+    );
+    bench.feed(0, &[("a", "aa", 1), ("b", "bb", 2), ("c", "no number", 3)]);
+    let (cache, output) = (&mut bench.cache, &mut bench.output);
+    let error = bench.task.process(cache, output, 0, 9).unwrap_err();
+    let said = format!("{error:?}");
+    assert!(
+        said.contains("numbers") && said.contains("offset: 2"),
+        "{said}"
+    );
+    assert_eq!(bench.written(), ["#0 a aa @1", "#0 b bb @2"]);
 }
 
 #[test]
