@@ -4,6 +4,7 @@
 use super::ServerTls;
 use super::connection::{Service, Stopped, talk};
 use axum::Router;
+use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,7 +22,8 @@ const ACCEPT_AGAIN_MS: u64 = 50;
 /// What a server takes.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at a time; more wait in the system's queue.
+    /// Connections at a time; more wait in the system's queue, which holds as many again where the system lets it (Linux:
+    /// `net.core.somaxconn`, 4,096).
     pub connections_max: usize,
     /// Requests that work at a time, for each [`super::Gate`]; more are answered 503. Those that wait for an event do not count.
     pub requests_max: usize,
@@ -57,7 +59,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `routes` on `listener`, in the tokio runtime this is called in.
+    /// Serves `routes` on `listener`, in the tokio runtime this is called in. The queue of `listener` is made as long as
+    /// [`Limits::connections_max`] says.
     pub fn start(
         listener: TcpListener,
         routes: Router,
@@ -65,6 +68,7 @@ impl Server {
         tls: Option<ServerTls>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
+        lengthen_queue(&listener, limits.connections_max)?;
         let (stop, stopped) = watch::channel(false);
         let door = Door {
             service: Arc::new(Service {
@@ -96,6 +100,14 @@ impl Server {
             ended.abort();
         }
     }
+}
+
+/// Lets connections wait for [`Door::open`]. A client whose connection finds no place believes to have one, and what it says is lost: it
+/// says it again after pauses that double, and is cut off when one of them is longer than `head_ms_max`. tokio and the standard
+/// library ask for 1,024 places or fewer, and thousands come back at once where another instance has stopped.
+fn lengthen_queue(listener: &TcpListener, connections: usize) -> io::Result<()> {
+    let places = i32::try_from(connections).unwrap_or(i32::MAX);
+    SockRef::from(listener).listen(places)
 }
 
 /// What connections come through.
