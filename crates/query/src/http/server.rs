@@ -19,6 +19,9 @@ use tokio_rustls::TlsAcceptor;
 /// After a failed accept, mostly for want of file descriptors.
 const ACCEPT_AGAIN_MS: u64 = 50;
 
+/// ms for the last answers to be sent, of those who wait when a server's time to stop is over.
+const LAST_ANSWERS_MS: u64 = 2_000;
+
 /// What a server takes.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -55,6 +58,7 @@ impl Default for Limits {
 pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    over: watch::Sender<bool>,
     ended: JoinHandle<()>,
 }
 
@@ -70,10 +74,12 @@ impl Server {
         let address = listener.local_addr()?;
         lengthen_queue(&listener, limits.connections_max)?;
         let (stop, stopped) = watch::channel(false);
+        let (over, is_over) = watch::channel(false);
         let door = Door {
             service: Arc::new(Service {
                 routes,
                 head_wait: Duration::from_millis(limits.head_ms_max),
+                is_over,
             }),
             tls: tls.map(|tls| TlsAcceptor::from(tls.0)),
             connections: Arc::new(Semaphore::new(limits.connections_max)),
@@ -82,6 +88,7 @@ impl Server {
         Ok(Self {
             address,
             stop,
+            over,
             ended,
         })
     }
@@ -91,12 +98,17 @@ impl Server {
         self.address
     }
 
-    /// Takes no more requests, lets those at work end within `deadline`, then cuts them off. Those that wait for events are cut off
-    /// too: end what they wait for first.
+    /// Takes no more requests, and lets those at work end within `deadline`. GETs of HTTP/1 that wait then are answered 503, in two
+    /// seconds at most; what is still under way is cut off.
     pub async fn stop(self, deadline: Duration) {
         self.stop.send_replace(true);
         let mut ended = self.ended;
-        if tokio::time::timeout(deadline, &mut ended).await.is_err() {
+        if timeout(deadline, &mut ended).await.is_ok() {
+            return;
+        }
+        self.over.send_replace(true);
+        let last = Duration::from_millis(LAST_ANSWERS_MS);
+        if timeout(last, &mut ended).await.is_err() {
             ended.abort();
         }
     }

@@ -284,8 +284,8 @@ fn rebalances(count: usize, late_max: Duration) {
         told(&clients.in_vain)
     );
     assert!(
-        told(&clients.cut_off) > 0,
-        "GETs wait where instances leave"
+        told(&clients.refused) > 0,
+        "GETs wait where instances leave, and are told so"
     );
     assert!(told(&clients.in_vain) > 0);
 }
