@@ -82,18 +82,18 @@ impl Queries {
             if !was_here && self.is_here(ask, &target) {
                 continue;
             }
-            let failed = match Box::pin(self.elsewhere(ask, &target, deadline)).await {
-                Some(Err(error)) if error.is_retriable() => error,
+            let (failed, was_asked) = match Box::pin(self.elsewhere(ask, &target, deadline)).await {
+                Some(Err(error)) if error.is_retriable() => (error, true),
                 Some(answer) => return answer,
-                None => not_ready,
+                None => (not_ready, false),
             };
             if Instant::now() >= patience {
                 return Err(failed);
             }
-            let pause = match failed {
+            let pause = match was_asked {
                 // Somebody has it, or had it a moment ago.
-                Error::Peer(_) => Instant::now() + Duration::from_millis(retry_ms),
-                _ => Instant::now() + Duration::from_millis(RETRY_MS_MAX),
+                true => Instant::now() + Duration::from_millis(retry_ms),
+                false => Instant::now() + Duration::from_millis(RETRY_MS_MAX),
             };
             retry_ms = (2 * retry_ms).min(RETRY_MS_MAX);
             let _ = timeout_at(pause.min(patience), placement.rung()).await;
@@ -230,8 +230,11 @@ impl Queries {
             let asked = timeout_at(deadline, self.peer().ask(endpoint.clone(), forwarded)).await;
             match asked {
                 Ok(Ok(Answer::Failed(error)) | Err(error)) if error.is_retriable() => {
-                    // Heard and refused, or not heard: either way soon again.
-                    last = Some(Err(Error::Peer(format!("{endpoint}: {error}"))));
+                    // Heard and refused, or not heard: either way soon again, and told apart at the deadline.
+                    last = Some(Err(match error {
+                        Error::NotReady(why) => Error::NotReady(format!("{endpoint}: {why}")),
+                        error => Error::Peer(format!("{endpoint}: {error}")),
+                    }));
                 }
                 Ok(Ok(Answer::Failed(error))) => return Some(Err(error)),
                 Ok(answer) => return Some(answer),

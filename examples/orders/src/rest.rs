@@ -25,11 +25,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use headwater::query::Token;
-use headwater::query::http::{TOKEN_HEADER, Turn};
+use headwater::query::http::{Stopping, TOKEN_HEADER, Turn};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio_stream::{Stream, StreamExt, wrappers::BroadcastStream};
 
@@ -342,6 +344,7 @@ async fn pay(State(shop): State<Arc<Shop>>, body: Bytes) -> Result<Response, Pro
 
 async fn events(
     State(shop): State<Arc<Shop>>,
+    Extension(stopping): Extension<Stopping>,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
     shop.feed.begin();
     let (kept, live) = shop.feed.events();
@@ -352,7 +355,28 @@ async fn events(
     });
     let kept: Vec<_> = kept.iter().map(told).collect();
     let all = tokio_stream::iter(kept).chain(live).map(Ok);
-    Sse::new(all).keep_alive(KeepAlive::default())
+    let events = Events {
+        all: Box::pin(all),
+        stopped: Box::pin(stopping.wait()),
+    };
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// Ends when the server stops, so that a page is told of the end and not cut off.
+struct Events {
+    all: Pin<Box<dyn Stream<Item = Result<sse::Event, Infallible>> + Send>>,
+    stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Stream for Events {
+    type Item = Result<sse::Event, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.stopped.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => self.all.as_mut().poll_next(cx),
+        }
+    }
 }
 
 fn told(event: &Event) -> sse::Event {

@@ -16,12 +16,14 @@
 //! that is not answered within [`STAY`] leaves its connection, and when its answer is there a fresh one of hyper's, told of a request
 //! that is answered in the same way, sends it. What another instance answers is there before: those stay.
 
+use super::Problem;
 use super::desk::{Again, Answer, Desk};
 use super::socket::Socket;
 use super::stopping::Stopping;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -51,6 +53,8 @@ pub(super) struct Service {
     pub(super) routes: Router,
     /// Until the first bytes, the head of a request, and the first request must be there.
     pub(super) head_wait: Duration,
+    /// True once nothing is waited for any more.
+    pub(super) is_over: watch::Receiver<bool>,
 }
 
 /// True once the server is to stop.
@@ -120,7 +124,7 @@ where
             return;
         };
         socket = left;
-        let Some(made) = outwait(&mut socket, answer).await else {
+        let Some(made) = outwait(&mut socket, answer, service.is_over.clone()).await else {
             return;
         };
         socket.unread(&again.head(*stopped.borrow()));
@@ -173,14 +177,24 @@ where
     Some((socket, answer, again))
 }
 
-/// Waits for the answer; `None` when the client goes first.
-async fn outwait<S>(socket: &mut Socket<S>, mut answer: Answer) -> Option<Response<Body>>
+/// Waits for the answer, which is that there is none once the server's time is over; `None` when the client goes first.
+async fn outwait<S>(
+    socket: &mut Socket<S>,
+    mut answer: Answer,
+    mut is_over: watch::Receiver<bool>,
+) -> Option<Response<Body>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let mut over = pin!(is_over.wait_for(|it| *it));
     poll_fn(|cx| {
         if let Poll::Ready(Ok(made)) = answer.as_mut().poll(cx) {
             return Poll::Ready(Some(made));
+        }
+        if over.as_mut().poll(cx).is_ready() {
+            let why = "this instance stops; ask another";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
+            return Poll::Ready(Some(problem.into_response()));
         }
         // Whoever has sent the next request already is believed to wait for both answers.
         if socket.ahead().is_empty()
@@ -224,5 +238,9 @@ where
         _ = &mut connection => return,
         _ = stopped.wait_for(|it| *it) => connection.as_mut().graceful_shutdown(),
     }
-    drop(connection.await);
+    let mut is_over = service.is_over.clone();
+    tokio::select! {
+        _ = connection => {}
+        _ = is_over.wait_for(|it| *it) => {}
+    }
 }

@@ -86,7 +86,11 @@ impl Remote {
         let body = body.to_bytes();
         if status != StatusCode::OK {
             let text = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
-            return Err(failed(status.as_str(), &text));
+            return Err(match status {
+                // It is there, and has no turn for one more.
+                StatusCode::SERVICE_UNAVAILABLE => Error::NotReady(format!("{endpoint}: {text}")),
+                _ => failed(status.as_str(), &text),
+            });
         }
         serde_json::from_slice(&body).map_err(|error| failed("an answer that is none", &error))
     }

@@ -4,6 +4,7 @@
 use super::ServerTls;
 use super::connection::{Service, Stopped, talk};
 use axum::Router;
+use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -18,10 +19,14 @@ use tokio_rustls::TlsAcceptor;
 /// After a failed accept, mostly for want of file descriptors.
 const ACCEPT_AGAIN_MS: u64 = 50;
 
+/// ms for the last answers to be sent, of those who wait when a server's time to stop is over.
+const LAST_ANSWERS_MS: u64 = 2_000;
+
 /// What a server takes.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at a time; more wait in the system's queue.
+    /// Connections at a time; more wait in the system's queue, which holds as many again where the system lets it (Linux:
+    /// `net.core.somaxconn`, 4,096).
     pub connections_max: usize,
     /// Requests that work at a time, for each [`super::Gate`]; more are answered 503. Those that wait for an event do not count.
     pub requests_max: usize,
@@ -53,11 +58,13 @@ impl Default for Limits {
 pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    over: watch::Sender<bool>,
     ended: JoinHandle<()>,
 }
 
 impl Server {
-    /// Serves `routes` on `listener`, in the tokio runtime this is called in.
+    /// Serves `routes` on `listener`, in the tokio runtime this is called in. The queue of `listener` is made as long as
+    /// [`Limits::connections_max`] says.
     pub fn start(
         listener: TcpListener,
         routes: Router,
@@ -65,11 +72,14 @@ impl Server {
         tls: Option<ServerTls>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
+        lengthen_queue(&listener, limits.connections_max)?;
         let (stop, stopped) = watch::channel(false);
+        let (over, is_over) = watch::channel(false);
         let door = Door {
             service: Arc::new(Service {
                 routes,
                 head_wait: Duration::from_millis(limits.head_ms_max),
+                is_over,
             }),
             tls: tls.map(|tls| TlsAcceptor::from(tls.0)),
             connections: Arc::new(Semaphore::new(limits.connections_max)),
@@ -78,6 +88,7 @@ impl Server {
         Ok(Self {
             address,
             stop,
+            over,
             ended,
         })
     }
@@ -87,15 +98,28 @@ impl Server {
         self.address
     }
 
-    /// Takes no more requests, lets those at work end within `deadline`, then cuts them off. Those that wait for events are cut off
-    /// too: end what they wait for first.
+    /// Takes no more requests, and lets those at work end within `deadline`. GETs of HTTP/1 that wait then are answered 503, in two
+    /// seconds at most; what is still under way is cut off.
     pub async fn stop(self, deadline: Duration) {
         self.stop.send_replace(true);
         let mut ended = self.ended;
-        if tokio::time::timeout(deadline, &mut ended).await.is_err() {
+        if timeout(deadline, &mut ended).await.is_ok() {
+            return;
+        }
+        self.over.send_replace(true);
+        let last = Duration::from_millis(LAST_ANSWERS_MS);
+        if timeout(last, &mut ended).await.is_err() {
             ended.abort();
         }
     }
+}
+
+/// Lets connections wait for [`Door::open`]. A client whose connection finds no place believes to have one, and what it says is lost: it
+/// says it again after pauses that double, and is cut off when one of them is longer than `head_ms_max`. tokio and the standard
+/// library ask for 1,024 places or fewer, and thousands come back at once where another instance has stopped.
+fn lengthen_queue(listener: &TcpListener, connections: usize) -> io::Result<()> {
+    let places = i32::try_from(connections).unwrap_or(i32::MAX);
+    SockRef::from(listener).listen(places)
 }
 
 /// What connections come through.

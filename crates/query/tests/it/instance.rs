@@ -142,8 +142,13 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// Waits until each instance says so.
 #[track_caller]
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + WAIT;
+pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
+    until_for(WAIT, what, is_so);
+}
+
+#[track_caller]
+pub(crate) fn until_for(wait: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + wait;
     while !is_so() {
         assert!(std::time::Instant::now() < end, "{what}");
         std::thread::sleep(Duration::from_millis(2));

@@ -1,8 +1,11 @@
 //! A question is answered on whichever instance it is asked. Not tokens, not waits.
 
 use crate::instance::{Shop, WAIT, block_on, endpoint, place, share, until};
-use headwater_query::{Error, Read, Scan, Staleness};
+use headwater_log::Endpoint;
+use headwater_query::wire::Ask;
+use headwater_query::{Error, Peer, PeerAnswer, Queries, Read, Scan, Staleness};
 use headwater_streams::App;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -141,4 +144,44 @@ fn a_standby_answers_only_those_who_allow_it() {
     });
     a.stop(&shop);
     b.running.stop(WAIT).unwrap();
+}
+
+/// The way to instances that have no turn for anybody.
+struct Busy;
+
+impl Peer for Busy {
+    fn ask(&self, _: Endpoint, _: Ask) -> PeerAnswer<'_> {
+        let why = "all turns are taken".to_owned();
+        Box::pin(std::future::ready(Err(Error::NotReady(why))))
+    }
+}
+
+#[test]
+fn an_owner_that_is_too_busy_until_the_deadline_is_no_failure_of_the_way_to_it() {
+    let shop = Shop::new();
+    let running = shop.run(endpoint(1));
+    let queries = Queries::new(&running, Arc::new(Busy));
+    let b = shop.start(2);
+    until("a share for each", || {
+        let held = |it: &Queries| it.state().views().readers("orders-store").len();
+        held(&queries) == 2 && held(&b.queries) == 2
+    });
+    let orders = queries.store::<String, i64>("orders-store").unwrap();
+    block_on(async {
+        let (mut here, mut busy) = (0, 0);
+        for number in 0..20 {
+            let read = Read::new().within(Duration::from_millis(100));
+            match orders.get(&format!("order-{number}"), read).await {
+                Ok(None) => here += 1,
+                Err(Error::NotReady(why)) => {
+                    assert!(why.contains("all turns are taken"), "{why}");
+                    busy += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(here > 0 && busy > 0, "{here} here, {busy} at the other");
+    });
+    running.stop(WAIT).unwrap();
+    b.stop(&shop);
 }

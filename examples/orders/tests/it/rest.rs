@@ -281,3 +281,23 @@ fn a_page_that_watches_is_told_of_orders_and_one_opened_later_too() {
     assert!(page.body.contains("<title>Orders</title>"));
     server.stop();
 }
+
+#[test]
+fn a_page_that_watches_is_told_of_the_end_when_the_server_stops() {
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(&dir, ONLY_ORDERS);
+    server.place(&order(1, 2, Jumpers, 1, 1.0));
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let wait = Some(Duration::from_secs(60));
+    stream.set_read_timeout(wait).unwrap();
+    let request = b"GET /v1/events HTTP/1.1\r\nhost: shop\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let is_event = |line: std::io::Result<String>| line.unwrap().starts_with("data: ");
+    assert!(lines.by_ref().any(is_event));
+    let stopped = std::thread::spawn(|| server.stop_gently());
+    // Chunks that are not cut off end with an empty one.
+    let last: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(last.ends_with(&["0".into(), String::new()]), "{last:?}");
+    stopped.join().unwrap();
+}

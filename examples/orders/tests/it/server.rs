@@ -66,7 +66,7 @@ pub(crate) struct Server {
     runtime: Runtime,
     started: Started,
     /// Dropped with the runtime it is served on.
-    _http: HttpServer,
+    http: HttpServer,
 }
 
 /// An answer.
@@ -133,8 +133,16 @@ impl Server {
             log,
             runtime,
             started,
-            _http: http,
+            http,
         }
+    }
+
+    /// Ends the server first, as the program does: answers at work end in time.
+    pub(crate) fn stop_gently(self) {
+        self.runtime.block_on(self.http.stop(ANSWER_MAX));
+        drop(self.shop);
+        self.runtime.shutdown_timeout(ANSWER_MAX);
+        self.started.stop().unwrap();
     }
 
     /// Ends the service first: requests are cut off.

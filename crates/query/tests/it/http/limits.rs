@@ -3,12 +3,12 @@
 
 use super::client::{get, read, say};
 use super::{Served, Speech, on_network, orders};
-use crate::instance::Shop;
+use crate::instance::{Shop, WAIT};
 use axum::routing::get as get_route;
 use headwater_query::http::{Gate, Limits, Server};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// A server whose `/slow` takes half a second, and `/fast` nothing.
 async fn slow_and_fast(limits: &Limits) -> Server {
@@ -178,5 +178,33 @@ fn gets_that_wait_take_no_turns() {
             assert_eq!((answer.status, answer.body), (200, number.to_string()));
         }
         served.stop().await;
+    });
+}
+
+#[test]
+fn who_connects_while_a_server_takes_none_waits_for_it_and_is_answered() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        // Fewer places than come at once: what its maker asked for is not enough.
+        let listener = socket.listen(8).unwrap();
+        let fast = axum::Router::new().route("/fast", get_route(|| async { "done" }));
+        let server = Server::start(listener, fast, &Limits::default(), None).unwrap();
+        let address = server.address();
+        // The thread that would take them makes them, so none is taken meanwhile.
+        let connect = |_| std::net::TcpStream::connect_timeout(&address, WAIT).unwrap();
+        let clients: Vec<_> = (0..100).map(connect).collect();
+        for client in clients {
+            client.set_nonblocking(true).unwrap();
+            let mut client = TcpStream::from_std(client).unwrap();
+            let text = "GET /fast HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+            client.write_all(text.as_bytes()).await.unwrap();
+            assert_eq!(read(&mut client).await.unwrap().status, 200);
+        }
+        server.stop(Duration::from_secs(1)).await;
     });
 }

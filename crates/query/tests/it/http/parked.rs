@@ -223,3 +223,21 @@ fn a_server_that_stops_answers_those_that_wait_and_closes_behind_them() {
         stopped.await.unwrap();
     });
 }
+
+#[test]
+fn those_that_wait_longer_than_a_server_takes_to_stop_are_told_so() {
+    on_network(async {
+        let (call, _) = watch::channel(0);
+        let server = waits(&call).await;
+        let text = "GET /wait/1 HTTP/1.1\r\nHost: a\r\n\r\n";
+        let mut client = connect(server.address(), text).await;
+        waiting(&call, 1);
+        server.stop(Duration::from_millis(200)).await;
+        let answer = read(&mut client).await.unwrap();
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.head.contains("retry-after"), "{answer:?}");
+        assert!(answer.head.contains("connection: close"), "{answer:?}");
+        assert!(answer.body.contains("stops"), "{answer:?}");
+        until("nobody waits", || call.receiver_count() == 0);
+    });
+}
