@@ -76,6 +76,10 @@ static rd_kafka_t *open_consumer(const char *bootstrap, const char *group, const
     set(conf, "enable.auto.commit", "false");
     set(conf, "enable.auto.offset.store", "false");
     set(conf, "isolation.level", "read_committed");
+    // Above 100,000 records in its queue, the default, librdkafka fetches none for a second (fetch.queue.backoff.ms, which older
+    // versions do not let one choose); a loop that transforms empties the queue long before.
+    set(conf, "queued.min.messages", "10000000");
+    set(conf, "queued.max.messages.kbytes", "262144");
     rd_kafka_t *consumer = client(RD_KAFKA_CONSUMER, conf);
     rd_kafka_poll_set_consumer(consumer);
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
