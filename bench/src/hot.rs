@@ -192,12 +192,22 @@ fn batch(keys: &[Vec<u8>], number: u64) -> Vec<u8> {
     batch.finish()
 }
 
-/// One batch as a chunk that begins at `offset`.
-fn chunk(mut bytes: Vec<u8>, offset: i64) -> Chunk {
+/// One batch of [`BATCH_RECORDS`] records as a chunk that begins at `offset`.
+fn chunk(bytes: Vec<u8>, offset: i64) -> Chunk {
+    chunk_of(
+        TopicPartition::new("events", 0),
+        bytes,
+        offset,
+        BATCH_RECORDS,
+    )
+}
+
+/// One batch of so many records as a chunk that begins at `offset`.
+fn chunk_of(partition: TopicPartition, mut bytes: Vec<u8>, offset: i64, records: u64) -> Chunk {
     set_base_offset(&mut bytes, offset);
-    let next_offset = offset + BATCH_RECORDS as i64;
+    let next_offset = offset + records as i64;
     Chunk {
-        partition: TopicPartition::new("events", 0),
+        partition,
         slot: Slot(0),
         position: offset,
         next_offset,

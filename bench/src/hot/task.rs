@@ -1,11 +1,11 @@
-//! A task of the count topology, fed by hand. Not the worker around it, nor the log: records go into plain batches.
-//! Invariant: the record cache holds half the keys, as in the yardstick, so most updates evict.
+//! Tasks that are fed by hand, and the count. Not the worker around them, nor the log: records go into plain batches.
+//! Invariant: the count's record cache holds half the keys, as in the yardstick, so most updates evict.
 
 use super::{BATCH_RECORDS, KEYS, batch, chunk, keys};
 use crate::batches::Batches;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use headwater::log::TaskId;
-use headwater::store::{Budget, RecordCache, Store};
+use headwater::store::{Budget, EngineKind, RecordCache, Store};
 use headwater::world::World;
 use headwater::{App, Topology};
 use headwater_streams::Task;
@@ -26,22 +26,70 @@ pub(super) fn topology() -> Result<Arc<Topology>> {
     Ok(Arc::new(app.build()?))
 }
 
-pub(super) fn count(operations: u64) -> Result<()> {
-    let (topology, world) = (topology()?, World::simulated(1).world);
-    let (mut cache, mut output) = (RecordCache::new(CACHE_BYTES), Batches::default());
-    let budget = Budget::new(64 << 20, 1 << 20);
-    let mut stores = Vec::new();
-    for (number, info) in topology.stores().enumerate() {
-        let mut options = info.options.clone();
-        options.engine = headwater::store::EngineKind::Memory;
-        stores.push((number, Store::open(options, None, &budget, &world)?));
+/// A task of the first sub-topology, with its stores in memory.
+pub(super) struct Fed {
+    pub(super) task: Task,
+    cache: RecordCache,
+    output: Batches,
+}
+
+impl Fed {
+    pub(super) fn open(topology: &Arc<Topology>, cache_bytes: usize) -> Result<Self> {
+        let (mut cache, mut output) = (RecordCache::new(cache_bytes), Batches::default());
+        let (budget, world) = (Budget::new(64 << 20, 1 << 20), World::simulated(1).world);
+        let part = topology.subtopology(0).context("no sub-topology")?;
+        let mut stores = Vec::new();
+        for (number, info) in topology.stores().enumerate() {
+            if part.stores.contains(&number) {
+                let mut options = info.options.clone();
+                options.engine = EngineKind::Memory;
+                stores.push((number, Store::open(options, None, &budget, &world)?));
+            }
+        }
+        let id = TaskId {
+            subtopology: 0,
+            partition: 0,
+        };
+        let mut task = Task::new(topology, id, stores, &[], &mut |_| 0, &mut cache)?;
+        task.open(&mut cache, &mut output, 0)?;
+        Ok(Self {
+            task,
+            cache,
+            output,
+        })
     }
-    let id = TaskId {
-        subtopology: 0,
-        partition: 0,
-    };
-    let mut task = Task::new(&topology, id, stores, &[], &mut |_| 0, &mut cache)?;
-    task.open(&mut cache, &mut output, 0)?;
+
+    /// All that was added.
+    pub(super) fn process(&mut self) -> Result<()> {
+        let Self {
+            task,
+            cache,
+            output,
+        } = self;
+        while task.process(cache, output, 0, usize::MAX)?.records > 0 {}
+        task.take_spent(|chunk| drop(black_box(chunk)));
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self, offset: i64) -> Result<()> {
+        let Self {
+            task,
+            cache,
+            output,
+        } = self;
+        task.flush(cache, output)?;
+        task.seal()?;
+        task.stores()
+            .try_for_each(|(_, store)| store.commit(Some(offset)))?;
+        black_box((output.output.len(), output.changelog.len()));
+        output.output.clear();
+        output.changelog.clear();
+        Ok(())
+    }
+}
+
+pub(super) fn count(operations: u64) -> Result<()> {
+    let mut fed = Fed::open(&topology()?, CACHE_BYTES)?;
     let keys = keys();
     let batches: Vec<Vec<u8>> = (0..KEYS / BATCH_RECORDS)
         .map(|number| batch(&keys, number))
@@ -49,25 +97,14 @@ pub(super) fn count(operations: u64) -> Result<()> {
     let mut offset = 0;
     while (offset as u64) < operations {
         for bytes in &batches {
-            task.add_chunk(0, chunk(bytes.clone(), offset));
+            fed.task.add_chunk(0, chunk(bytes.clone(), offset));
             offset += BATCH_RECORDS as i64;
         }
-        while task
-            .process(&mut cache, &mut output, 0, usize::MAX)?
-            .records
-            > 0
-        {}
-        task.flush(&mut cache, &mut output)?;
-        task.seal()?;
-        task.stores()
-            .try_for_each(|(_, store)| store.commit(Some(offset)))?;
-        task.take_spent(|chunk| drop(black_box(chunk)));
-        black_box((output.output.len(), output.changelog.len()));
-        output.output.clear();
-        output.changelog.clear();
+        fed.process()?;
+        fed.commit(offset)?;
     }
     assert!(
-        task.counters().processed == operations,
+        fed.task.counters().processed == operations,
         "operations are a multiple of the keys"
     );
     Ok(())

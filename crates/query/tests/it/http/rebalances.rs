@@ -187,6 +187,15 @@ impl Clients {
         }
     }
 
+    /// No answer came on a connection on which all was said after `asked`. Hundreds have time to speak; thousands may lack it.
+    fn cut_off(&self, asked: Duration, how: String) -> Outcome {
+        let head_max = Duration::from_millis(Limits::default().head_ms_max);
+        match self.late_max > LATE_MAX && asked >= head_max {
+            true => Outcome::TooSlow,
+            false => Outcome::CutOff(how),
+        }
+    }
+
     /// A GET that waits, on a connection of its own.
     async fn ask(&self, address: SocketAddr, key: &str, wait_ms: u64) -> Outcome {
         let begun = Instant::now();
@@ -198,11 +207,7 @@ impl Clients {
         let path = format!("/stores/orders-store/{key}?wait={wait_ms}");
         let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         if let Err(error) = client.write_all(head.as_bytes()).await {
-            let is_slow = begun.elapsed() >= Duration::from_millis(Limits::default().head_ms_max);
-            return match is_slow {
-                true => Outcome::TooSlow,
-                false => Outcome::CutOff(format!("not asked: {error}")),
-            };
+            return self.cut_off(begun.elapsed(), format!("not asked: {error}"));
         }
         let asked = begun.elapsed();
         let wait = Duration::from_millis(wait_ms) + self.late_max;
@@ -217,11 +222,7 @@ impl Clients {
         );
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             assert_eq!(text, "", "half an answer");
-            let is_slow = asked >= Duration::from_millis(Limits::default().head_ms_max);
-            return match is_slow {
-                true => Outcome::TooSlow,
-                false => Outcome::CutOff(how),
-            };
+            return self.cut_off(asked, how);
         };
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         match status {
