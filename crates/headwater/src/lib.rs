@@ -48,16 +48,18 @@ pub use headwater_runtime::{
 pub use headwater_store as store;
 pub use headwater_streams as streams;
 pub use headwater_streams::{
-    BadData, Change, Counters, Data, EmitStrategy, FixedKeyContext, FixedKeyProcessor,
-    FixedKeyRecord, Format, FormatError, FormatOf, Headers, JoinWindows, KCogroupedStream,
-    KGroupedStream, KGroupedTable, KSessionCogroup, KSessionStream, KStream, KTable,
-    KWindowedCogroup, KWindowedStream, KeyValues, OnError, Position, Processor, ProcessorContext,
-    Punctuation, PunctuationKind, QuarantinedRecord, Record, Repartitioned, Scheduled,
-    SessionWindows, Sessions, SlidingWindows, Store, StoreHandle, StoreView, StreamWithin,
-    Suppress, TestDriver, TestRecord, TimeWindows, Timer, Timers, Timestamped,
-    TimestampedKeyValues, Topic, Topology, TopologyBuilder, TopologySettings, TransformContext,
-    UnlimitedWindows, ValueTransformer, VersionPut, VersionedRecord, Versions, Windowed, Windowing,
-    Windows, json, session_windowed, windowed,
+    AggregationWithHeaders, BadData, ByKey, BySession, ByTime, Change, Counters, Data,
+    EmitStrategy, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Format, FormatError,
+    FormatOf, Headers, JoinWindows, KCogroupedStream, KGroupedStream, KGroupedTable,
+    KSessionCogroup, KSessionStream, KStream, KTable, KWindowedCogroup, KWindowedStream, KeyValues,
+    KeyValuesWithHeaders, OnError, Plain, Position, Processor, ProcessorContext, Punctuation,
+    PunctuationKind, QuarantinedRecord, Record, Repartitioned, RowKind, Scheduled, SessionWindows,
+    Sessions, SessionsWithHeaders, SlidingWindows, Store, StoreHandle, StoreView, StreamWithin,
+    Suppress, TestDriver, TestRecord, TimeWindows, Timed, TimedWithHeaders, Timer, Timers,
+    Timestamped, TimestampedKeyValues, TimestampedWindows, Topic, Topology, TopologyBuilder,
+    TopologySettings, TransformContext, UnlimitedWindows, ValueTimestampHeaders, ValueTransformer,
+    VersionPut, VersionedRecord, Versions, Windowed, Windowing, Windows, WindowsWithHeaders,
+    WithHeaders, json, session_windowed, windowed,
 };
 /// What closures of processors answer: [`Result`]'s `?` takes it, and [`ProcessorError::failed`] makes one of any error.
 pub use headwater_streams::{Error as ProcessorError, Result as ProcessorResult};

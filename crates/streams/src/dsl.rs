@@ -42,7 +42,9 @@ pub use repartition::Repartitioned;
 pub use session::KSessionStream;
 pub use store::Store;
 pub use store_handle::{
-    KeyValues, Sessions, StoreHandle, StoreSet, Timers, TimestampedKeyValues, Versions, Windows,
+    ByKey, BySession, ByTime, KeyValues, KeyValuesWithHeaders, Plain, Sessions,
+    SessionsWithHeaders, StoreHandle, StoreSet, Timed, TimedWithHeaders, Timers,
+    TimestampedKeyValues, TimestampedWindows, Versions, Windows, WindowsWithHeaders, WithHeaders,
 };
 pub use stream::KStream;
 pub use stream_join::StreamWithin;

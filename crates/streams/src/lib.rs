@@ -15,18 +15,21 @@ mod window;
 
 pub use driver::{StoreContents, StoreRow, TestDriver, TestRecord};
 pub use dsl::{
-    App, BadData, Branches, ByForeignKey, ByGlobalKey, GlobalKTable, GraceTable, JoinRows,
-    JoinTable, JoinWindows, KCogroupedStream, KGroupedStream, KGroupedTable, KSessionCogroup,
-    KSessionStream, KStream, KTable, KWindowedCogroup, KWindowedStream, KeyValues, Parents,
-    Repartitioned, Sessions, Store, StoreHandle, StoreSet, StreamWithin, Suppress, SuppressUntil,
-    TimeLimit, Timers, TimestampArgs, TimestampedKeyValues, Topic, TopologyBuilder, Versions,
-    WindowClose, WindowedBy, Windows, WithNulls,
+    App, BadData, Branches, ByForeignKey, ByGlobalKey, ByKey, BySession, ByTime, GlobalKTable,
+    GraceTable, JoinRows, JoinTable, JoinWindows, KCogroupedStream, KGroupedStream, KGroupedTable,
+    KSessionCogroup, KSessionStream, KStream, KTable, KWindowedCogroup, KWindowedStream, KeyValues,
+    KeyValuesWithHeaders, Parents, Plain, Repartitioned, Sessions, SessionsWithHeaders, Store,
+    StoreHandle, StoreSet, StreamWithin, Suppress, SuppressUntil, TimeLimit, Timed,
+    TimedWithHeaders, Timers, TimestampArgs, TimestampedKeyValues, TimestampedWindows, Topic,
+    TopologyBuilder, Versions, WindowClose, WindowedBy, Windows, WindowsWithHeaders, WithHeaders,
+    WithNulls,
 };
 pub use error::{Error, Result};
 pub use format::{Data, Format, FormatError, FormatOf, json};
 pub use operator::{
-    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Scheduled,
-    StoreView, Timer, Timestamped, TransformContext, ValueTransformer, VersionPut, VersionedRecord,
+    AggregationWithHeaders, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor,
+    ProcessorContext, RowKind, Scheduled, StoreView, Timer, Timestamped, TransformContext,
+    ValueTimestampHeaders, ValueTransformer, VersionPut, VersionedRecord,
 };
 pub use record::{Change, Headers, Position, Record};
 pub use task::{

@@ -30,8 +30,9 @@ mod versioned;
 mod window_aggregate;
 
 pub use process::{
-    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, ProcessorContext, Scheduled,
-    StoreView, Timer, Timestamped, VersionPut, VersionedRecord,
+    AggregationWithHeaders, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor,
+    ProcessorContext, RowKind, Scheduled, StoreView, Timer, Timestamped, ValueTimestampHeaders,
+    VersionPut, VersionedRecord,
 };
 pub use table_transform::{TransformContext, ValueTransformer};
 

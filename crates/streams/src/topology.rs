@@ -26,7 +26,7 @@ pub(crate) use graph::{
     Graph, Held, HeldRows, NameId, Node, NodeKind, OldValues, Repartition, Role, StoreSpec,
     TableNode, TopicName,
 };
-pub(crate) use kept::Kept;
+pub(crate) use kept::{Kept, put_headers, split_headers};
 pub(crate) use pattern::compile as compile_pattern;
 
 pub(crate) use stream_join::{StreamJoin, StreamJoinNodes, StreamJoinStores};

@@ -13,21 +13,57 @@ use std::marker::PhantomData;
 /// Smallest segment of a windowed store, ms (`Stores`' `Math.max(retentionPeriod / 2, 60_000L)`).
 const SEGMENT_INTERVAL_MS_MIN: i64 = 60_000;
 
-/// Values by key (`KeyValueStore`).
+/// One row under each key; `R` is what it is.
 #[derive(Debug)]
-pub enum KeyValues {}
+pub struct ByKey<R>(PhantomData<R>);
+
+/// Rows by key and time.
+#[derive(Debug)]
+pub struct ByTime<R>(PhantomData<R>);
+
+/// Rows by key and session.
+#[derive(Debug)]
+pub struct BySession<R>(PhantomData<R>);
+
+/// A row is the value.
+#[derive(Debug)]
+pub enum Plain {}
+
+/// A row is the value and its timestamp.
+#[derive(Debug)]
+pub enum Timed {}
+
+/// A row is the value, its timestamp and headers.
+#[derive(Debug)]
+pub enum TimedWithHeaders {}
+
+/// A row is the value and headers.
+#[derive(Debug)]
+pub enum WithHeaders {}
+
+/// Values by key (`KeyValueStore`).
+pub type KeyValues = ByKey<Plain>;
 
 /// Values by key, each with a timestamp (`TimestampedKeyValueStore`).
-#[derive(Debug)]
-pub enum TimestampedKeyValues {}
+pub type TimestampedKeyValues = ByKey<Timed>;
+
+/// Values by key, each with a timestamp and headers (`TimestampedKeyValueStoreWithHeaders`, KIP-1271).
+pub type KeyValuesWithHeaders = ByKey<TimedWithHeaders>;
 
 /// Values by key and time (`WindowStore`).
-#[derive(Debug)]
-pub enum Windows {}
+pub type Windows = ByTime<Plain>;
+
+/// Values by key and time, each with a timestamp (`TimestampedWindowStore`); so are windows of tables kept.
+pub type TimestampedWindows = ByTime<Timed>;
+
+/// Values by key and time, each with a timestamp and headers (`TimestampedWindowStoreWithHeaders`, KIP-1271).
+pub type WindowsWithHeaders = ByTime<TimedWithHeaders>;
 
 /// Values by key and session (`SessionStore`).
-#[derive(Debug)]
-pub enum Sessions {}
+pub type Sessions = BySession<Plain>;
+
+/// Values by key and session, each with headers (`SessionStoreWithHeaders`, KIP-1271).
+pub type SessionsWithHeaders = BySession<WithHeaders>;
 
 /// Versions of values by key (`VersionedKeyValueStore`).
 #[derive(Debug)]
@@ -90,23 +126,59 @@ impl App {
         StoreHandle::new(self.add_store(store, Layout::KeyValue, |spec| spec.timestamped = true))
     }
 
+    /// A key-value store whose values have timestamps and headers (`Stores.timestampedKeyValueStoreWithHeadersBuilder`): the
+    /// changelog's records have both, and restoring brings them back.
+    pub fn store_with_headers<K: 'static, V: 'static>(
+        &self,
+        store: impl Into<Store<K, V>>,
+    ) -> StoreHandle<K, V, KeyValuesWithHeaders> {
+        let store = store.into();
+        StoreHandle::new(self.add_store(store, Layout::KeyValue, |spec| {
+            (spec.timestamped, spec.kept) = (true, Kept::OwnHeaders);
+        }))
+    }
+
     /// A store of values by key and time (`Stores.windowStoreBuilder`), kept for the noun's [`Store::retention`].
     /// With [`Store::duplicates`] each value put under one key and time stays.
     pub fn window_store<K: 'static, V: 'static>(
         &self,
         store: impl Into<Store<K, V>>,
     ) -> StoreHandle<K, V, Windows> {
-        let store = store.into();
+        StoreHandle::new(self.add_windows(store.into(), (false, Kept::Whole)))
+    }
+
+    /// As [`App::window_store`], with a timestamp beside each value (`Stores.timestampedWindowStoreBuilder`).
+    pub fn timestamped_window_store<K: 'static, V: 'static>(
+        &self,
+        store: impl Into<Store<K, V>>,
+    ) -> StoreHandle<K, V, TimestampedWindows> {
+        StoreHandle::new(self.add_windows(store.into(), (true, Kept::Whole)))
+    }
+
+    /// As [`App::window_store`], with a timestamp and headers beside each value
+    /// (`Stores.timestampedWindowStoreWithHeadersBuilder`).
+    pub fn window_store_with_headers<K: 'static, V: 'static>(
+        &self,
+        store: impl Into<Store<K, V>>,
+    ) -> StoreHandle<K, V, WindowsWithHeaders> {
+        StoreHandle::new(self.add_windows(store.into(), (true, Kept::OwnHeaders)))
+    }
+
+    fn add_windows<K: 'static, V: 'static>(
+        &self,
+        store: Store<K, V>,
+        (timestamped, kept): (bool, Kept),
+    ) -> usize {
         let (retention_ms, segment_interval_ms) = self.retention(&store, "App::window_store");
         let duplicates = store.duplicates;
         let layout = Layout::Window {
             retention_ms,
             segment_interval_ms,
         };
-        StoreHandle::new(self.add_store(store, layout, |spec| {
-            (spec.timestamped, spec.duplicates) = (false, duplicates);
+        self.add_store(store, layout, |spec| {
+            (spec.timestamped, spec.kept, spec.duplicates) = (timestamped, kept, duplicates);
             spec.java_expiry = Some(StoreOrder::KeyFirst);
-        }))
+        })
     }
 
     /// A store of values by key and session (`Stores.sessionStoreBuilder`), kept for the noun's [`Store::retention`].
@@ -114,16 +186,27 @@ impl App {
         &self,
         store: impl Into<Store<K, V>>,
     ) -> StoreHandle<K, V, Sessions> {
-        let store = store.into();
+        StoreHandle::new(self.add_sessions(store.into(), Kept::Whole))
+    }
+
+    /// As [`App::session_store`], with headers beside each value (`Stores.sessionStoreWithHeadersBuilder`).
+    pub fn session_store_with_headers<K: 'static, V: 'static>(
+        &self,
+        store: impl Into<Store<K, V>>,
+    ) -> StoreHandle<K, V, SessionsWithHeaders> {
+        StoreHandle::new(self.add_sessions(store.into(), Kept::OwnHeaders))
+    }
+
+    fn add_sessions<K: 'static, V: 'static>(&self, store: Store<K, V>, kept: Kept) -> usize {
         let (retention_ms, segment_interval_ms) = self.retention(&store, "App::session_store");
         let layout = Layout::Session {
             retention_ms,
             segment_interval_ms,
         };
-        StoreHandle::new(self.add_store(store, layout, |spec| {
-            spec.timestamped = false;
+        self.add_store(store, layout, |spec| {
+            (spec.timestamped, spec.kept) = (false, kept);
             spec.java_expiry = Some(StoreOrder::KeyFirst);
-        }))
+        })
     }
 
     /// A store of versions (`Stores.versionedKeyValueStoreBuilder`), kept for the `history` of the noun's [`Store::versioned`].

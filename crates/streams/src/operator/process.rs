@@ -10,7 +10,10 @@ mod view;
 pub use context::{ProcessorContext, Scheduled};
 pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
 pub use timers::Timer;
-pub use view::{StoreView, Timestamped, VersionPut, VersionedRecord};
+pub use view::{
+    AggregationWithHeaders, RowKind, StoreView, Timestamped, ValueTimestampHeaders, VersionPut,
+    VersionedRecord,
+};
 
 pub(crate) use fixed_key::FixedKey;
 pub(crate) use node::{Place, ProcessorNode};

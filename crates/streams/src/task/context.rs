@@ -2,7 +2,7 @@
 //! Not for applications: `ProcessorContext` is. Invariant: every write to a logged store goes to its changelog too.
 
 use super::{CachedStore, Dirty, Output, TaskState};
-use crate::topology::Kept;
+use crate::topology::{Kept, split_headers};
 use crate::{Headers, Position, Result, Semantics};
 use headwater_log::{AppendRecord, HeadersRef};
 use headwater_store::{
@@ -151,12 +151,51 @@ impl Context<'_> {
         timestamp: i64,
         cause: &Headers,
     ) -> Result<()> {
-        let headers = match self.state.store(store).kept.tells_deletions() {
+        let kept = self.state.store(store).kept;
+        let none = Headers::default();
+        if kept == Kept::OwnHeaders {
+            self.state.store(store).set(key, value, &none)?;
+            return self.log_row(store, key, value, timestamp, cause);
+        }
+        let headers = match kept.tells_deletions() {
             true if value.is_none() => cause.as_ref(),
             _ => HeadersRef::NONE,
         };
-        let none = Headers::default();
         self.write_with_headers(store, key, value, timestamp, (&none, headers))
+    }
+
+    /// Tells the changelog of a row as a processor's store keeps it, headers and timestamp beside the value where it has them;
+    /// a row without a timestamp, or a deletion, has `timestamp`.
+    pub(crate) fn log_row(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        row: Option<&[u8]>,
+        timestamp: i64,
+        cause: &Headers,
+    ) -> Result<()> {
+        let state = self.state.store(store);
+        if !state.logged {
+            return Ok(());
+        }
+        let (headers, row) = match row {
+            Some(row) if state.kept == Kept::OwnHeaders => {
+                let (headers, row) = split_headers(&state.name, row)?;
+                (headers, Some(row))
+            }
+            None if state.kept.tells_deletions() => (cause.as_ref(), None),
+            row => (HeadersRef::NONE, row),
+        };
+        let timed = row.filter(|_| state.timestamped);
+        let timed = timed.and_then(|row| row.split_first_chunk::<8>());
+        let (timestamp, value) = match timed {
+            Some((timestamp, value)) => (i64::from_be_bytes(*timestamp), Some(value)),
+            None => (timestamp, row),
+        };
+        if state.logs_evicted {
+            self.log_evicted(store, timestamp)?;
+        }
+        self.log_change(store, key, value, timestamp, headers)
     }
 
     /// As [`Context::write`], with headers beside the value, in a store that keeps them, and on the changelog's record.

@@ -23,7 +23,7 @@ pub(crate) struct GlobalStore {
     pub(crate) layout: Layout,
     pub(crate) timestamped: bool,
     pub(crate) formats: Arc<dyn Any + Send + Sync>,
-    kept: Kept,
+    pub(crate) kept: Kept,
     rows: StoreReader,
     /// Where the test driver's record cache holds its rows too, as Kafka Streams' does.
     cache: Option<usize>,

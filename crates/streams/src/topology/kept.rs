@@ -18,12 +18,20 @@ pub(crate) enum Kept {
     WithHeaders,
     /// The value as it is, where headers were asked for: the changelog tells those of a deletion.
     HeadersOfDeletions,
+    /// As a processor wrote it, with headers in front as in [`Kept::WithHeaders`]: the changelog tells them, and those of a
+    /// deletion.
+    OwnHeaders,
 }
 
 impl Kept {
     /// The changelog's record of a deletion has the headers of the record that caused it.
     pub(crate) fn tells_deletions(self) -> bool {
-        matches!(self, Self::WithHeaders | Self::HeadersOfDeletions)
+        !matches!(self, Self::Whole | Self::Untimed)
+    }
+
+    /// Its bytes begin with headers.
+    pub(crate) fn begins_with_headers(self) -> bool {
+        matches!(self, Self::WithHeaders | Self::OwnHeaders)
     }
 }
 
@@ -40,7 +48,7 @@ impl Kept {
         packed: &'b mut Vec<u8>,
     ) -> &'b [u8] {
         match self {
-            Self::Whole | Self::HeadersOfDeletions => value,
+            Self::Whole | Self::HeadersOfDeletions | Self::OwnHeaders => value,
             Self::Untimed => value.get(8..).unwrap_or_default(),
             Self::WithHeaders => {
                 packed.clear();
@@ -56,7 +64,7 @@ impl Kept {
     #[inline]
     pub(crate) fn cached_overhead(self) -> u32 {
         match self {
-            Self::Whole | Self::Untimed | Self::HeadersOfDeletions => 0,
+            Self::Whole | Self::Untimed | Self::HeadersOfDeletions | Self::OwnHeaders => 0,
             Self::WithHeaders => 1,
         }
     }
@@ -65,7 +73,7 @@ impl Kept {
     #[inline]
     pub(crate) fn unpack(self, store: &str, bytes: &mut Vec<u8>) -> Result<()> {
         match self {
-            Self::Whole | Self::HeadersOfDeletions => {}
+            Self::Whole | Self::HeadersOfDeletions | Self::OwnHeaders => {}
             Self::Untimed => {
                 bytes.splice(..0, NO_TIMESTAMP.to_be_bytes());
             }
@@ -85,7 +93,7 @@ impl Kept {
         buffer: &'b mut Vec<u8>,
     ) -> Result<&'b [u8]> {
         match self {
-            Self::Whole | Self::HeadersOfDeletions => Ok(bytes),
+            Self::Whole | Self::HeadersOfDeletions | Self::OwnHeaders => Ok(bytes),
             Self::Untimed => {
                 buffer.clear();
                 buffer.extend_from_slice(&NO_TIMESTAMP.to_be_bytes());
@@ -140,6 +148,27 @@ pub(crate) fn headers_len(store: &str, bytes: &[u8]) -> Result<usize> {
     })
 }
 
+/// The headers in front of a value, and the value.
+pub(crate) fn split_headers<'b>(
+    store: &str,
+    bytes: &'b [u8],
+) -> Result<(HeadersRef<'b>, &'b [u8])> {
+    let (front, value) = bytes.split_at(headers_len(store, bytes)?);
+    let ends = |byte: &u8| byte & 0x80 == 0;
+    let length = front.iter().position(ends).map_or(0, |at| at + 1);
+    let (_, headers) = front.split_at(length);
+    let Some(counted) = headers.iter().position(ends) else {
+        return Ok((HeadersRef::NONE, value));
+    };
+    let (count, bytes) = headers.split_at(counted + 1);
+    let count = count
+        .iter()
+        .rev()
+        .fold(0_usize, |count, byte| count << 7 | usize::from(byte & 0x7f));
+    let count = count >> 1;
+    Ok((HeadersRef { count, bytes }, value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +185,8 @@ mod tests {
             .to_vec();
         assert_eq!(packed, [expected, b"value"].concat());
         let mut unpacked = packed.clone();
+        let (read, value) = split_headers("s", &packed).unwrap();
+        assert_eq!((&Headers::copied(read), value), (&given, &b"value"[..]));
         Kept::WithHeaders
             .unpack("s", &mut unpacked)
             .expect("it was packed");

@@ -78,11 +78,11 @@ impl StoreInfo {
         value: &'a [u8],
         buffer: &'a mut Vec<u8>,
     ) -> &'a [u8] {
-        if !self.timestamped && self.kept != Kept::WithHeaders {
+        if !self.timestamped && !self.kept.begins_with_headers() {
             return value;
         }
         buffer.clear();
-        if self.kept == Kept::WithHeaders {
+        if self.kept.begins_with_headers() {
             put_headers(buffer, headers);
         }
         if self.timestamped {
@@ -94,9 +94,9 @@ impl StoreInfo {
 
     /// The plain value in what the store keeps, and its timestamp where it keeps one.
     pub fn plain_value<'a>(&self, kept: &'a [u8]) -> Result<(Option<i64>, &'a [u8])> {
-        let row = match self.kept {
-            Kept::WithHeaders => &kept[headers_len(&self.name, kept)?..],
-            _ => kept,
+        let row = match self.kept.begins_with_headers() {
+            true => &kept[headers_len(&self.name, kept)?..],
+            false => kept,
         };
         Ok(match row.split_first_chunk::<8>() {
             Some((timestamp, plain)) if self.timestamped => {

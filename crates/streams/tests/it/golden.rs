@@ -4,6 +4,7 @@
 //! In the files `>> in` is a record piped in, and the lines below it what came out, topic by topic.
 
 mod keyed_state;
+mod processor_stores;
 mod stream_join;
 
 use headwater_streams::{App, Headers, Store, TestDriver, TestRecord, TimeWindows, Topology};

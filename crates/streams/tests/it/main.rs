@@ -20,6 +20,7 @@ mod pattern;
 mod processors;
 mod property;
 mod repartition;
+mod rows;
 mod scenario;
 mod sliding;
 mod stream_join;

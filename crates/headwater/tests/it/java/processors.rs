@@ -2,7 +2,10 @@
 
 use super::{check, check_topics};
 use headwater::prelude::*;
-use headwater::{StoreView, Timestamped, TopologyBuilder};
+use headwater::{
+    Headers, KeyValuesWithHeaders, StoreView, TestRecord, Timestamped, TopologyBuilder,
+    ValueTimestampHeaders,
+};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -264,6 +267,73 @@ fn stores() {
         .unwrap();
     let out = driver.read::<String, String>("out").unwrap();
     assert_eq!(out, [("a".to_owned(), Some("15".to_owned()), 7)]);
+}
+
+// Java: Stores.timestampedKeyValueStoreWithHeadersBuilder, sessionStoreWithHeadersBuilder, timestampedWindowStoreWithHeadersBuilder, timestampedWindowStoreBuilder
+#[test]
+fn stores_with_headers() {
+    let app = App::new("app");
+    // snippet
+    let day = Duration::from_secs(86_400);
+    let origins = app.store_with_headers::<String, String>("origins");
+    let visits =
+        app.session_store_with_headers::<String, u64>(Store::from("visits").retention(day));
+    let hours = app.window_store_with_headers::<String, u64>(Store::from("hours").retention(day));
+    let days = app.timestamped_window_store::<String, u64>(Store::from("days").retention(day));
+
+    /// Passes on the record that came before under its key, headers included.
+    struct Before(StoreHandle<String, String, KeyValuesWithHeaders>);
+
+    impl Processor for Before {
+        type KeyIn = String;
+        type ValueIn = String;
+        type KeyOut = String;
+        type ValueOut = String;
+
+        fn process(
+            &mut self,
+            record: Record<String, String>,
+            ctx: &mut ProcessorContext<'_, '_, String, String>,
+        ) -> ProcessorResult<()> {
+            let mut origins = ctx.store(self.0)?;
+            let before = origins.get(&record.key)?;
+            let row = ValueTimestampHeaders {
+                value: record.value.clone().unwrap_or_default(),
+                timestamp: record.timestamp,
+                headers: record.headers.clone(),
+            };
+            origins.put(&record.key, &row)?;
+            let Some(before) = before else {
+                return Ok(());
+            };
+            let mut record = Record::new(record.key, Some(before.value), before.timestamp);
+            record.headers = before.headers;
+            ctx.forward(record)
+        }
+    }
+    // end
+    let stores = (origins, visits, hours, days);
+    app.stream::<String, String>("in")
+        .process(stores, move || Before(origins))
+        .to("out");
+    let mut driver = TestDriver::new(app.build().unwrap()).unwrap();
+    for (value, header, timestamp) in [("x", b"of x", 7), ("y", b"of y", 8)] {
+        let mut headers = Headers::default();
+        headers.add("h", Some(header));
+        let record = TestRecord {
+            key: Some(b"a".to_vec()),
+            value: Some(value.into()),
+            timestamp,
+            headers,
+        };
+        driver.pipe_raw("in", record).unwrap();
+    }
+    let out = driver.read_raw("out");
+    let [x] = &out[..] else {
+        panic!("{out:?}");
+    };
+    assert_eq!((x.value.as_deref(), x.timestamp), (Some(&b"x"[..]), 7));
+    assert_eq!(x.headers.last("h"), Some(Some(&b"of x"[..])));
 }
 
 // Java: Topology.addSource(..).addProcessor(..).addStateStore(..).addSink(..)

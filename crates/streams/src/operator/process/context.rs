@@ -7,6 +7,7 @@ use super::node::Place;
 use crate::dsl::StoreHandle;
 use crate::format::Formats;
 use crate::task::{Context, Outputs, Punctuation, PunctuationKind, Schedule, StateStore};
+use crate::topology::Kept;
 use crate::{Error, Headers, Position, Record, Result};
 use headwater_log::TaskId;
 use headwater_store::Layout;
@@ -46,7 +47,7 @@ impl<'a, 'c, K, V> ProcessorContext<'a, 'c, K, V> {
 pub(crate) struct Cause {
     pub(crate) timestamp: i64,
     pub(crate) position: Position,
-    /// Empty unless a store of the processor has a record cache, which keeps them.
+    /// Empty unless a store of the processor has a record cache, which keeps them, or tells the changelog those of a deletion.
     pub(crate) headers: Headers,
 }
 
@@ -96,6 +97,7 @@ struct Face<'s> {
     topic: &'s Arc<str>,
     layout: &'s Layout,
     timestamped: bool,
+    kept: Kept,
     formats: &'s Arc<dyn Any + Send + Sync>,
 }
 
@@ -121,7 +123,7 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
         let index = index.ok_or_else(|| self.place.not_connected(name))?;
         let kept = self.face(index).map(|face| {
             face.formats.is::<Formats<SK, SV>>()
-                && super::view::keeps::<S>(face.layout, face.timestamped)
+                && super::view::keeps::<S>(face.layout, face.timestamped, face.kept)
         });
         match kept {
             None | Some(true) => self.open(index),
@@ -143,6 +145,7 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
                 topic: &store.topic,
                 layout: &store.bytes.options().layout,
                 timestamped: store.timestamped,
+                kept: store.kept,
                 formats: &store.formats,
             }),
             None => state.globals.store(index).map(|store| Face {
@@ -150,6 +153,7 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
                 topic: &store.topic,
                 layout: &store.layout,
                 timestamped: store.timestamped,
+                kept: store.kept,
                 formats: &store.formats,
             }),
         }

@@ -60,7 +60,7 @@ pub(crate) struct ProcessorNode<P: Processor> {
     on_error: OnError,
     /// Its stores of timers.
     timers: Vec<TimersOf<P::KeyIn>>,
-    /// A store of it has a record cache, which keeps the headers of what caused an update.
+    /// A store of it has a record cache, which keeps the headers of what caused an update, or tells the changelog those of a deletion.
     keeps_headers: bool,
     outputs: Outputs<P::KeyOut, P::ValueOut>,
 }
@@ -71,7 +71,10 @@ impl<P: Processor> ProcessorNode<P> {
         let topology = wiring.topology;
         let built = &topology.nodes[node];
         let name = |child: &usize| topology.nodes[*child].name.clone();
-        let cached = |store: &usize| topology.stores[*store].cached;
+        let keeps_headers = |store: &usize| {
+            let store = &topology.stores[*store];
+            store.cached || store.kept.tells_deletions()
+        };
         let shared = Rc::new(Self {
             processor: RefCell::new(processor),
             waiting: RefCell::default(),
@@ -83,7 +86,7 @@ impl<P: Processor> ProcessorNode<P> {
             },
             on_error: topology.settings.on_error.clone(),
             timers: timers_of(topology, &built.stores),
-            keeps_headers: built.stores.iter().any(cached),
+            keeps_headers: built.stores.iter().any(keeps_headers),
             outputs: wiring.outputs(node),
         });
         wiring.open_with_task(node, shared.clone());

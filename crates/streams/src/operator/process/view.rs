@@ -3,19 +3,24 @@
 //! store that has one.
 
 mod key_value;
+mod row;
 mod session;
 mod timers;
 mod versioned;
 mod window;
 
-pub use key_value::Timestamped;
+pub use row::{AggregationWithHeaders, RowKind, Timestamped, ValueTimestampHeaders};
 pub use versioned::{VersionPut, VersionedRecord};
 
 use super::context::Cause;
-use crate::dsl::{KeyValues, Sessions, TimestampedKeyValues, Versions, Windows};
+use crate::dsl::{
+    KeyValues, KeyValuesWithHeaders, Sessions, SessionsWithHeaders, TimestampedKeyValues,
+    TimestampedWindows, Versions, Windows, WindowsWithHeaders,
+};
 use crate::format::FormatOf;
 use crate::operator::encode_key;
 use crate::task::{CachedStore, Context};
+use crate::topology::Kept;
 use crate::{Error, Headers, Result, Semantics};
 use headwater_log::HeadersRef;
 use headwater_store::Layout;
@@ -36,13 +41,22 @@ pub struct StoreView<'a, K, V, S = KeyValues> {
 }
 
 /// True when a store keeps what `S` says.
-pub(super) fn keeps<S: 'static>(layout: &Layout, timestamped: bool) -> bool {
-    let kind = match (layout, timestamped) {
-        (Layout::KeyValue | Layout::Lru { .. }, false) => TypeId::of::<KeyValues>(),
-        (Layout::KeyValue | Layout::Lru { .. }, true) => TypeId::of::<TimestampedKeyValues>(),
-        (Layout::Window { .. }, _) => TypeId::of::<Windows>(),
-        (Layout::Session { .. }, _) => TypeId::of::<Sessions>(),
-        (Layout::Versioned { .. }, _) => TypeId::of::<Versions>(),
+pub(super) fn keeps<S: 'static>(layout: &Layout, timestamped: bool, kept: Kept) -> bool {
+    let with_headers = kept == Kept::OwnHeaders;
+    let kind = match layout {
+        Layout::KeyValue | Layout::Lru { .. } => match (with_headers, timestamped) {
+            (true, _) => TypeId::of::<KeyValuesWithHeaders>(),
+            (false, true) => TypeId::of::<TimestampedKeyValues>(),
+            (false, false) => TypeId::of::<KeyValues>(),
+        },
+        Layout::Window { .. } => match (with_headers, timestamped) {
+            (true, _) => TypeId::of::<WindowsWithHeaders>(),
+            (false, true) => TypeId::of::<TimestampedWindows>(),
+            (false, false) => TypeId::of::<Windows>(),
+        },
+        Layout::Session { .. } if with_headers => TypeId::of::<SessionsWithHeaders>(),
+        Layout::Session { .. } => TypeId::of::<Sessions>(),
+        Layout::Versioned { .. } => TypeId::of::<Versions>(),
     };
     kind == TypeId::of::<S>()
 }

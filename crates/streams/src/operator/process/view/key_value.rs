@@ -1,50 +1,71 @@
-//! Key-value stores, with and without timestamps. Not versions. Invariant: ranges are in the order of the keys' bytes.
+//! Key-value stores, with and without timestamps and headers. Not versions. Invariant: ranges are in the order of the keys' bytes.
 
+use super::row::{RowKind, Timestamped, ValueTimestampHeaders};
 use super::{Failing, StoreView};
-use crate::dsl::{KeyValues, TimestampedKeyValues};
+use crate::Result;
+use crate::dsl::{ByKey, KeyValues, KeyValuesWithHeaders, TimedWithHeaders, TimestampedKeyValues};
 use crate::format::Data;
 use crate::operator::encode_key;
-use crate::{Error, Result};
 use headwater_store::{Direction, KeyRange};
 use std::ops::{Bound, ControlFlow};
 
-/// A value with its timestamp (`ValueAndTimestamp`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timestamped<V> {
-    /// The value.
-    pub value: V,
-    /// Its timestamp, ms since the epoch.
-    pub timestamp: i64,
-}
-
 impl<K, V> StoreView<'_, K, V, KeyValues> {
-    /// The value under `key`.
-    pub fn get(&mut self, key: &K) -> Result<Option<V>> {
-        self.with_key(key, |view, key, value| {
-            match view.ctx.get(view.store, key, value)? {
-                true => view.decode_value(value).map(Some),
-                false => Ok(None),
-            }
-        })
-    }
-
     /// Sets the value under `key`.
     pub fn put(&mut self, key: &K, value: &V) -> Result<()> {
-        self.with_key(key, |view, key, bytes| {
-            bytes.clear();
-            let present = view.encode_value(value, bytes)?;
-            view.write(key, present.then_some(bytes.as_slice()))
-        })
+        self.put_row(key, |view, bytes| view.encode_value(value, bytes))
     }
 
     /// Sets the value under `key` if there is none; answers the one that is there.
     pub fn put_if_absent(&mut self, key: &K, value: &V) -> Result<Option<V>> {
-        self.check_writable()?;
-        let old = self.get(key)?;
-        if old.is_none() {
-            self.put(key, value)?;
-        }
-        Ok(old)
+        self.put_if_none(key, |view| view.put(key, value))
+    }
+}
+
+impl<K, V> StoreView<'_, K, V, TimestampedKeyValues> {
+    /// Sets the value under `key`, with a timestamp in ms since the epoch.
+    pub fn put(&mut self, key: &K, value: &V, timestamp: i64) -> Result<()> {
+        self.put_row(key, |view, bytes| view.encode_at(value, timestamp, bytes))
+    }
+
+    /// Sets the value under `key` if there is none; answers the one that is there.
+    pub fn put_if_absent(
+        &mut self,
+        key: &K,
+        value: &V,
+        timestamp: i64,
+    ) -> Result<Option<Timestamped<V>>> {
+        self.put_if_none(key, |view| view.put(key, value, timestamp))
+    }
+}
+
+impl<K, V> StoreView<'_, K, V, KeyValuesWithHeaders> {
+    /// Sets the value under `key`, with its timestamp and headers.
+    pub fn put(&mut self, key: &K, row: &ValueTimestampHeaders<V>) -> Result<()> {
+        self.put_row(key, |view, bytes| {
+            TimedWithHeaders::encode(view, row, bytes)
+        })
+    }
+
+    /// Sets the value under `key` if there is none; answers the one that is there.
+    pub fn put_if_absent(
+        &mut self,
+        key: &K,
+        row: &ValueTimestampHeaders<V>,
+    ) -> Result<Option<ValueTimestampHeaders<V>>> {
+        self.put_if_none(key, |view| view.put(key, row))
+    }
+}
+
+/// Of all kinds with one row under each key.
+impl<K, V, R: RowKind> StoreView<'_, K, V, ByKey<R>> {
+    /// What is under `key`.
+    pub fn get(&mut self, key: &K) -> Result<Option<R::Of<V>>> {
+        self.with_key(key, |view, key, row| {
+            match view.ctx.get(view.store, key, row)? {
+                true => R::decode(view, row).map(Some),
+                false => Ok(None),
+            }
+        })
     }
 
     /// Removes `key`; the changelog gets a deletion in any case, as in Kafka Streams.
@@ -57,10 +78,10 @@ impl<K, V> StoreView<'_, K, V, KeyValues> {
         &self,
         from: Option<&K>,
         to: Option<&K>,
-        mut visit: impl FnMut(K, V) -> ControlFlow<()>,
+        mut visit: impl FnMut(K, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.scan(from, to, Direction::Forward, |key, value| {
-            Ok(visit(self.decode_key(key)?, self.decode_value(value)?))
+        self.scan(from, to, Direction::Forward, |key, row| {
+            Ok(visit(self.decode_key(key)?, R::decode(self, row)?))
         })
     }
 
@@ -69,20 +90,20 @@ impl<K, V> StoreView<'_, K, V, KeyValues> {
         &self,
         from: Option<&K>,
         to: Option<&K>,
-        mut visit: impl FnMut(K, V) -> ControlFlow<()>,
+        mut visit: impl FnMut(K, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.scan(from, to, Direction::Backward, |key, value| {
-            Ok(visit(self.decode_key(key)?, self.decode_value(value)?))
+        self.scan(from, to, Direction::Backward, |key, row| {
+            Ok(visit(self.decode_key(key)?, R::decode(self, row)?))
         })
     }
 
     /// Visits all entries.
-    pub fn all(&self, visit: impl FnMut(K, V) -> ControlFlow<()>) -> Result<()> {
+    pub fn all(&self, visit: impl FnMut(K, R::Of<V>) -> ControlFlow<()>) -> Result<()> {
         self.range(None, None, visit)
     }
 
     /// Visits all entries in descending order.
-    pub fn reverse_all(&self, visit: impl FnMut(K, V) -> ControlFlow<()>) -> Result<()> {
+    pub fn reverse_all(&self, visit: impl FnMut(K, R::Of<V>) -> ControlFlow<()>) -> Result<()> {
         self.reverse_range(None, None, visit)
     }
 
@@ -90,123 +111,37 @@ impl<K, V> StoreView<'_, K, V, KeyValues> {
     pub fn prefix<P: Data>(
         &self,
         prefix: &P,
-        mut visit: impl FnMut(K, V) -> ControlFlow<()>,
+        mut visit: impl FnMut(K, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.scan_prefix(prefix, |key, value| {
-            Ok(visit(self.decode_key(key)?, self.decode_value(value)?))
-        })
-    }
-}
-
-impl<K, V> StoreView<'_, K, V, TimestampedKeyValues> {
-    /// The value under `key` with its timestamp.
-    pub fn get(&mut self, key: &K) -> Result<Option<Timestamped<V>>> {
-        self.with_key(key, |view, key, value| {
-            match view.ctx.get(view.store, key, value)? {
-                true => view.decode_timestamped(value).map(Some),
-                false => Ok(None),
-            }
+        self.scan_prefix(prefix, |key, row| {
+            Ok(visit(self.decode_key(key)?, R::decode(self, row)?))
         })
     }
 
-    /// Sets the value under `key`, with a timestamp in ms since the epoch.
-    pub fn put(&mut self, key: &K, value: &V, timestamp: i64) -> Result<()> {
+    /// Writes what `encode` appends, or a deletion where it answers false.
+    fn put_row(
+        &mut self,
+        key: &K,
+        encode: impl FnOnce(&Self, &mut Vec<u8>) -> Result<bool>,
+    ) -> Result<()> {
         self.with_key(key, |view, key, bytes| {
             bytes.clear();
-            bytes.extend_from_slice(&timestamp.to_be_bytes());
-            let present = view.encode_value(value, bytes)?;
+            let present = encode(view, bytes)?;
             view.write(key, present.then_some(bytes.as_slice()))
         })
     }
 
-    /// Sets the value under `key` if there is none; answers the one that is there.
-    pub fn put_if_absent(
+    fn put_if_none(
         &mut self,
         key: &K,
-        value: &V,
-        timestamp: i64,
-    ) -> Result<Option<Timestamped<V>>> {
+        put: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<Option<R::Of<V>>> {
         self.check_writable()?;
         let old = self.get(key)?;
         if old.is_none() {
-            self.put(key, value, timestamp)?;
+            put(self)?;
         }
         Ok(old)
-    }
-
-    /// Removes `key`; the changelog gets a deletion in any case, as in Kafka Streams.
-    pub fn delete(&mut self, key: &K) -> Result<()> {
-        self.with_key(key, |view, key, value| view.delete_bytes(key, value))
-    }
-
-    /// As [`StoreView::range`] of a plain store.
-    pub fn range(
-        &self,
-        from: Option<&K>,
-        to: Option<&K>,
-        mut visit: impl FnMut(K, Timestamped<V>) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.scan(from, to, Direction::Forward, |key, value| {
-            Ok(visit(
-                self.decode_key(key)?,
-                self.decode_timestamped(value)?,
-            ))
-        })
-    }
-
-    /// As [`StoreView::range`], in descending order.
-    pub fn reverse_range(
-        &self,
-        from: Option<&K>,
-        to: Option<&K>,
-        mut visit: impl FnMut(K, Timestamped<V>) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.scan(from, to, Direction::Backward, |key, value| {
-            Ok(visit(
-                self.decode_key(key)?,
-                self.decode_timestamped(value)?,
-            ))
-        })
-    }
-
-    /// Visits all entries.
-    pub fn all(&self, visit: impl FnMut(K, Timestamped<V>) -> ControlFlow<()>) -> Result<()> {
-        self.range(None, None, visit)
-    }
-
-    /// Visits all entries in descending order.
-    pub fn reverse_all(
-        &self,
-        visit: impl FnMut(K, Timestamped<V>) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.reverse_range(None, None, visit)
-    }
-
-    /// Visits the entries whose key bytes begin with those of `prefix`.
-    pub fn prefix<P: Data>(
-        &self,
-        prefix: &P,
-        mut visit: impl FnMut(K, Timestamped<V>) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.scan_prefix(prefix, |key, value| {
-            Ok(visit(
-                self.decode_key(key)?,
-                self.decode_timestamped(value)?,
-            ))
-        })
-    }
-
-    fn decode_timestamped(&self, bytes: &[u8]) -> Result<Timestamped<V>> {
-        match bytes.split_first_chunk::<8>() {
-            Some((timestamp, value)) => Ok(Timestamped {
-                value: self.decode_value(value)?,
-                timestamp: i64::from_be_bytes(*timestamp),
-            }),
-            None => Err(Error::format(
-                &self.topic,
-                &"a stored value is shorter than its timestamp".into(),
-            )),
-        }
     }
 }
 

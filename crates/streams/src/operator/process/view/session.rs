@@ -1,20 +1,20 @@
 //! Session stores: values by key, start and end, for as long as the retention. Not the merging of sessions: a processor does
 //! that. Invariant: what ends before the largest end put by the retention or more is neither written nor read.
 
+use super::row::RowKind;
 use super::{Failing, StoreView};
-use crate::dsl::Sessions;
+use crate::dsl::BySession;
 use crate::{Result, Windowed};
-use headwater_log::HeadersRef;
 use headwater_store::{Direction, session};
 use std::ops::ControlFlow;
 
-impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
+impl<K: Clone, V, R: RowKind> StoreView<'_, K, V, BySession<R>> {
     /// Sets the value of a session; `end` is its last ms. An end beyond the retention is counted and goes to the changelog only,
     /// as in Kafka Streams.
-    pub fn put(&mut self, session: &Windowed<K>, value: &V) -> Result<()> {
+    pub fn put(&mut self, session: &Windowed<K>, value: &R::Of<V>) -> Result<()> {
         self.with_key(&session.key, |view, key, bytes| {
             bytes.clear();
-            let present = view.encode_value(value, bytes)?;
+            let present = R::encode(view, value, bytes)?;
             let value = present.then_some(bytes.as_slice());
             view.put_bytes(key, value, session.start, session.end)
         })
@@ -44,16 +44,13 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
         if live || self.expires_late() {
             return self.write(key, value);
         }
-        if !self.ctx.state.store(self.store).logged {
-            return Ok(());
-        }
-        let (timestamp, headers) = (self.cause.timestamp, HeadersRef::NONE);
+        let cause = self.cause;
         self.ctx
-            .log_change(self.store, key, value, timestamp, headers)
+            .log_row(self.store, key, value, cause.timestamp, &cause.headers)
     }
 
     /// The value of the session of `key` with this start and end (`fetchSession`).
-    pub fn get(&mut self, key: &K, start: i64, end: i64) -> Result<Option<V>> {
+    pub fn get(&mut self, key: &K, start: i64, end: i64) -> Result<Option<R::Of<V>>> {
         if end < self.visible_ms() {
             return Ok(None);
         }
@@ -61,7 +58,7 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
             key.extend_from_slice(&end.to_be_bytes());
             key.extend_from_slice(&start.to_be_bytes());
             match view.ctx.get(view.store, key, value)? {
-                true => view.decode_value(value).map(Some),
+                true => R::decode(view, value).map(Some),
                 false => Ok(None),
             }
         })
@@ -73,7 +70,7 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
         key: &K,
         earliest_end: i64,
         latest_start: i64,
-        visit: impl FnMut(Windowed<K>, V) -> ControlFlow<()>,
+        visit: impl FnMut(Windowed<K>, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         let times = (earliest_end, latest_start);
         self.find_in(key, times, Direction::Forward, visit)
@@ -85,7 +82,7 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
         key: &K,
         earliest_end: i64,
         latest_start: i64,
-        visit: impl FnMut(Windowed<K>, V) -> ControlFlow<()>,
+        visit: impl FnMut(Windowed<K>, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         let times = (earliest_end, latest_start);
         self.find_in(key, times, Direction::Backward, visit)
@@ -95,7 +92,7 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
     pub fn fetch(
         &mut self,
         key: &K,
-        visit: impl FnMut(Windowed<K>, V) -> ControlFlow<()>,
+        visit: impl FnMut(Windowed<K>, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.find_sessions(key, 0, i64::MAX, visit)
     }
@@ -105,14 +102,14 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
         key: &K,
         (earliest_end, latest_start): (i64, i64),
         direction: Direction,
-        mut visit: impl FnMut(Windowed<K>, V) -> ControlFlow<()>,
+        mut visit: impl FnMut(Windowed<K>, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         let earliest_end = earliest_end.max(self.visible_ms());
         self.with_key(key, |view, bytes, _| {
             let mut failing = Failing(None);
             let cached = view.cached();
             let mut each = |_: &[u8], start: i64, end: i64, value: &[u8]| {
-                failing.step(view.decode_value(value).map(|value| {
+                failing.step(R::decode(view, value).map(|value| {
                     let key = key.clone();
                     visit(Windowed { key, start, end }, value)
                 }))
@@ -135,14 +132,14 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
         &mut self,
         earliest_end: i64,
         latest_start: i64,
-        mut visit: impl FnMut(Windowed<K>, V) -> ControlFlow<()>,
+        mut visit: impl FnMut(Windowed<K>, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         let earliest_end = earliest_end.max(self.visible_ms());
         let mut failing = Failing(None);
         let cached = self.cached();
         let mut each = |key: &[u8], start: i64, end: i64, value: &[u8]| {
             failing.step(self.decode_key(key).and_then(|key| {
-                let value = self.decode_value(value)?;
+                let value = R::decode(self, value)?;
                 Ok(visit(Windowed { key, start, end }, value))
             }))
         };

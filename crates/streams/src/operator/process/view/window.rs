@@ -1,23 +1,23 @@
 //! Window stores: values by key and time, for as long as the retention. Not windows themselves: a time is what the processor
 //! says. Invariant: what is older than the largest time put by the retention or more is neither written nor read.
 
+use super::row::RowKind;
 use super::{Failing, StoreView};
 use crate::Result;
-use crate::dsl::Windows;
-use headwater_log::HeadersRef;
+use crate::dsl::ByTime;
 use headwater_store::{Direction, window};
 use std::ops::{ControlFlow, RangeInclusive};
 
 /// Sequence numbers of duplicates stay below this, as `ChangeLoggingWindowBytesStore` keeps them positive.
 const SEQUENCE_MASK: u32 = 0x7fff_ffff;
 
-impl<K, V> StoreView<'_, K, V, Windows> {
+impl<K, V, R: RowKind> StoreView<'_, K, V, ByTime<R>> {
     /// Sets the value under `key` at `time`, ms since the epoch; with [`Store::duplicates`](crate::Store::duplicates) it joins
     /// those that are there. A time beyond the retention is counted and goes to the changelog only, as in Kafka Streams.
-    pub fn put(&mut self, key: &K, value: &V, time: i64) -> Result<()> {
+    pub fn put(&mut self, key: &K, value: &R::Of<V>, time: i64) -> Result<()> {
         self.with_key(key, |view, key, bytes| {
             bytes.clear();
-            let present = view.encode_value(value, bytes)?;
+            let present = R::encode(view, value, bytes)?;
             view.put_bytes(key, present.then_some(bytes.as_slice()), time)
         })
     }
@@ -35,24 +35,17 @@ impl<K, V> StoreView<'_, K, V, Windows> {
         }
         key.extend_from_slice(&time.to_be_bytes());
         key.extend_from_slice(&state.sequence.to_be_bytes());
-        let logged = state.logged;
         let live = self.observe(time);
         if (live || self.expires_late()) && !(duplicates && value.is_none()) {
             return self.write(key, value);
         }
-        match logged {
-            true => {
-                let timestamp = self.cause.timestamp;
-                let headers = HeadersRef::NONE;
-                self.ctx
-                    .log_change(self.store, key, value, timestamp, headers)
-            }
-            false => Ok(()),
-        }
+        let cause = self.cause;
+        self.ctx
+            .log_row(self.store, key, value, cause.timestamp, &cause.headers)
     }
 
     /// The value under `key` at `time`.
-    pub fn get(&mut self, key: &K, time: i64) -> Result<Option<V>> {
+    pub fn get(&mut self, key: &K, time: i64) -> Result<Option<R::Of<V>>> {
         let mut found = None;
         self.fetch(key, time..=time, |_, value| {
             found = Some(value);
@@ -66,7 +59,7 @@ impl<K, V> StoreView<'_, K, V, Windows> {
         &mut self,
         key: &K,
         times: RangeInclusive<i64>,
-        visit: impl FnMut(i64, V) -> ControlFlow<()>,
+        visit: impl FnMut(i64, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.fetch_in(key, times, Direction::Forward, visit)
     }
@@ -76,7 +69,7 @@ impl<K, V> StoreView<'_, K, V, Windows> {
         &mut self,
         key: &K,
         times: RangeInclusive<i64>,
-        visit: impl FnMut(i64, V) -> ControlFlow<()>,
+        visit: impl FnMut(i64, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.fetch_in(key, times, Direction::Backward, visit)
     }
@@ -86,14 +79,14 @@ impl<K, V> StoreView<'_, K, V, Windows> {
         key: &K,
         times: RangeInclusive<i64>,
         direction: Direction,
-        mut visit: impl FnMut(i64, V) -> ControlFlow<()>,
+        mut visit: impl FnMut(i64, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         let from = (*times.start()).max(self.visible_ms());
         self.with_key(key, |view, key, _| {
             let mut failing = Failing(None);
             let cached = view.cached();
             let mut each = |_: &[u8], time: i64, _: u32, value: &[u8]| {
-                failing.step(view.decode_value(value).map(|value| visit(time, value)))
+                failing.step(R::decode(view, value).map(|value| visit(time, value)))
             };
             window::fetch(&cached, key, from, *times.end(), direction, &mut each)?;
             failing.end()
@@ -104,7 +97,7 @@ impl<K, V> StoreView<'_, K, V, Windows> {
     pub fn fetch_all(
         &mut self,
         times: RangeInclusive<i64>,
-        visit: impl FnMut(K, i64, V) -> ControlFlow<()>,
+        visit: impl FnMut(K, i64, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.fetch_all_in(times, Direction::Forward, visit)
     }
@@ -113,13 +106,13 @@ impl<K, V> StoreView<'_, K, V, Windows> {
     pub fn backward_fetch_all(
         &mut self,
         times: RangeInclusive<i64>,
-        visit: impl FnMut(K, i64, V) -> ControlFlow<()>,
+        visit: impl FnMut(K, i64, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.fetch_all_in(times, Direction::Backward, visit)
     }
 
     /// Visits everything.
-    pub fn all(&mut self, visit: impl FnMut(K, i64, V) -> ControlFlow<()>) -> Result<()> {
+    pub fn all(&mut self, visit: impl FnMut(K, i64, R::Of<V>) -> ControlFlow<()>) -> Result<()> {
         self.fetch_all(0..=i64::MAX, visit)
     }
 
@@ -127,14 +120,14 @@ impl<K, V> StoreView<'_, K, V, Windows> {
         &mut self,
         times: RangeInclusive<i64>,
         direction: Direction,
-        mut visit: impl FnMut(K, i64, V) -> ControlFlow<()>,
+        mut visit: impl FnMut(K, i64, R::Of<V>) -> ControlFlow<()>,
     ) -> Result<()> {
         let from = (*times.start()).max(self.visible_ms());
         let mut failing = Failing(None);
         let cached = self.cached();
         let mut each = |key: &[u8], time: i64, _: u32, value: &[u8]| {
             failing.step(self.decode_key(key).and_then(|key| {
-                let value = self.decode_value(value)?;
+                let value = R::decode(self, value)?;
                 Ok(visit(key, time, value))
             }))
         };
