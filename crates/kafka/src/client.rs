@@ -279,11 +279,16 @@ impl Client for KafkaClient {
     }
 
     fn read_from(&mut self, slot: Slot, position: Offset) {
+        self.read_behind(slot, position, None);
+    }
+
+    fn read_behind(&mut self, slot: Slot, position: Offset, leader_epoch: Option<i32>) {
         self.hear();
         let generation = self.reading.start(slot, &self.shared);
         self.shared.send(Command::Read {
             slot,
             position,
+            leader_epoch,
             generation,
         });
     }

@@ -112,14 +112,14 @@ impl Fetcher {
         &self,
         slot: Slot,
         name: &TopicPartition,
-        position: Offset,
+        (position, leader_epoch): (Offset, Option<i32>),
         generation: u64,
     ) {
         let reading = Reading {
             name: name.clone(),
             generation,
             position,
-            last_epoch: -1,
+            last_epoch: leader_epoch.unwrap_or(-1),
             end: -1,
             lane: None,
             is_at_end: false,

@@ -342,6 +342,10 @@ impl<'a> BatchView<'a> {
     pub fn base_offset(&self) -> i64 {
         i64::from_be_bytes(array(&self.bytes[0..8]))
     }
+    /// The epoch of the partition's leader that wrote it; -1 where leaders have none.
+    pub fn leader_epoch(&self) -> i32 {
+        i32::from_be_bytes(array(&self.bytes[12..16]))
+    }
     /// The offset after its last record.
     pub fn next_offset(&self) -> i64 {
         self.base_offset() + i64::from(self.last_offset_delta()) + 1

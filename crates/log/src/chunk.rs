@@ -119,6 +119,21 @@ impl ChunkCursor {
         records
     }
 
+    /// The leader's epoch in which the last batch before `position` was written, of those that were walked to so far; `None` when
+    /// there is none, or its log has no epochs.
+    pub fn leader_epoch_before(&self, position: Offset) -> Option<i32> {
+        let (mut at, mut epoch) = (0, None);
+        while at < self.batch.end {
+            let batch = BatchView::parse(&self.chunk.bytes[at..self.batch.end]).ok()?;
+            if batch.base_offset() >= position {
+                break;
+            }
+            epoch = Some(batch.leader_epoch()).filter(|epoch| *epoch >= 0);
+            at += batch.bytes().len();
+        }
+        epoch
+    }
+
     /// Moves to the next batch with its first wanted record next; false at the end of the chunk.
     fn next_batch(&mut self) -> Result<bool> {
         let start = self.batch.end;

@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::task_slot::{Role, Stage, TaskSlot};
 use crate::worker::{SlotUse, Worker};
-use headwater_log::{Client, Error as LogError, Fate, TaskId, TopicPartition};
+use headwater_log::{Client, Error as LogError, Fate, Offset, TaskId, TopicPartition};
 use std::time::Duration;
 
 /// Chunks taken from the client in one step, and ms after which a step takes no further one.
@@ -54,7 +54,7 @@ impl Worker {
                     start,
                     end,
                 }) => {
-                    self.out_of_range(&partition, offset, if offset > end { end } else { start })?;
+                    self.out_of_range(&partition, offset, start..end)?;
                     continue;
                 }
                 Err(error) if error.fate() == Fate::Retry => return Ok(Taken::all(taken)),
@@ -70,8 +70,23 @@ impl Worker {
     }
 
     /// The log no longer holds what was asked for. An input goes on where the log begins, which a notice tells: what was
-    /// deleted unread is gone. A store is restored from there, since its state can no longer be completed.
-    fn out_of_range(&mut self, partition: &TopicPartition, offset: i64, start: i64) -> Result<()> {
+    /// deleted unread is gone; or where it ends, if it has lost what the input had processed. A store is restored from there, since its state can no longer be completed.
+    fn out_of_range(
+        &mut self,
+        partition: &TopicPartition,
+        offset: Offset,
+        held: std::ops::Range<Offset>,
+    ) -> Result<()> {
+        // Behind the end: what had been there is not any more, and an input has processed it.
+        let (start, next) = (
+            held.start,
+            if offset > held.end {
+                held.end
+            } else {
+                held.start
+            },
+        );
+        let mut from = start;
         let client_slot = self.client.slot(partition);
         let message = match self.slots.get(&client_slot).copied() {
             Some(SlotUse::Input(id, index)) => {
@@ -80,10 +95,11 @@ impl Worker {
                     ..
                 }) = self.tasks.get_mut(&id)
                 {
-                    task.seek(index, start);
+                    task.seek(index, next);
                 }
+                from = next;
                 format!(
-                    "{partition}: offset {offset} is not in the log; task {id} goes on at {start}"
+                    "{partition}: offset {offset} is not in the log; task {id} goes on at {next}"
                 )
             }
             Some(SlotUse::Restore(id, index)) => {
@@ -99,7 +115,7 @@ impl Worker {
             None => return Ok(()),
         };
         self.settings.listener.notice(&message);
-        self.client.read_from(client_slot, start);
+        self.client.read_from(client_slot, from);
         Ok(())
     }
 

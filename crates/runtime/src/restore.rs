@@ -367,7 +367,8 @@ impl Worker {
         for (index, input) in task.inputs().enumerate() {
             let client_slot = self.client.slot(&input.partition);
             self.slots.insert(client_slot, SlotUse::Input(id, index));
-            self.client.read_from(client_slot, input.fetch_position);
+            let (position, epoch) = (input.fetch_position, input.leader_epoch);
+            self.client.read_behind(client_slot, position, epoch);
             slot.input_slots.push(client_slot);
             slot.paused.push(false);
         }

@@ -121,10 +121,12 @@ impl Thread {
             Command::Read {
                 slot,
                 position,
+                leader_epoch,
                 generation,
             } => {
                 let name = self.names.borrow()[slot.0 as usize].clone();
-                self.fetcher.read(slot, &name, position, generation);
+                let at = (position, leader_epoch);
+                self.fetcher.read(slot, &name, at, generation);
             }
             Command::StopReading(slot) => self.fetcher.stop(slot),
             Command::Watch(topic) => self.topics.watch(topic),

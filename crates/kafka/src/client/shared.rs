@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Read {
         slot: Slot,
         position: Offset,
+        /// Of the record before, where it is known.
+        leader_epoch: Option<i32>,
         generation: u64,
     },
     StopReading(Slot),

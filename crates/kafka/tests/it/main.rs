@@ -12,3 +12,4 @@ mod early;
 mod foreign;
 mod hygiene;
 mod settings;
+mod truncated;

@@ -15,6 +15,8 @@ pub struct InputState {
     pub position: Offset,
     /// The next offset to fetch.
     pub fetch_position: Offset,
+    /// The leader's epoch of the record before `position`, where it is known.
+    pub leader_epoch: Option<i32>,
     /// Bytes that wait.
     pub queued_bytes: usize,
 }
@@ -25,6 +27,8 @@ pub(crate) struct Input {
     pub(crate) position: Offset,
     pub(crate) fetch_position: Offset,
     pub(crate) queued_bytes: usize,
+    /// The leader's epoch of the record before the chunks that wait.
+    pub(crate) epoch_before: Option<i32>,
     /// The largest timestamp seen; -1 before the first.
     pub(crate) partition_time: i64,
     /// One past the last offset that could be read, as last heard; `None` while unknown.
@@ -67,6 +71,7 @@ impl Input {
             position,
             fetch_position: position,
             queued_bytes: 0,
+            epoch_before: None,
             partition_time,
             end: None,
             idle_until: None,
@@ -91,8 +96,16 @@ impl Input {
         self.queue.clear();
         self.head_time = None;
         self.queued_bytes = 0;
+        self.epoch_before = None;
         self.position = position;
         self.fetch_position = position;
+    }
+
+    /// The leader's epoch of the record before `position`, where it is known.
+    pub(crate) fn leader_epoch(&self) -> Option<i32> {
+        let front = self.queue.front();
+        let read = front.and_then(|cursor| cursor.leader_epoch_before(self.position));
+        read.or(self.epoch_before)
     }
 
     /// The raw timestamp of the next record; `None` when nothing waits. Spent chunks are put aside.
@@ -103,6 +116,7 @@ impl Input {
             }
             if let Some(cursor) = self.queue.pop_front() {
                 let next = cursor.chunk().next_offset;
+                self.epoch_before = cursor.leader_epoch_before(next).or(self.epoch_before);
                 self.passed |= next > self.position;
                 self.position = self.position.max(next);
                 self.queued_bytes -= cursor.chunk().bytes.len();

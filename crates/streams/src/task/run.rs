@@ -205,6 +205,7 @@ impl Task {
             partition: input.partition.clone(),
             position: input.position,
             fetch_position: input.fetch_position,
+            leader_epoch: input.leader_epoch(),
             queued_bytes: input.queued_bytes,
         })
     }
@@ -593,7 +594,7 @@ impl Task {
                 input.partition.clone(),
                 CommittedOffset {
                     offset: input.position,
-                    leader_epoch: None,
+                    leader_epoch: input.leader_epoch(),
                     metadata,
                 },
             )

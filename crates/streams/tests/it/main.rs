@@ -17,6 +17,7 @@ mod map_async;
 mod multicast;
 mod oracle;
 mod pattern;
+mod positions;
 mod processors;
 mod property;
 mod repartition;

@@ -28,18 +28,19 @@ pub(super) fn of(
     for (topic, feed) in wiring.feeds(&part.nodes) {
         let name = &topology.source_topics[topic as usize];
         let partition = TopicPartition::new(name.clone(), id.partition);
-        let (position, time) = match committed
+        let (position, epoch, time) = match committed
             .iter()
             .find(|(committed, _)| *committed == partition)
         {
             Some((_, offset)) => {
                 let (time, named) = metadata::decode(&offset.metadata);
                 marks.extend(named);
-                (offset.offset, time)
+                (offset.offset, offset.leader_epoch, time)
             }
-            None => (start(&partition), -1),
+            None => (start(&partition), None, -1),
         };
         let mut input = Input::new(name, topic, id.partition, position, time);
+        input.epoch_before = epoch;
         input.asks = topology.stores_asked(topic).to_vec();
         inputs.push(input);
         feeds.push(feed);
