@@ -175,7 +175,7 @@ pub struct MemberInfo {
 }
 
 /// The end of a request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Completion {
     /// Which request.
     pub ticket: Ticket,

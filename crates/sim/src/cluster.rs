@@ -1,4 +1,4 @@
-//! Several members on a log that delays, loses and forgets, with members killed, frozen and evicted, in seeded order on one thread.
+//! Several members on a log that delays, loses, repeats and forgets, with members killed, frozen and evicted, in seeded order on one thread.
 //! Not the disk's losses: the crash tests of the runtime have those. Invariant: under exactly once the results are the undisturbed
 //! ones; under at least once nothing is lost; under both, stores are what their changelogs say.
 
@@ -170,6 +170,8 @@ impl Cluster {
             delay_polls_max: 4,
             lose_request_per_mille: 30,
             lose_answer_per_mille: 30,
+            // Some seeds only: the courses of the others are kept.
+            repeat_answer_per_mille: if seed % 7 == 5 { 50 } else { 0 },
             unavailable_per_mille: 3,
             unavailable_ms: 50,
             request_timeout_ms: 60,

@@ -71,6 +71,16 @@ impl<'a> Lines<'a> {
         figures
     }
 
+    /// The lowest and the highest of what each run wrote, by its name.
+    pub(super) fn written(&self, what: &str) -> Option<(i64, i64)> {
+        let written = self
+            .0
+            .iter()
+            .filter_map(|line| line["output"][what].as_i64());
+        let written: Vec<i64> = written.collect();
+        Some((*written.iter().min()?, *written.iter().max()?))
+    }
+
     /// The median; of an even number the mean of the middle two.
     pub(super) fn median(&self, figure: &str) -> Option<f64> {
         let figures = self.sorted(figure);
@@ -92,7 +102,11 @@ pub(super) fn shown(figure: Option<f64>) -> String {
         return format!("{figure:.*}", (2 - digits).clamp(0, 4) as usize);
     }
     let unit = 10_f64.powi(digits - 2);
-    let whole = ((figure / unit).round() * unit).round() as i64;
+    thousands(((figure / unit).round() * unit).round() as i64)
+}
+
+/// A whole number, thousands set apart.
+pub(super) fn thousands(whole: i64) -> String {
     let plain = whole.to_string();
     let mut shown = String::new();
     for (index, digit) in plain.chars().enumerate() {

@@ -1,7 +1,7 @@
 //! The medians of what was measured, by job and system, and how the others stand to ours, for a terminal. Not a verdict.
 //! Invariant: a ratio is of two medians of the same job in the same invocation.
 
-use super::lines::{Lines, shown};
+use super::lines::{Lines, shown, thousands};
 use serde_json::Value;
 
 const OURS: &str = "headwater";
@@ -18,6 +18,9 @@ const FIGURES: [(&str, &str); 10] = [
     ("p999_ms", "p99.9 ms"),
     ("load_after", "load"),
 ];
+
+/// What a run wrote, which the judge has counted; a record cache may leave out results that others follow at once.
+const WRITTEN: [(&str, &str); 2] = [("records", "results"), ("keys", "of keys")];
 
 /// Prints a table for each job.
 pub(super) fn print(lines: &[Value]) {
@@ -51,6 +54,13 @@ fn row(system: &str, lines: &Lines<'_>) {
         print!("  {told} {}", shown(lines.median(name)));
         if figures.len() > 1 {
             print!(" ({} to {})", shown(Some(*lowest)), shown(Some(*highest)));
+        }
+    }
+    for (what, told) in WRITTEN {
+        match lines.written(what) {
+            Some((fewest, most)) if fewest == most => print!("  {told} {}", thousands(most)),
+            Some((fewest, most)) => print!("  {told} {} to {}", thousands(fewest), thousands(most)),
+            None => {}
         }
     }
     println!();

@@ -43,6 +43,8 @@ pub(super) struct MemoryClient {
     turn: usize,
     pending: Vec<Pending>,
     done: VecDeque<Completion>,
+    /// Answers that were handed out before.
+    repeated: VecDeque<Completion>,
     tickets: u64,
     open_bytes: usize,
     /// Bytes of commits under way, with their tickets.
@@ -83,6 +85,7 @@ impl MemoryClient {
             turn: 0,
             pending: Vec::new(),
             done: VecDeque::new(),
+            repeated: VecDeque::new(),
             tickets: 0,
             open_bytes: 0,
             committing_bytes: VecDeque::new(),
@@ -226,8 +229,14 @@ impl Client for MemoryClient {
         if self.is_frozen() {
             return None;
         }
-        let done = self.done.pop_front()?;
+        let Some(done) = self.done.pop_front() else {
+            return self.repeated.pop_front();
+        };
         self.hand_out(&done);
+        if self.shared.with(|state| state.dice.repeats_answer()) {
+            self.repeated.push_back(done.clone());
+            self.wake();
+        }
         Some(done)
     }
 

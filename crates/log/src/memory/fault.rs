@@ -17,6 +17,8 @@ pub struct Faults {
     pub lose_request_per_mille: u32,
     /// Of 1000 requests, so many take effect and time out: the answer is lost.
     pub lose_answer_per_mille: u32,
+    /// Of 1000 answers and assignments, so many come a second time, answers behind others.
+    pub repeat_answer_per_mille: u32,
     /// Of 1000 reads, so many find that their partition just went away.
     pub unavailable_per_mille: u32,
     /// For so many ms a partition stays away then.
@@ -38,6 +40,7 @@ impl Default for Faults {
             delay_polls_max: 0,
             lose_request_per_mille: 0,
             lose_answer_per_mille: 0,
+            repeat_answer_per_mille: 0,
             unavailable_per_mille: 0,
             unavailable_ms: 1000,
             // Kafka's `default.api.timeout.ms` is 60 s, its `request.timeout.ms` 30 s; the shorter one keeps tests short.
@@ -82,6 +85,10 @@ impl Dice {
 
     pub(super) fn loses_answer(&self) -> bool {
         self.happens(self.faults.lose_answer_per_mille)
+    }
+
+    pub(super) fn repeats_answer(&self) -> bool {
+        self.happens(self.faults.repeat_answer_per_mille)
     }
 
     pub(super) fn loses_partition(&self) -> bool {

@@ -132,7 +132,11 @@ impl Member {
         }
         if !events.is_empty() {
             self.delay = state.dice.delay();
-            self.events.extend(events);
+            for event in events {
+                let again = matches!(event, GroupEvent::Assigned(_)) && state.dice.repeats_answer();
+                self.events.extend(again.then(|| event.clone()));
+                self.events.push_back(event);
+            }
         }
     }
 
