@@ -2,6 +2,7 @@
 //! Not what they are compared with: kcat reads the result. Invariant: neither outlives the test.
 
 use crate::takeover::java;
+use headwater::log::Assignment;
 use headwater::streams::Semantics;
 use headwater::{
     App, Kafka, Listener, Running, Settings, Topology, TopologySettings, UncaughtResponse,
@@ -35,21 +36,35 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool, shown: impl Fn() -> St
     }
 }
 
-/// What a person is told.
+/// What a person is told, and which share of the tasks each worker was told last.
 #[derive(Default)]
-pub(crate) struct Notices(Mutex<Vec<String>>);
+pub(crate) struct Notices {
+    all: Mutex<Vec<String>>,
+    shares: Mutex<BTreeMap<usize, usize>>,
+}
 
 impl Notices {
     pub(crate) fn all(&self) -> Vec<String> {
-        let notices = self.0.lock();
+        let notices = self.all.lock();
         notices.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Active tasks by worker.
+    pub(crate) fn shares(&self) -> BTreeMap<usize, usize> {
+        let shares = self.shares.lock();
+        shares.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Listener for Notices {
     fn notice(&self, message: &str) {
-        let mut notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notices = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         notices.push(message.to_owned());
+    }
+
+    fn assigned(&self, worker: usize, assignment: &Assignment) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.insert(worker, assignment.active.len());
     }
 }
 

@@ -16,6 +16,7 @@ mod rolling;
 mod runtime;
 mod takeover;
 mod whole_application;
+mod workers;
 
 use headwater_oracle::{Case, difference, run};
 use serde_json::Value;
