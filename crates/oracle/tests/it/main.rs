@@ -14,6 +14,7 @@ mod old_broker;
 mod recorded;
 mod rolling;
 mod runtime;
+mod secrets;
 mod takeover;
 mod whole_application;
 mod workers;
