@@ -38,8 +38,11 @@ impl<K: 'static, V: 'static> Table<Windowed<K>, V> {
         let span = self.span(None, None, None, self.times(None, times)?);
         self.page(span, scan, read, None).await
     }
+}
 
-    fn times(&self, key: Option<Blob>, times: RangeInclusive<i64>) -> Result<Times> {
+impl<K: 'static, V: 'static> Table<K, V> {
+    /// What is in `times`, of one key or of all.
+    pub(crate) fn times(&self, key: Option<Blob>, times: RangeInclusive<i64>) -> Result<Times> {
         let (from_ms, to_ms) = times.into_inner();
         match self.info.options.layout {
             Layout::Window { .. } => Ok(Times::Windows {

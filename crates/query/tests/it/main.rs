@@ -12,5 +12,6 @@ mod kinds;
 mod routing;
 mod tokens;
 mod waits;
+mod watched_windows;
 mod watches;
 mod wire;
