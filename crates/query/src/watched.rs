@@ -114,7 +114,7 @@ impl<K: 'static, V: 'static> Table<K, V> {
         let (span, key, partitions) = match watched.keys {
             Keys::One(key) => {
                 let plain = self.encode(&key)?;
-                let partition = self.partition_of(&plain, &read, deadline).await?;
+                let partition = self.partition_of(&key, &plain, &read, deadline).await?;
                 let row = self.row_key(&key)?;
                 let span = self.span(Some(row.clone()), Some(row.clone()), None, Times::Any);
                 (span, Some(row), vec![partition])
@@ -134,7 +134,8 @@ impl<K: 'static, V: 'static> Table<K, V> {
                 let (plain, partitions) = match key {
                     Some(key) => {
                         let bytes = self.encode(&key)?;
-                        let partition = self.partition_of(&bytes, &read, deadline).await?;
+                        let partition = self.partition_of(&key, &bytes, &read, deadline);
+                        let partition = partition.await?;
                         (Some(Blob::from(self.plain_key(&bytes))), vec![partition])
                     }
                     None => (None, self.watched_partitions(&read, deadline).await?),

@@ -21,8 +21,10 @@ impl<K: 'static, V: 'static> Table<Windowed<K>, V> {
     ) -> Result<Page<Windowed<K>, V>> {
         let deadline = Instant::now() + read.deadline;
         let (start, end) = (0, 0);
-        let bytes = self.encode(&Windowed { key, start, end })?;
-        let partition = self.partition_of(&bytes, &read, deadline).await?;
+        let windowed = Windowed { key, start, end };
+        let bytes = self.encode(&windowed)?;
+        let partition = self.partition_of(&windowed, &bytes, &read, deadline);
+        let partition = partition.await?;
         let key = Blob::from(self.plain_key(&bytes));
         let span = self.span(None, None, None, self.times(Some(key), times)?);
         self.page(span, scan, read, Some(partition)).await

@@ -4,6 +4,7 @@
 use super::Problem;
 use super::events::{Follow, Shower};
 use crate::{Page, Queries, Read, Result, Scan, Table, Version, Watched};
+use headwater_streams::Windowed;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -77,6 +78,29 @@ impl Stores {
         Ok(self)
     }
 
+    /// Shows a store as its table knows it: one that is [`Table::partitioned_by`] something. Not of windows.
+    pub fn show_table<K: KeyText, V>(mut self, table: Table<K, V>) -> Self
+    where
+        V: Serialize + Send + Sync + 'static,
+    {
+        let store = table.name().to_owned();
+        match table.is_versioned() {
+            true => self.add(&store, Versioned(table)),
+            false => self.add(&store, Plain(table)),
+        }
+        self
+    }
+
+    /// As [`Stores::show_table`], of a window or session store.
+    pub fn show_windows_table<K: KeyText, V>(mut self, table: Table<Windowed<K>, V>) -> Self
+    where
+        V: Serialize + Send + Sync + 'static,
+    {
+        let store = table.name().to_owned();
+        self.add(&store, Windows(table));
+        self
+    }
+
     /// Shows a store that keeps versions.
     pub fn show_versions<K: KeyText, V>(mut self, store: &str) -> Result<Self>
     where
@@ -104,7 +128,7 @@ impl Stores {
 
 struct Plain<K, V>(Table<K, V>);
 struct Versioned<K, V>(Table<K, V>);
-struct Windows<K, V>(Table<headwater_streams::Windowed<K>, V>);
+struct Windows<K, V>(Table<Windowed<K>, V>);
 
 impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Plain<K, V> {
     fn kind(&self) -> &'static str {
@@ -292,9 +316,7 @@ fn plain_key<K: Serialize>(key: &K) -> Result<Map<String, Value>, Problem> {
     Ok(Map::from_iter([("key".to_owned(), to_json(key)?)]))
 }
 
-fn windowed_key<K: Serialize>(
-    windowed: &headwater_streams::Windowed<K>,
-) -> Result<Map<String, Value>, Problem> {
+fn windowed_key<K: Serialize>(windowed: &Windowed<K>) -> Result<Map<String, Value>, Problem> {
     let window = json!({ "start_ms": windowed.start, "end_ms": windowed.end });
     let key = ("key".to_owned(), to_json(&windowed.key)?);
     Ok(Map::from_iter([key, ("window".to_owned(), window)]))

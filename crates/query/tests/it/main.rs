@@ -9,6 +9,7 @@
 mod http;
 mod instance;
 mod kinds;
+mod partitioned;
 mod routing;
 mod tokens;
 mod waits;
