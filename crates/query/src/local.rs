@@ -206,7 +206,7 @@ fn behind(prefix: &[u8]) -> Bound<Vec<u8>> {
     Bound::Unbounded
 }
 
-fn is_wanted(times: &Times, bytes: &[u8]) -> bool {
+pub(crate) fn is_wanted(times: &Times, bytes: &[u8]) -> bool {
     let of = |wanted: &Option<Blob>, key: &[u8]| wanted.as_ref().is_none_or(|it| it.0 == key);
     match times {
         Times::Any => true,

@@ -63,7 +63,8 @@ impl Read {
     }
 
     /// Asks this partition, instead of the one that the hash of the key names: for topics whose writers choose partitions
-    /// themselves.
+    /// themselves. Where the application itself is such a writer, a question for a key without it is [`crate::Error::Refused`], unless
+    /// [`crate::Table::partitioned_by`] says it.
     pub fn partition(mut self, partition: u32) -> Self {
         self.partition = Some(partition);
         self

@@ -10,6 +10,7 @@
 //! nobody ----------> wait for a partition or a host to come, until the deadline: NotReady
 //! ```
 
+use crate::follow::Follower;
 use crate::queries::HOPS_MAX;
 use crate::wire::{Answer, Ask, Question};
 use crate::{Error, Queries, Read, Result, Staleness, Token, local};
@@ -176,13 +177,20 @@ impl Queries {
                     span,
                     after,
                     wait_ms,
+                    gone_before_ms,
                     ..
                 },
                 Some(store),
             ) => {
                 let until = deadline.min(Instant::now() + Duration::from_millis(*wait_ms));
+                let follower = Follower {
+                    store,
+                    partition,
+                    span,
+                    gone_before_ms: *gone_before_ms,
+                };
                 // Boxed: it is not what thousands wait for.
-                Box::pin(self.changes(store, partition, span, *after, until)).await
+                Box::pin(self.changes(follower, *after, until)).await
             }
             (what, Some(store)) => match self.state().views().reader(store, partition) {
                 Some(reader) => local::answer(&reader, what, None),

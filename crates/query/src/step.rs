@@ -35,6 +35,8 @@ pub(crate) enum Stage {
 pub(crate) struct Step {
     pub(crate) is_restated: bool,
     pub(crate) entries: Vec<(Blob, Option<Blob>)>,
+    /// Of windows: those before this time are gone, which was not known.
+    pub(crate) gone_before_ms: Option<i64>,
     pub(crate) stage: Stage,
 }
 
@@ -43,6 +45,7 @@ impl Step {
         Self {
             is_restated: false,
             entries,
+            gone_before_ms: None,
             stage,
         }
     }
@@ -57,6 +60,8 @@ pub(crate) struct Source {
     pub(crate) span: Span,
     /// The one key that is watched.
     pub(crate) key: Option<Blob>,
+    /// Of windows: those before this time are known to be gone.
+    pub(crate) gone_before_ms: Option<i64>,
 }
 
 impl Source {
@@ -94,6 +99,7 @@ impl Source {
                 span: Box::new(span),
                 after: *after,
                 wait_ms: POLL_MS,
+                gone_before_ms: self.gone_before_ms,
             },
             Stage::State(_, resume) => Question::Scan {
                 store,
@@ -119,10 +125,12 @@ impl Source {
                     changed,
                     cursor,
                     is_gone,
+                    gone_before_ms,
                 },
             ) => Ok(Step {
                 is_restated: is_gone,
                 entries: changed,
+                gone_before_ms,
                 stage: match is_gone {
                     true => Stage::State(cursor, None),
                     false => Stage::Changes(Some(cursor)),

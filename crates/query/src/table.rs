@@ -1,5 +1,6 @@
 //! A store as typed code sees it: keys and values, not bytes, and all partitions as one. Not a cache: each call asks.
-//! Invariant: keys go to the partition that the producer of the store's records sends them to.
+//! Invariant: keys go to the partition that the producer of the store's records sends them to; where that cannot be known, and the
+//! application itself is that producer, nobody is asked.
 
 use crate::merge::{self, Shard};
 use crate::page::{Page, Position, Scan};
@@ -10,6 +11,7 @@ use headwater_runtime::StorePlace;
 use headwater_store::Layout;
 use headwater_streams::{FormatOf, Headers, StoreInfo};
 use std::pin::Pin;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A store of the application, on whatever instances its partitions are.
@@ -20,6 +22,30 @@ pub struct Table<K, V> {
     pub(crate) place: StorePlace,
     key: FormatOf<K>,
     value: FormatOf<V>,
+    partitioner: Partitioner<K>,
+}
+
+/// In which of how many partitions a key lies, where its hash does not tell.
+type PartitionOf<K> = Arc<dyn Fn(&K, u32) -> Option<u32> + Send + Sync>;
+
+/// How the partition of a key follows from it.
+enum Partitioner<K> {
+    /// By the hash of its bytes.
+    Hash,
+    /// As the asker says; where that says nothing, by the hash.
+    Given(PartitionOf<K>),
+    /// Nobody has said: the application chooses the partitions of this topic, which fills the store.
+    Unknown(Arc<str>),
+}
+
+impl<K> Clone for Partitioner<K> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Hash => Self::Hash,
+            Self::Given(partition) => Self::Given(partition.clone()),
+            Self::Unknown(topic) => Self::Unknown(topic.clone()),
+        }
+    }
 }
 
 impl<K, V> Clone for Table<K, V> {
@@ -31,6 +57,7 @@ impl<K, V> Clone for Table<K, V> {
             place: self.place.clone(),
             key: self.key.clone(),
             value: self.value.clone(),
+            partitioner: self.partitioner.clone(),
         }
     }
 }
@@ -53,7 +80,10 @@ impl<K: 'static, V: 'static> Table<K, V> {
                     "store '{name}' does not hold {key} -> {value}; ask with the types of its table"
                 ))
             })?;
+        let mut sources = place.sources.iter();
+        let chosen = sources.find(|topic| !place.is_global && topology.chooses_partitions(topic));
         Ok(Self {
+            partitioner: chosen.map_or(Partitioner::Hash, |it| Partitioner::Unknown(it.clone())),
             queries: queries.clone(),
             name: name.into(),
             info,
@@ -61,6 +91,16 @@ impl<K: 'static, V: 'static> Table<K, V> {
             key,
             value,
         })
+    }
+
+    /// Says in which of how many partitions a key lies, for topics whose writers choose partitions themselves; `None` is the one of the
+    /// key's hash. [`Read::partition`] outweighs it.
+    pub fn partitioned_by(
+        mut self,
+        partition: impl Fn(&K, u32) -> Option<u32> + Send + Sync + 'static,
+    ) -> Self {
+        self.partitioner = Partitioner::Given(Arc::new(partition));
+        self
     }
 
     /// The store's name.
@@ -75,8 +115,9 @@ impl<K: 'static, V: 'static> Table<K, V> {
             return Ok(version.map(|version| version.value));
         }
         let deadline = Instant::now() + read.deadline;
-        let key = Blob(self.encode(key)?);
-        let partition = self.partition_of(&key.0, &read, deadline).await?;
+        let bytes = Blob(self.encode(key)?);
+        let partition = self.partition_of(key, &bytes.0, &read, deadline).await?;
+        let key = bytes;
         let value = self.get_bytes(key, partition, &read, deadline).await?;
         value.map(|value| self.decode(&value.0)).transpose()
     }
@@ -93,8 +134,9 @@ impl<K: 'static, V: 'static> Table<K, V> {
             return Err(self.refused("it keeps versions, of which none replaces another"));
         }
         let deadline = Instant::now() + read.deadline;
-        let key = Blob(self.encode(key)?);
-        let partition = Box::pin(self.partition_of(&key.0, &read, deadline)).await?;
+        let bytes = Blob(self.encode(key)?);
+        let partition = Box::pin(self.partition_of(key, &bytes.0, &read, deadline)).await?;
+        let key = bytes;
         // Who waits for news asks who has them first.
         read.staleness = crate::Staleness::Owner;
         // Boxed: the look before the wait leaves no room behind in it.
@@ -325,22 +367,34 @@ impl<K: 'static, V: 'static> Table<K, V> {
         }
     }
 
+    /// The partition of a key, of which these are the bytes.
     pub(crate) async fn partition_of(
         &self,
-        key: &[u8],
+        key: &K,
+        bytes: &[u8],
         read: &Read,
         deadline: Instant,
     ) -> Result<u32> {
         if self.place.is_global {
             return Ok(0);
         }
+        if let (None, Partitioner::Unknown(topic)) = (read.partition, &self.partitioner) {
+            return Err(self.refused(&format!(
+                "what writes '{topic}' chooses partitions by more than the key's hash; say which (Read::partition, ?partition=), or how they \
+                 follow from keys (Table::partitioned_by)"
+            )));
+        }
         let partitions = self.queries.partitions(&self.place, deadline).await?;
-        match read.partition {
+        let given = match &self.partitioner {
+            Partitioner::Given(partition) => partition(key, partitions),
+            Partitioner::Hash | Partitioner::Unknown(_) => None,
+        };
+        match read.partition.or(given) {
             Some(partition) if partition < partitions => Ok(partition),
             Some(partition) => {
                 Err(self.refused(&format!("partition {partition} of {partitions} is none")))
             }
-            None => Ok(partition_for_key(self.key.partition_key(key), partitions)),
+            None => Ok(partition_for_key(self.key.partition_key(bytes), partitions)),
         }
     }
 

@@ -38,15 +38,15 @@ impl<K: 'static, V: 'static> Table<K, V> {
         read: Read,
     ) -> Result<Vec<Version<V>>> {
         let (from_ms, to_ms) = times.into_inner();
-        let key = Blob(self.encode(key)?);
+        let bytes = Blob(self.encode(key)?);
         let what = Question::History {
             store: self.name.clone(),
-            key: key.clone(),
+            key: bytes.clone(),
             from_ms,
             to_ms,
             versions_max,
         };
-        self.versions(what, &key, read).await
+        self.versions(what, key, &bytes, read).await
     }
 
     async fn version(
@@ -55,21 +55,28 @@ impl<K: 'static, V: 'static> Table<K, V> {
         as_of_ms: Option<i64>,
         read: Read,
     ) -> Result<Option<Version<V>>> {
-        let key = Blob(self.encode(key)?);
+        let bytes = Blob(self.encode(key)?);
         let what = Question::Version {
             store: self.name.clone(),
-            key: key.clone(),
+            key: bytes.clone(),
             as_of_ms,
         };
-        Ok(self.versions(what, &key, read).await?.pop())
+        Ok(self.versions(what, key, &bytes, read).await?.pop())
     }
 
-    async fn versions(&self, what: Question, key: &Blob, read: Read) -> Result<Vec<Version<V>>> {
+    async fn versions(
+        &self,
+        what: Question,
+        key: &K,
+        bytes: &Blob,
+        read: Read,
+    ) -> Result<Vec<Version<V>>> {
         if !self.is_versioned() {
             return Err(self.refused("it keeps no versions"));
         }
         let deadline = Instant::now() + read.deadline;
-        let partition = self.partition_of(&key.0, &read, deadline).await?;
+        let partition = self.partition_of(key, &bytes.0, &read, deadline);
+        let partition = partition.await?;
         match ask(&self.queries, &self.place, what, partition, &read, deadline).await? {
             Answer::Versions(versions) => versions.into_iter().map(|it| self.typed(it)).collect(),
             other => Err(Error::Peer(format!("{other:?} is no version"))),

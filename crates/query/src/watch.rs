@@ -35,12 +35,15 @@ type Asking = Pin<Box<dyn Future<Output = Result<Step>> + Send>>;
 struct Shard {
     partition: u32,
     stage: Stage,
+    /// Of windows: those before this time are known to be gone.
+    gone_before_ms: Option<i64>,
     asking: Option<Asking>,
 }
 
 enum Told {
     Restated(u32),
     Entry(u32, Blob, Option<Blob>),
+    Gone(u32, i64),
     Live,
 }
 
@@ -79,12 +82,15 @@ impl<K: 'static, V: 'static> Watch<K, V> {
             Kept::Ranges(cursors) => (None, cursors),
         };
         let is_key = key.is_some();
+        // Who goes on from a position is told once more.
+        let gone_before_ms = table.drops_windows().then_some(0);
         let shards = partitions.into_iter().map(|partition| Shard {
             partition,
             stage: match is_key {
                 true => Stage::Look(mark),
                 false => Stage::Changes(cursors.remove(&partition)),
             },
+            gone_before_ms,
             asking: None,
         });
         Ok(Self {
@@ -161,6 +167,7 @@ impl<K: 'static, V: 'static> Watch<K, V> {
                     partition: shard.partition,
                     span: self.span.clone(),
                     key: self.key.clone(),
+                    gone_before_ms: shard.gone_before_ms,
                 };
                 Box::pin(source.step(shard.stage.clone()))
             });
@@ -181,9 +188,21 @@ impl<K: 'static, V: 'static> Watch<K, V> {
             self.is_live = false;
             self.told.push_back(Told::Restated(partition));
         }
+        if self.table.is_of_duplicates(&step.entries) {
+            let why = "watch: it keeps several values under one key and time";
+            self.over = Some(self.table.refused(why));
+            return;
+        }
         let entries = step.entries.into_iter();
         let entries = entries.map(|(key, value)| Told::Entry(partition, key, value));
         self.told.extend(entries);
+        if let Some(before_ms) = step.gone_before_ms {
+            self.shards[at].gone_before_ms = Some(before_ms);
+            // Of a state that is told anew they are not in it.
+            if !step.is_restated {
+                self.told.push_back(Told::Gone(partition, before_ms));
+            }
+        }
         if !self.is_live && self.shards.iter().all(|shard| shard.stage.is_live()) {
             self.is_live = true;
             self.told.push_back(Told::Live);
@@ -194,6 +213,10 @@ impl<K: 'static, V: 'static> Watch<K, V> {
         Ok(match told {
             Told::Restated(partition) => Change::Restated { partition },
             Told::Live => Change::Live,
+            Told::Gone(partition, before_ms) => Change::Gone {
+                partition,
+                before_ms,
+            },
             Told::Entry(partition, key, value) => Change::Entry {
                 partition,
                 key: self.table.decode_row_key(&key.0)?,

@@ -21,8 +21,10 @@ impl<K: 'static, V: 'static> Table<Windowed<K>, V> {
     ) -> Result<Page<Windowed<K>, V>> {
         let deadline = Instant::now() + read.deadline;
         let (start, end) = (0, 0);
-        let bytes = self.encode(&Windowed { key, start, end })?;
-        let partition = self.partition_of(&bytes, &read, deadline).await?;
+        let windowed = Windowed { key, start, end };
+        let bytes = self.encode(&windowed)?;
+        let partition = self.partition_of(&windowed, &bytes, &read, deadline);
+        let partition = partition.await?;
         let key = Blob::from(self.plain_key(&bytes));
         let span = self.span(None, None, None, self.times(Some(key), times)?);
         self.page(span, scan, read, Some(partition)).await
@@ -38,8 +40,11 @@ impl<K: 'static, V: 'static> Table<Windowed<K>, V> {
         let span = self.span(None, None, None, self.times(None, times)?);
         self.page(span, scan, read, None).await
     }
+}
 
-    fn times(&self, key: Option<Blob>, times: RangeInclusive<i64>) -> Result<Times> {
+impl<K: 'static, V: 'static> Table<K, V> {
+    /// What is in `times`, of one key or of all.
+    pub(crate) fn times(&self, key: Option<Blob>, times: RangeInclusive<i64>) -> Result<Times> {
         let (from_ms, to_ms) = times.into_inner();
         match self.info.options.layout {
             Layout::Window { .. } => Ok(Times::Windows {

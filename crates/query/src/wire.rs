@@ -79,12 +79,15 @@ pub enum Question {
     Changes {
         /// The store.
         store: String,
-        /// Which: bounds, prefix and the bytes of an answer only.
+        /// Which: bounds, prefix, times and the bytes of an answer only.
         span: Box<Span>,
         /// Where the asker is; without it, it is told where the feed is.
         after: Option<Cursor>,
         /// ms to wait for a change; the answer has longer.
         wait_ms: u64,
+        /// Who watches windows says which he knows to be gone: those before this time. Then he is told when it is a later one.
+        #[serde(default)]
+        gone_before_ms: Option<i64>,
     },
     /// The ends of what the task has written into repartition topics, once its token is visible.
     Derive,
@@ -187,6 +190,9 @@ pub enum Answer {
         cursor: Cursor,
         /// What changed between the asker's cursor and this one is not known: the state must be read again.
         is_gone: bool,
+        /// Windows that start, or sessions that end, before this time are gone; where that is news to who watches them.
+        #[serde(default)]
+        gone_before_ms: Option<i64>,
     },
     /// To `Version` and `History`.
     Versions(Vec<VersionBytes>),

@@ -179,6 +179,19 @@ impl Topology {
         names.collect()
     }
 
+    /// True when a sink writes this topic into partitions that the application chooses ([`crate::Topic::partition_by`],
+    /// [`crate::Topic::partitions_by`]): where a record of a key lies does not follow from the key's hash.
+    pub fn chooses_partitions(&self, topic: &str) -> bool {
+        self.nodes.iter().any(|node| match &node.kind {
+            NodeKind::Sink {
+                topic: Some(written),
+                chooses_partitions: true,
+                ..
+            } => written.full(self.topic_prefix()) == topic,
+            _ => false,
+        })
+    }
+
     /// The topology with every record cache off: what a cache of no bytes means (`statestore.cache.max.bytes=0`). Each update is
     /// sent on by itself, also where a row is deleted that nobody has seen.
     pub fn without_record_caches(mut self) -> Self {

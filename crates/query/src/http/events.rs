@@ -4,12 +4,14 @@
 //! ```text
 //! event: state       data: {"partition":0}                        forget what was told of it; its entries follow
 //! event: entry       data: {"partition":0,"key":..,"value":..}    the value; null when the key is absent
+//! event: gone        data: {"partition":0,"before_ms":60000}       its windows that start before it, and sessions that end, are gone
 //! event: live        data: {}                                     the state has been told; what follows are changes
 //! event: unreadable  data: {"detail":..}                          an entry that the store's formats cannot read
 //! event: problem     data: {"status":..,"detail":..}              the last one
 //! : nothing new                                                   after silence, with the id of where it stands
 //! ```
 
+use super::shown::to_json;
 use super::stopping::Stopping;
 use super::{Problem, Turn};
 use crate::watch::Watch;
@@ -18,7 +20,8 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use http_body::Frame;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -45,16 +48,16 @@ pub(super) trait Follow: Send {
     fn position(&self) -> Option<String>;
 }
 
-/// Makes JSON of a key and its value.
-type Show<K, V> = fn(&K, Option<&V>) -> Result<(Value, Value), Problem>;
+/// Makes JSON of a key: the fields of an entry that say which it is.
+type Show<K> = fn(&K) -> Result<Map<String, Value>, Problem>;
 
-/// A subscription whose keys and values `show` makes JSON of.
+/// A subscription whose keys `show` makes JSON of.
 pub(super) struct Shower<K, V> {
     pub(super) watch: Watch<K, V>,
-    pub(super) show: Show<K, V>,
+    pub(super) show: Show<K>,
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Shower<K, V> {
+impl<K: Send + Sync + 'static, V: Serialize + Send + Sync + 'static> Shower<K, V> {
     fn event(&self, name: &str, data: &Value) -> String {
         let id = id(self.watch.position());
         format!("event: {name}\n{id}data: {data}\n\n")
@@ -66,23 +69,32 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Shower<K, V> {
                 return self.event("state", &json!({ "partition": partition }));
             }
             Change::Live => return self.event("live", &json!({})),
+            Change::Gone {
+                partition,
+                before_ms,
+            } => {
+                let data = json!({ "partition": partition, "before_ms": before_ms });
+                return self.event("gone", &data);
+            }
             Change::Entry {
                 partition,
                 key,
                 value,
             } => (partition, key, value),
         };
-        match (self.show)(key, value.as_ref()) {
-            Ok((key, value)) => {
-                let data = json!({ "partition": partition, "key": key, "value": value });
-                self.event("entry", &data)
-            }
+        let shown = (self.show)(key).and_then(|mut entry| {
+            entry.insert("partition".into(), json!(partition));
+            entry.insert("value".into(), to_json(value)?);
+            Ok(Value::Object(entry))
+        });
+        match shown {
+            Ok(data) => self.event("entry", &data),
             Err(problem) => self.event("unreadable", &json!({ "detail": problem.detail })),
         }
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Follow for Shower<K, V> {
+impl<K: Send + Sync + 'static, V: Serialize + Send + Sync + 'static> Follow for Shower<K, V> {
     fn next(&mut self) -> Next<'_> {
         Box::pin(async {
             let was_over = self.watch.is_over();

@@ -9,12 +9,12 @@ pub(super) fn describe(application: &str, stores: &Stores) -> Value {
     for (name, shown) in stores.shown.iter() {
         let kind = shown.kind();
         let one = match kind {
-            "windowed" => vec!["from_ms", "to_ms", "limit", "page", "reverse"],
+            "windowed" => vec!["from_ms", "to_ms", "limit", "page", "reverse", "watch"],
             "versioned" => vec!["as_of_ms", "from_ms", "to_ms", "watch"],
             _ => vec!["wait", "watch"],
         };
         let many = match kind {
-            "windowed" => vec!["from_ms", "to_ms", "limit", "page", "reverse"],
+            "windowed" => vec!["from_ms", "to_ms", "limit", "page", "reverse", "watch"],
             _ => vec!["from", "to", "prefix", "limit", "page", "reverse", "watch"],
         };
         let summary = format!("Of the {kind} store {name}, what is under a key");
@@ -74,7 +74,7 @@ fn operation(summary: &str, parameters: &[&str]) -> Value {
         "parameters": parameters,
         "responses": {
             "200": {
-                "description": "JSON; with watch, the events state, entry, live, unreadable and problem, without an end",
+                "description": "JSON; with watch, the events state, entry, gone, live, unreadable and problem, without an end",
                 "content": { "application/json": {}, "text/event-stream": {} },
             },
             "400": problem("The request says what cannot be"),

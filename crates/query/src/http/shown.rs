@@ -4,6 +4,7 @@
 use super::Problem;
 use super::events::{Follow, Shower};
 use crate::{Page, Queries, Read, Result, Scan, Table, Version, Watched};
+use headwater_streams::Windowed;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -77,6 +78,29 @@ impl Stores {
         Ok(self)
     }
 
+    /// Shows a store as its table knows it: one that is [`Table::partitioned_by`] something. Not of windows.
+    pub fn show_table<K: KeyText, V>(mut self, table: Table<K, V>) -> Self
+    where
+        V: Serialize + Send + Sync + 'static,
+    {
+        let store = table.name().to_owned();
+        match table.is_versioned() {
+            true => self.add(&store, Versioned(table)),
+            false => self.add(&store, Plain(table)),
+        }
+        self
+    }
+
+    /// As [`Stores::show_table`], of a window or session store.
+    pub fn show_windows_table<K: KeyText, V>(mut self, table: Table<Windowed<K>, V>) -> Self
+    where
+        V: Serialize + Send + Sync + 'static,
+    {
+        let store = table.name().to_owned();
+        self.add(&store, Windows(table));
+        self
+    }
+
     /// Shows a store that keeps versions.
     pub fn show_versions<K: KeyText, V>(mut self, store: &str) -> Result<Self>
     where
@@ -104,7 +128,7 @@ impl Stores {
 
 struct Plain<K, V>(Table<K, V>);
 struct Versioned<K, V>(Table<K, V>);
-struct Windows<K, V>(Table<headwater_streams::Windowed<K>, V>);
+struct Windows<K, V>(Table<Windowed<K>, V>);
 
 impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Plain<K, V> {
     fn kind(&self) -> &'static str {
@@ -130,7 +154,7 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Plain<K, V> {
     }
 
     fn watch(self: Arc<Self>, part: Part, after: Option<String>, read: Read) -> Followed {
-        Box::pin(async move { follow(&self.0, part, after, read).await })
+        Box::pin(async move { follow(&self.0, watched(part)?, after, read, plain_key).await })
     }
 }
 
@@ -170,7 +194,7 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Versioned<K, V>
     }
 
     fn watch(self: Arc<Self>, part: Part, after: Option<String>, read: Read) -> Followed {
-        Box::pin(async move { follow(&self.0, part, after, read).await })
+        Box::pin(async move { follow(&self.0, watched(part)?, after, read, plain_key).await })
     }
 }
 
@@ -193,27 +217,35 @@ impl<K: KeyText, V: Serialize + Send + Sync + 'static> Shown for Windows<K, V> {
 
     fn page(self: Arc<Self>, part: Part, scan: Scan, read: Read) -> Told {
         Box::pin(async move {
-            if part.from.is_some() || part.to.is_some() || part.prefix.is_some() {
-                return Err(Problem::bad_request(
-                    "a windowed store is asked by key, and from_ms and to_ms",
-                ));
-            }
+            refuse_ranges(&part)?;
             let times = part.times.unwrap_or(i64::MIN..=i64::MAX);
             let page = match part.key {
                 Some(key) => self.0.fetch(parse(&key)?, times, scan, read).await?,
                 None => self.0.fetch_all(times, scan, read).await?,
             };
-            entries(page, |windowed| {
-                let window = json!({ "start_ms": windowed.start, "end_ms": windowed.end });
-                let key = ("key".to_owned(), to_json(&windowed.key)?);
-                Ok(Map::from_iter([key, ("window".to_owned(), window)]))
-            })
+            entries(page, windowed_key)
         })
     }
 
-    fn watch(self: Arc<Self>, _: Part, _: Option<String>, _: Read) -> Followed {
-        let problem = "watch: not on a windowed store, whose windows expire and nobody tells when";
-        Box::pin(std::future::ready(Err(Problem::bad_request(problem))))
+    fn watch(self: Arc<Self>, part: Part, after: Option<String>, read: Read) -> Followed {
+        Box::pin(async move {
+            refuse_ranges(&part)?;
+            let times = part.times.unwrap_or(i64::MIN..=i64::MAX);
+            let watched = match part.key {
+                Some(key) => Watched::windows(parse::<K>(&key)?, times),
+                None => Watched::all_windows(times),
+            };
+            follow(&self.0, watched, after, read, windowed_key).await
+        })
+    }
+}
+
+fn refuse_ranges(part: &Part) -> Result<(), Problem> {
+    match part.from.is_some() || part.to.is_some() || part.prefix.is_some() {
+        true => Err(Problem::bad_request(
+            "a windowed store is asked by key, and from_ms and to_ms",
+        )),
+        false => Ok(()),
     }
 }
 
@@ -236,30 +268,34 @@ async fn range<K: KeyText, V: 'static>(
     Ok(table.range(from.as_ref(), to.as_ref(), scan, read).await?)
 }
 
-async fn follow<K: KeyText, V>(
-    table: &Table<K, V>,
-    part: Part,
-    after: Option<String>,
-    read: Read,
-) -> Result<Box<dyn Follow>, Problem>
-where
-    V: Serialize + Send + Sync + 'static,
-{
+/// What a client watches of a store without windows.
+fn watched<K: KeyText>(part: Part) -> Result<Watched<K>, Problem> {
     if part.times.is_some() {
         return Err(Problem::bad_request("from_ms and to_ms: not with watch"));
     }
     let bound = |text: Option<String>| text.map(|text| parse::<K>(&text)).transpose();
-    let watched = match (bound(part.key)?, part.prefix) {
+    Ok(match (bound(part.key)?, part.prefix) {
         (Some(key), _) => Watched::key(key),
         (None, Some(prefix)) => Watched::prefix(prefix),
         (None, None) => Watched::range(bound(part.from)?, bound(part.to)?),
-    };
+    })
+}
+
+async fn follow<K: Send + Sync + 'static, V>(
+    table: &Table<K, V>,
+    watched: Watched<K>,
+    after: Option<String>,
+    read: Read,
+    show: fn(&K) -> Result<Map<String, Value>, Problem>,
+) -> Result<Box<dyn Follow>, Problem>
+where
+    V: Serialize + Send + Sync + 'static,
+{
     let watched = match after {
         Some(position) => watched.after(position),
         None => watched,
     };
     let watch = table.watch(watched, read).await?;
-    let show = |key: &K, value: Option<&V>| Ok((to_json(key)?, to_json(&value)?));
     Ok(Box::new(Shower { watch, show }))
 }
 
@@ -280,6 +316,12 @@ fn plain_key<K: Serialize>(key: &K) -> Result<Map<String, Value>, Problem> {
     Ok(Map::from_iter([("key".to_owned(), to_json(key)?)]))
 }
 
+fn windowed_key<K: Serialize>(windowed: &Windowed<K>) -> Result<Map<String, Value>, Problem> {
+    let window = json!({ "start_ms": windowed.start, "end_ms": windowed.end });
+    let key = ("key".to_owned(), to_json(&windowed.key)?);
+    Ok(Map::from_iter([key, ("window".to_owned(), window)]))
+}
+
 fn version_json<V: Serialize>(version: &Version<V>) -> Result<Value, Problem> {
     Ok(json!({
         "value": to_json(&version.value)?,
@@ -293,7 +335,7 @@ fn parse<K: KeyText>(text: &str) -> Result<K, Problem> {
         .map_err(|error| Problem::bad_request(format!("the key '{text}': {error}")))
 }
 
-fn to_json(value: &impl Serialize) -> Result<Value, Problem> {
+pub(super) fn to_json(value: &impl Serialize) -> Result<Value, Problem> {
     serde_json::to_value(value).map_err(|error| {
         let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
         Problem::new(status, format!("a value that JSON cannot show: {error}"))

@@ -9,8 +9,10 @@
 mod http;
 mod instance;
 mod kinds;
+mod partitioned;
 mod routing;
 mod tokens;
 mod waits;
+mod watched_windows;
 mod watches;
 mod wire;

@@ -464,6 +464,9 @@ pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
     let (choose, chosen_by) = topic.chosen.unzip();
     let (wire_formats, partition) = (formats.clone(), topic.partition);
     let partitions = topic.partitions;
+    // Answers to a foreign-key join go to the partition that asked, which is that of the row's key.
+    let is_internal = matches!(target, Some(TopicName::Internal(_)));
+    let chooses_partitions = !is_internal && (partition.is_some() || partitions.is_some());
     let wire: Wire = Box::new(move |wiring, node| {
         let known = "a built sink has its formats and its topic";
         let target = match wiring.topology.output_topic(node) {
@@ -489,6 +492,7 @@ pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
     });
     let mut node = processor(name, parents.to_vec(), wire, formats);
     node.kind = NodeKind::Sink {
+        chooses_partitions,
         topic: target,
         chosen_by: chosen_by.unwrap_or_default(),
     };

@@ -48,6 +48,8 @@ pub(crate) enum NodeKind {
         topic: Option<TopicName>,
         /// How `describe` names what chooses the topic.
         chosen_by: String,
+        /// The application chooses the partitions: not always those of the keys' hashes.
+        chooses_partitions: bool,
     },
 }
 

@@ -4,8 +4,9 @@
 use super::client::{get, get_with};
 use super::{Served, Speech, on_network, orders};
 use crate::instance::{Shop, WAIT, place};
-use headwater_query::http::{Bearer, Limits};
-use headwater_query::{Read, WATCHES_MAX, Watched};
+use headwater_query::http::{Bearer, Limits, Stores};
+use headwater_query::{Read, Token, WATCHES_MAX, Watched};
+use headwater_streams::{App, Store, TimeWindows, Topology};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -119,6 +120,78 @@ fn a_key_and_a_range_are_told_as_events_and_go_on_from_their_last_id() {
         told.retain(|(name, _)| name != "live");
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(told[0].1["key"], json!("order-10"));
+        served.stop().await;
+    });
+}
+
+/// Counts of orders in windows of 10 ms, which are kept for a minute.
+fn windows() -> Topology {
+    let app = App::new("shop");
+    app.stream::<String, i64>("orders")
+        .group_by_key()
+        .windowed_by(TimeWindows::of(Duration::from_millis(10)))
+        .count(Store::from("windows").retention(Duration::from_secs(60)));
+    app.build().unwrap()
+}
+
+#[test]
+fn windows_are_told_with_their_times_and_when_they_are_gone() {
+    on_network(async {
+        let shop = Shop::of(windows);
+        let show = |stores: Stores| stores.show_windows::<String, u64>("windows").unwrap();
+        let served = Served::start(&shop, &Speech::default(), show).await;
+        let address = served.address();
+        let mut writer = shop.writer("client");
+        let mut put = |time_ms: i64| {
+            let key = "x".to_owned();
+            writer.append("orders", &key, &1_i64, time_ms).unwrap();
+            writer.commit(writer.position() + 1).unwrap();
+            Token::of_receipt(writer.receipt())
+        };
+        let mut all = Source::open(address, "/stores/windows?watch", "").await;
+        let mut of_key = Source::open(address, "/stores/windows/x?watch&from_ms=10", "").await;
+        assert_eq!(
+            (all.state().await.len(), of_key.state().await.len()),
+            (4, 1)
+        );
+        let window = |start: i64, count: u64| {
+            let window = json!({ "start_ms": start, "end_ms": start + 10 });
+            (json!("x"), window, json!(count))
+        };
+        let entry = |(name, data): (String, Value)| {
+            assert_eq!(name, "entry", "{data}");
+            (
+                data["key"].clone(),
+                data["window"].clone(),
+                data["value"].clone(),
+            )
+        };
+        for time_ms in [3, 14] {
+            let token = put(time_ms);
+            let reached = served.queries.reached("windows", &token, WAIT);
+            reached.await.unwrap();
+        }
+        assert_eq!(entry(all.event().await.unwrap()), window(0, 1));
+        assert_eq!(entry(all.event().await.unwrap()), window(10, 1));
+        assert_eq!(entry(of_key.event().await.unwrap()), window(10, 1));
+        for time_ms in [600_000, 600_010] {
+            let token = put(time_ms);
+            let reached = served.queries.reached("windows", &token, WAIT);
+            reached.await.unwrap();
+        }
+        for source in [&mut all, &mut of_key] {
+            let mut told = Vec::new();
+            while told.len() < 3 {
+                told.push(source.event().await.unwrap());
+            }
+            let gone = told.iter().position(|(name, _)| name == "gone").unwrap();
+            let (_, gone) = told.remove(gone);
+            assert_eq!(gone["before_ms"], json!(540_000), "{gone}");
+            let told: Vec<_> = told.into_iter().map(entry).collect();
+            assert_eq!(told, [window(600_000, 1), window(600_010, 1)]);
+        }
+        let refused = get(address, "/stores/windows?watch&prefix=x").await;
+        assert_eq!(refused.status, 400, "{refused:?}");
         served.stop().await;
     });
 }

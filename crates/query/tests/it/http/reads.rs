@@ -4,10 +4,12 @@
 use super::client::{get, get_with};
 use super::{Served, Speech, on_network, orders};
 use crate::instance::{PARTITIONS, Shop, WAIT, place, until};
-use headwater_query::http::Stores;
+use crate::partitioned::{region, regions};
+use headwater_query::http::{Gate, Limits, Server, Stores, store_routes};
 use headwater_streams::{App, Store, TimeWindows, Topology};
 use serde_json::json;
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 fn kinds() -> Topology {
     let app = App::new("shop");
@@ -193,6 +195,48 @@ fn operators_see_whether_it_is_ready_who_holds_what_and_how_much_was_done() {
         let description = get(address, "/openapi.json").await.json();
         let paths = description["paths"].as_object().unwrap();
         assert!(paths.contains_key("/stores/orders-store/{key}"));
+        served.stop().await;
+    });
+}
+
+#[test]
+fn a_key_in_a_chosen_partition_is_asked_for_with_it_or_by_a_table_that_knows_it() {
+    on_network(async {
+        let shop = Shop::of(regions);
+        let show = |stores: Stores| stores.show::<String, i64>("regional").unwrap();
+        let served = Served::start(&shop, &Speech::default(), show).await;
+        let address = served.address();
+        let token = place(&mut shop.writer("client"), "orders", 0..20);
+        let reached = served.queries.reached("regional", &token, WAIT);
+        reached.await.unwrap();
+        let refused = get(address, "/stores/regional/order-6").await;
+        assert_eq!(refused.status, 400, "{refused:?}");
+        let detail = refused.json()["detail"].to_string();
+        assert!(detail.contains("?partition="), "{detail}");
+        let watched = get(address, "/stores/regional/order-6?watch").await;
+        assert_eq!(watched.status, 400, "{watched:?}");
+        let told = get(address, "/stores/regional/order-6?partition=2").await;
+        assert_eq!((told.status, told.json()), (200, json!(6)), "{told:?}");
+        let page = get(address, "/stores/regional").await.json();
+        assert_eq!(page["entries"].as_array().unwrap().len(), 20);
+
+        let table = served.queries.store::<String, i64>("regional").unwrap();
+        let table = table.partitioned_by(|key, of| region(key, of));
+        let stores = Stores::new(&served.queries).show_table(table);
+        let limits = Limits::default();
+        let routes = store_routes(stores, Gate::new(&limits, None));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server::start(listener, routes, &limits, None).unwrap();
+        for number in 0..20 {
+            let path = format!("/stores/regional/order-{number}");
+            let found = get(server.address(), &path).await;
+            assert_eq!(
+                (found.status, found.json()),
+                (200, json!(number)),
+                "{found:?}"
+            );
+        }
+        server.stop(WAIT).await;
         served.stop().await;
     });
 }
