@@ -18,6 +18,7 @@ mod idle;
 mod marker;
 mod missing_topic;
 mod process;
+mod purge;
 mod standby;
 mod timers;
 mod uncaught;
