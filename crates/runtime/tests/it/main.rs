@@ -15,6 +15,7 @@ mod forgetful;
 mod globals;
 mod hand_over;
 mod idle;
+mod internal_topics;
 mod marker;
 mod missing_topic;
 mod process;
