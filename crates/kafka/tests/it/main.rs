@@ -7,6 +7,7 @@
 )]
 
 mod broker;
+mod compression;
 mod contract;
 mod early;
 mod foreign;
