@@ -11,5 +11,6 @@ mod compression;
 mod contract;
 mod early;
 mod foreign;
+mod group;
 mod hygiene;
 mod settings;
