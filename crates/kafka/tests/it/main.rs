@@ -13,4 +13,5 @@ mod early;
 mod foreign;
 mod group;
 mod hygiene;
+mod rights;
 mod settings;
