@@ -5,7 +5,7 @@ use crate::{
     Proxy, USERS,
     certificate::Certificates,
     jars,
-    listener::Listener,
+    listener::{Listener, Mechanism},
     node::{Launch, Node},
     port::Block,
     process, settings, tool,
@@ -35,6 +35,8 @@ pub struct Options {
     pub first_port: Option<u16>,
     /// Ways in besides [`Listener::Plaintext`].
     pub listeners: Vec<Listener>,
+    /// What the SASL listeners take.
+    pub mechanisms: Vec<Mechanism>,
     /// Whether those who come through other listeners than the plain ones need permissions.
     pub acl: bool,
     /// Kafka's settings by name, over ours.
@@ -51,6 +53,7 @@ impl Default for Options {
             folder: None,
             first_port: None,
             listeners: Vec::new(),
+            mechanisms: Mechanism::ALL.to_vec(),
             acl: false,
             settings: Vec::new(),
             heap_mb: 512,
@@ -251,6 +254,7 @@ impl Cluster {
             first_ports: &first_ports,
             listeners: &listeners,
             certificates: self.certificates.as_ref(),
+            mechanisms: &options.mechanisms,
             acl: options.acl,
             settings: &options.settings,
         };

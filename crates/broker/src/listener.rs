@@ -86,7 +86,7 @@ impl Listener {
 /// Place of the controller's port.
 pub(crate) const CONTROLLER_PLACE: u16 = 1;
 
-/// How a client proves who it is; a SASL listener takes all of them.
+/// How a client proves who it is; a SASL listener takes those of [`crate::Options::mechanisms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
     /// Name and password as they are.

@@ -13,6 +13,7 @@ pub(crate) struct Shape<'a> {
     pub(crate) first_ports: &'a [u16],
     pub(crate) listeners: &'a [Listener],
     pub(crate) certificates: Option<&'a Certificates>,
+    pub(crate) mechanisms: &'a [Mechanism],
     pub(crate) acl: bool,
     /// Kafka's settings by name; they come last and so win.
     pub(crate) settings: &'a [(String, String)],
@@ -75,7 +76,7 @@ pub(crate) fn text(shape: &Shape<'_>, index: usize, data: &Path) -> String {
     line("transaction.state.log.min.isr", &in_sync);
     text.push_str(SETTINGS);
     for listener in shape.listeners {
-        secure(&mut text, *listener, shape.certificates);
+        secure(&mut text, *listener, shape);
     }
     if shape.acl {
         text.push_str(
@@ -98,9 +99,9 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
-fn secure(text: &mut String, listener: Listener, certificates: Option<&Certificates>) {
+fn secure(text: &mut String, listener: Listener, shape: &Shape<'_>) {
     let prefix = format!("listener.name.{}", listener.name().to_lowercase());
-    if let Some(certificates) = certificates.filter(|_| listener.is_tls()) {
+    if let Some(certificates) = shape.certificates.filter(|_| listener.is_tls()) {
         let auth = match listener {
             Listener::MutualTls => "required",
             _ => "none",
@@ -117,12 +118,12 @@ fn secure(text: &mut String, listener: Listener, certificates: Option<&Certifica
         ));
     }
     if listener.is_sasl() {
-        let names = Mechanism::ALL.iter().map(|one| one.name().to_owned());
+        let names = shape.mechanisms.iter().map(|one| one.name().to_owned());
         text.push_str(&format!(
             "{prefix}.sasl.enabled.mechanisms={}\n",
             joined(names)
         ));
-        for mechanism in Mechanism::ALL {
+        for mechanism in shape.mechanisms {
             let name = mechanism.name().to_lowercase();
             let module = login_module(*mechanism);
             text.push_str(&format!("{prefix}.{name}.sasl.jaas.config={module}\n"));

@@ -17,6 +17,7 @@ use crate::protocol::{
     metadata::{MetadataRequest, MetadataRequestTopic},
 };
 use crate::settings::{Settings, address::Address};
+use headwater_log::Error;
 use headwater_world::World;
 use link::Link;
 use metadata::Metadata;
@@ -262,6 +263,17 @@ impl Cluster {
     /// What the brokers said against a topic when last asked.
     pub(crate) fn topic_error(&self, topic: &str) -> Option<ErrorCode> {
         self.metadata.borrow().error(topic)
+    }
+
+    /// What a topic that is not known means for who needs it.
+    pub(crate) fn missing(&self, topic: &str) -> Error {
+        match self.topic_error(topic) {
+            Some(code @ ErrorCode::TOPIC_AUTHORIZATION_FAILED) => Error::Invalid(format!(
+                "topic '{topic}': {code}: the principal lacks the right Describe, which Read and Write bring; \
+                 grant them: kafka-acls --add --allow-principal User:.. --operation Read --topic {topic}"
+            )),
+            _ => Error::UnknownTopic(topic.to_owned()),
+        }
     }
 
     pub(crate) fn topic_id(&self, topic: &str) -> Option<Uuid> {

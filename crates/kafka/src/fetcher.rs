@@ -474,7 +474,7 @@ impl Fetcher {
             let since = *reading.unknown_since.get_or_insert(now);
             if now - since >= Duration::from_millis(UNKNOWN_PATIENCE_MS) {
                 let error = match count {
-                    None => Error::UnknownTopic(reading.name.topic.to_string()),
+                    None => self.cluster.missing(&reading.name.topic),
                     Some(_) => Error::UnknownPartition(reading.name.clone()),
                 };
                 lost.push((*slot, reading.generation, error));

@@ -560,7 +560,7 @@ impl Producer {
             let since = *queue.unknown_since.get_or_insert(now);
             if now - since >= Duration::from_millis(UNKNOWN_PATIENCE_MS) {
                 return Some(Failure::Refused(match count {
-                    None => Error::UnknownTopic(queue.name.topic.to_string()),
+                    None => self.cluster.missing(&queue.name.topic),
                     Some(_) => Error::UnknownPartition(queue.name.clone()),
                 }));
             }

@@ -230,7 +230,7 @@ impl Transaction {
             let id = self.id();
             let asking = self.asking_own(&id, deadline);
             if let Err(refusal) = asking.ask(&request, |answer| answer.error_code).await {
-                return Err(self.failure(refusal, "AddOffsetsToTxn"));
+                return Err(self.failure(refusal, &format!("AddOffsetsToTxn for group '{group}'")));
             }
         }
         let (member, epoch) = match &commit.member {
@@ -258,7 +258,9 @@ impl Transaction {
         };
         match answer {
             Ok(_) => Ok(()),
-            Err(refusal) => Err(self.failure(refusal, "TxnOffsetCommit")),
+            Err(refusal) => {
+                Err(self.failure(refusal, &format!("TxnOffsetCommit for group '{group}'")))
+            }
         }
     }
 
@@ -371,6 +373,9 @@ pub(crate) fn failure_of(code: ErrorCode, what: &str) -> Failure {
         ))),
         ErrorCode::TOPIC_AUTHORIZATION_FAILED => Failure::Refused(Error::Invalid(format!(
             "the principal lacks a right on a topic: {said}"
+        ))),
+        ErrorCode::CLUSTER_AUTHORIZATION_FAILED => Failure::Refused(Error::Invalid(format!(
+            "the principal may neither IdempotentWrite on the cluster nor Write to any topic: {said}"
         ))),
         ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => Failure::Refused(Error::Invalid(
             format!("the principal may not Write with its transactional id: {said}"),

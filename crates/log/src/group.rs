@@ -80,8 +80,8 @@ pub struct Membership {
     pub subtopologies: Vec<Subtopology>,
     /// What the member's records tell beyond what those of Kafka Streams do, in a word; empty where that is nothing.
     pub dialect: Arc<str>,
-    /// Standby replicas per task with state.
-    pub standby_replicas: u32,
+    /// Standby replicas per task with state. `None` leaves it to the group where it has a setting of its own, and is none elsewhere.
+    pub standby_replicas: Option<u32>,
     /// A member silent for longer than this many ms is fenced and its tasks move.
     pub session_timeout_ms: i64,
     /// A member that does not give up a revoked task within this many ms is fenced, and so is one that does not poll for so long
@@ -133,6 +133,8 @@ pub enum GroupEvent {
     /// members that have one; without it, and after being fenced until it comes again, there are none. Members come and go before it is
     /// heard of.
     Mixed(bool),
+    /// Something a person should know; the membership goes on.
+    Notice(String),
     /// The membership can never work: e.g. a topology that differs from the group's.
     Refused(String),
 }

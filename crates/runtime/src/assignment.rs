@@ -137,6 +137,7 @@ impl Worker {
                     self.settings.listener.notice(&format!("waiting: {reason}"))
                 }
                 GroupEvent::Mixed(mixed) => self.mixed(mixed),
+                GroupEvent::Notice(text) => self.settings.listener.notice(&text),
                 GroupEvent::Refused(reason) => return Err(Error::Group(reason)),
             }
         }

@@ -331,7 +331,7 @@ impl Worker {
         self.written.raise(written.filter(|(at, _)| is_inner(at)));
         self.positions.advance(&positions);
         self.tell_waiters(&positions, &changed);
-        self.purge(&positions);
+        self.purge();
         self.settings.listener.committed(&Committed {
             positions,
             receipt: receipt.clone(),
@@ -353,8 +353,9 @@ impl Worker {
         watches.reached(positions.iter().map(|(at, offset)| (at, offset.offset)));
     }
 
-    /// Deletes what was consumed of repartition topics, now and then.
-    fn purge(&mut self, positions: &[(TopicPartition, CommittedOffset)]) {
+    /// Deletes what was consumed of repartition topics, now and then: of every task, also of one whose position this commit has
+    /// not moved, since a slow one would otherwise have to meet the interval by chance.
+    fn purge(&mut self) {
         let now = self.settings.world.clock.elapsed();
         if now.saturating_sub(self.purged_at)
             < Duration::from_millis(self.settings.purge_interval_ms)
@@ -362,9 +363,11 @@ impl Worker {
             return;
         }
         self.purged_at = now;
-        let consumed: Vec<_> = positions
-            .iter()
-            .filter(|(partition, _)| self.repartition_topics.contains(&*partition.topic))
+        let running = self.tasks.values();
+        let running = running.filter(|slot| matches!(slot.stage, Stage::Running(_)));
+        let consumed: Vec<_> = running
+            .flat_map(|slot| &slot.committed)
+            .filter(|(at, to)| self.repartition_topics.contains(&*at.topic) && to.offset > 0)
             .map(|(partition, offset)| (partition.clone(), offset.offset))
             .collect();
         if !consumed.is_empty() {

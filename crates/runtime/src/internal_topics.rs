@@ -86,7 +86,7 @@ fn short_retention(wanted: &InternalTopic, found: &TopicInfo) -> Option<String> 
     let found_ms = found.config.get(RETENTION).and_then(ms)?;
     (found_ms < wanted_ms).then(|| {
         format!(
-            "topic '{}' has {RETENTION}={found_ms}, the topology asks for {}: records may be deleted that are still needed",
+            "topic '{}' has {RETENTION}={found_ms}, the topology asks for {}: records may be deleted that are still needed; set it to that",
             found.name, wanted.config[RETENTION]
         )
     })

@@ -32,8 +32,9 @@ pub struct Settings {
     pub block_cache_bytes: usize,
     /// A checkpoint is taken at least this often, in ms, of stores that changed.
     pub checkpoint_interval_ms: u64,
-    /// `num.standby.replicas`.
-    pub standby_replicas: u32,
+    /// `num.standby.replicas`. `None`, where nothing is said, leaves the setting of a streams group on Kafka as it is; elsewhere it is
+    /// none.
+    pub standby_replicas: Option<u32>,
     /// A worker silent for longer is fenced.
     pub session_timeout_ms: i64,
     /// `max.poll.interval.ms`: a worker that does not give up a revoked task within it is fenced.
@@ -75,7 +76,7 @@ impl Default for Settings {
             write_back_bytes_max: 64 << 20,
             block_cache_bytes: 32 << 20,
             checkpoint_interval_ms: 10_000,
-            standby_replicas: 0,
+            standby_replicas: None,
             session_timeout_ms: 45_000,
             rebalance_timeout_ms: 300_000,
             async_wait_ms_max: 5_000,
@@ -163,7 +164,7 @@ impl Settings {
                     value => Some(value.parse().map_err(|_| bad(name, value, "host:port"))?),
                 }
             }
-            "num.standby.replicas" => self.standby_replicas = number(name, value)?,
+            "num.standby.replicas" => self.standby_replicas = Some(number(name, value)?),
             "session.timeout.ms" | "consumer.session.timeout.ms" => {
                 self.session_timeout_ms = number(name, value)?
             }

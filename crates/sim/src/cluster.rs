@@ -154,7 +154,7 @@ impl Cluster {
         let settings = Settings {
             world: simulation.world.clone(),
             guarantee,
-            standby_replicas: u32::from(seed % 3 != 1),
+            standby_replicas: Some(u32::from(seed % 3 != 1)),
             // Beyond the end of every run.
             commit_interval_ms: if when_idle { 3_600_000 } else { 5 },
             commit_when_idle: when_idle,

@@ -22,6 +22,8 @@ pub enum Planted {
     RestoreSkipsOne,
     /// A restore ends before the changelog does.
     RestoreEndsEarly,
+    /// A restore reads to the last stable offset and does not wait for what is open before the changelog's end.
+    RestoreEndsStable,
     /// Commits do not say which member they come from: nobody fences them.
     NoEpoch,
     /// Outputs and offsets are no transaction.
@@ -40,12 +42,13 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::LateOutput,
         Self::UnknownTakenForDone,
         Self::StalePositions,
         Self::RestoreSkipsOne,
         Self::RestoreEndsEarly,
+        Self::RestoreEndsStable,
         Self::NoEpoch,
         Self::NoTransaction,
         Self::AbortedAreRead,
@@ -91,6 +94,15 @@ impl Log for PlantedLog {
     }
 }
 
+/// Has restores end there, and not at the end of their changelogs.
+fn restore_to(asked: &mut [(TopicPartition, OffsetSpec)], end: OffsetSpec) {
+    for (partition, spec) in asked {
+        if *spec == OffsetSpec::End && partition.topic.ends_with("-changelog") {
+            *spec = end;
+        }
+    }
+}
+
 /// A record kept back.
 struct Late {
     slot: Slot,
@@ -122,11 +134,10 @@ impl PlantedClient {
                 }
             }
             (Planted::RestoreEndsEarly, Request::Offsets(asked)) => {
-                for (partition, spec) in asked {
-                    if *spec == OffsetSpec::End && partition.topic.ends_with("-changelog") {
-                        *spec = OffsetSpec::Start;
-                    }
-                }
+                restore_to(asked, OffsetSpec::Start);
+            }
+            (Planted::RestoreEndsStable, Request::Offsets(asked)) => {
+                restore_to(asked, OffsetSpec::Stable);
             }
             _ => {}
         }

@@ -388,7 +388,8 @@ impl ClassicMember {
             member: self.membership.member.to_string(),
             process: self.membership.process.to_string(),
             topology_hash: self.topology_hash,
-            standby_replicas: i32::try_from(self.membership.standby_replicas).unwrap_or(i32::MAX),
+            standby_replicas: i32::try_from(self.membership.standby_replicas.unwrap_or(0))
+                .unwrap_or(i32::MAX),
             generation: if held.is_empty() { 0 } else { self.generation },
             active: leader::to_numbers(&held.active),
             standby: leader::to_numbers(&held.standby),

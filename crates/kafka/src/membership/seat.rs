@@ -77,10 +77,13 @@ impl Seat {
         self.is_decided = true;
     }
 
-    /// Standby replicas are up to the group's coordinator.
+    /// What the group's setting is to be, none included: it outlives members that asked for more. `None` where nothing is asked
+    /// for, and in a classic group, whose leader counts standby replicas itself.
     pub(crate) fn standby_replicas(&self) -> Option<u32> {
-        let replicas = self.membership.standby_replicas;
-        (replicas > 0 && matches!(self.kind, Kind::Streams(_))).then_some(replicas)
+        match self.kind {
+            Kind::Streams(_) => self.membership.standby_replicas,
+            Kind::Classic(_) => None,
+        }
     }
 
     pub(crate) fn group(&self) -> &Arc<str> {

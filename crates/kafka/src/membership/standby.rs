@@ -3,11 +3,15 @@
 
 use crate::{
     cluster::Cluster,
-    protocol::incremental_alter_configs::{
-        AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+    protocol::{
+        ErrorCode,
+        incremental_alter_configs::{
+            AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig,
+            IncrementalAlterConfigsRequest,
+        },
     },
 };
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::sleep;
 
 const RESOURCE_GROUP: i8 = 32;
@@ -17,19 +21,19 @@ const NAME: &str = "streams.num.standby.replicas";
 const TRIES_MAX: u32 = 30;
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Sets how many standby replicas each task with state has. The group need not exist.
-pub(crate) async fn set(cluster: Rc<Cluster>, group: Arc<str>, replicas: u32) {
-    let request = request(&group, replicas);
+/// Sets how many standby replicas each task with state has, none included. The group need not exist. `Err` says in words that it
+/// keeps what it had, and why.
+pub(crate) async fn set(cluster: &Cluster, group: &str, replicas: u32) -> Result<(), String> {
+    let request = request(group, replicas);
     let mut reason = String::new();
     for _ in 0..TRIES_MAX {
         match cluster.any(&request).await {
             Ok(response) => {
                 let Some(refused) = response.responses.iter().find(|it| !it.error_code.is_ok())
                 else {
-                    return;
+                    return Ok(());
                 };
-                let said = refused.error_message.as_deref().unwrap_or_default();
-                reason = format!("{}: {said}", refused.error_code);
+                reason = in_words(group, refused);
                 if !refused.error_code.is_retriable() {
                     break;
                 }
@@ -43,9 +47,23 @@ pub(crate) async fn set(cluster: Rc<Cluster>, group: Arc<str>, replicas: u32) {
         }
         sleep(WAIT).await;
     }
-    eprintln!(
-        "headwater: group '{group}' keeps its own number of standby replicas instead of {replicas}: {NAME} cannot be set: {reason}"
-    );
+    Err(format!(
+        "group '{group}' keeps its own number of standby replicas instead of {replicas}: {NAME} cannot be set: {reason}"
+    ))
+}
+
+fn in_words(group: &str, refused: &AlterConfigsResourceResponse) -> String {
+    let code = refused.error_code;
+    match code {
+        ErrorCode::GROUP_AUTHORIZATION_FAILED => format!(
+            "{code}: the principal lacks the right AlterConfigs; \
+             grant it: kafka-acls --add --allow-principal User:.. --operation AlterConfigs --group {group}"
+        ),
+        _ => format!(
+            "{code}: {}",
+            refused.error_message.as_deref().unwrap_or_default()
+        ),
+    }
 }
 
 fn request(group: &str, replicas: u32) -> IncrementalAlterConfigsRequest {

@@ -61,7 +61,7 @@ fn membership() -> Membership {
         process: "p".into(),
         subtopologies: counting("in", "app"),
         dialect: "".into(),
-        standby_replicas: 0,
+        standby_replicas: None,
         session_timeout_ms: 45_000,
         rebalance_timeout_ms: 300_000,
         endpoint: None,

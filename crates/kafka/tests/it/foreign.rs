@@ -64,7 +64,7 @@ fn join(protocol: &str, group: &str, member: &str) -> Box<dyn Client> {
             ..Subtopology::default()
         }],
         dialect: "".into(),
-        standby_replicas: 0,
+        standby_replicas: None,
         session_timeout_ms: SESSION_TIMEOUT_MS,
         rebalance_timeout_ms: 60_000,
         endpoint: None,

@@ -7,9 +7,12 @@
 )]
 
 mod broker;
+mod compression;
 mod contract;
 mod early;
 mod foreign;
+mod group;
 mod hygiene;
+mod rights;
 mod settings;
 mod truncated;

@@ -267,7 +267,10 @@ impl EmbeddedClient {
                 self.member.owned = None;
                 self.member.rejoin = true;
             }
-            GroupEvent::NotReady(_) | GroupEvent::Mixed(_) | GroupEvent::Refused(_) => {}
+            GroupEvent::NotReady(_)
+            | GroupEvent::Mixed(_)
+            | GroupEvent::Notice(_)
+            | GroupEvent::Refused(_) => {}
         }
         Some(event)
     }

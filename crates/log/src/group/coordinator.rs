@@ -343,7 +343,7 @@ impl Group {
         let replicas = self
             .members
             .values()
-            .map(|it| it.membership.standby_replicas)
+            .filter_map(|it| it.membership.standby_replicas)
             .max();
         let mut targets = assign::assign(
             &counts,

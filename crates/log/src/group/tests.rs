@@ -62,7 +62,7 @@ fn membership(member: &str, process: &str) -> Membership {
         process: process.into(),
         subtopologies: count(),
         dialect: "".into(),
-        standby_replicas: 0,
+        standby_replicas: None,
         session_timeout_ms: SESSION_MS,
         rebalance_timeout_ms: 5000,
         endpoint: None,
@@ -338,7 +338,7 @@ fn standbys_live_on_other_processes_and_take_over() {
     let mut scene = Scene::new(4);
     for (member, process) in [("a1", "p"), ("a2", "p"), ("b1", "q")] {
         let mut join = membership(member, process);
-        join.standby_replicas = 1;
+        join.standby_replicas = Some(1);
         scene.join(join);
     }
     let mut lists = BTreeMap::new();
@@ -404,7 +404,10 @@ impl Actor {
                     *self = Self::default();
                     self.silent = silent;
                 }
-                GroupEvent::NotReady(_) | GroupEvent::Mixed(_) | GroupEvent::Refused(_) => {}
+                GroupEvent::NotReady(_)
+                | GroupEvent::Mixed(_)
+                | GroupEvent::Notice(_)
+                | GroupEvent::Refused(_) => {}
             }
         }
     }
@@ -433,7 +436,7 @@ impl Actor {
 fn membership_of(name: &str, process: &str) -> Membership {
     Membership {
         dialect: "".into(),
-        standby_replicas: 1,
+        standby_replicas: Some(1),
         ..membership(name, process)
     }
 }

@@ -153,7 +153,10 @@ impl Member {
                 self.report = None;
             }
             GroupEvent::Refused(_) => self.stopped = true,
-            GroupEvent::Assigned(_) | GroupEvent::NotReady(_) | GroupEvent::Mixed(_) => {}
+            GroupEvent::Assigned(_)
+            | GroupEvent::NotReady(_)
+            | GroupEvent::Mixed(_)
+            | GroupEvent::Notice(_) => {}
         }
         Some(event)
     }

@@ -69,7 +69,7 @@ impl<'a> Worker<'a> {
             process: kit.name(process).into(),
             subtopologies: count(kit),
             dialect: "".into(),
-            standby_replicas: 0,
+            standby_replicas: None,
             session_timeout_ms: kit.harness.session_timeout_ms(),
             rebalance_timeout_ms: 60_000,
             endpoint: None,
@@ -109,7 +109,7 @@ impl<'a> Worker<'a> {
                     self.drop_all();
                 }
                 GroupEvent::NotReady(reason) => self.not_ready.push(reason),
-                GroupEvent::Mixed(_) => {}
+                GroupEvent::Mixed(_) | GroupEvent::Notice(_) => {}
                 GroupEvent::Refused(reason) => self.refused.push(reason),
             }
         }
@@ -537,7 +537,7 @@ pub fn standbys_live_on_another_process(harness: &dyn Harness) {
     let _admin = kit.client_and_topic("in", 2);
     let with_standbys = |member: &str, process: &str| {
         Worker::with(&kit, member, process, |membership| {
-            membership.standby_replicas = 1
+            membership.standby_replicas = Some(1)
         })
     };
     let mut a = with_standbys("a", "p");

@@ -76,7 +76,7 @@ impl Shop {
     /// An instance that answers at `endpoint`.
     pub(crate) fn run(&self, endpoint: Endpoint) -> Running {
         let settings = Settings {
-            standby_replicas: self.standbys,
+            standby_replicas: Some(self.standbys),
             application_server: Some(endpoint),
             ..self.settings.clone()
         };
@@ -85,7 +85,7 @@ impl Shop {
 
     pub(crate) fn start(&self, number: u16) -> Instance {
         let settings = Settings {
-            standby_replicas: self.standbys,
+            standby_replicas: Some(self.standbys),
             application_server: Some(endpoint(number)),
             ..self.settings.clone()
         };

@@ -97,7 +97,7 @@ impl Cluster {
         Settings {
             world: self.simulation.world.clone(),
             commit_interval_ms: 5,
-            standby_replicas: 1,
+            standby_replicas: Some(1),
             session_timeout_ms: SESSION_MS,
             ..Settings::default()
         }
@@ -227,7 +227,7 @@ fn a_standby_forgets_windows_that_not_even_the_changelog_keeps() {
     let settings = Settings {
         world: impatient(&simulation),
         commit_interval_ms: 5,
-        standby_replicas: 1,
+        standby_replicas: Some(1),
         ..Settings::default()
     };
     let app = App::new("app");

@@ -177,7 +177,7 @@ fn die(cluster: &Cluster, protocol: &str, application: &str, input: &str) {
             ..Subtopology::default()
         }],
         dialect: "".into(),
-        standby_replicas: 0,
+        standby_replicas: None,
         session_timeout_ms: 45_000,
         rebalance_timeout_ms: 60_000,
         endpoint: None,

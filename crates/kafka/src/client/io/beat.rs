@@ -332,7 +332,12 @@ impl Beat {
                 member.introduce(tags, endpoint);
             }
             if let Some(replicas) = member.standby_replicas() {
-                spawn_local(standby::set(Rc::clone(&self.cluster), group, replicas));
+                let (cluster, shared) = (Rc::clone(&self.cluster), Arc::clone(&self.shared));
+                spawn_local(async move {
+                    if let Err(refusal) = standby::set(&cluster, &group, replicas).await {
+                        shared.event(GroupEvent::Notice(refusal));
+                    }
+                });
             }
         }
     }

@@ -73,7 +73,7 @@ impl Writer {
             Err((Refusal::Late(reason), false)) => {
                 Err(Failure::Aborted(format!("OffsetCommit: {reason}")).into())
             }
-            Err((Refusal::Code(code), _)) => Err(failure_of(code, "OffsetCommit").into()),
+            Err((Refusal::Code(code), _)) => Err(failure_of(code, &offset_commit(&request)).into()),
             Err((Refusal::Fatal(error), _)) => Err(Failure::Refused(error).into()),
         }
     }
@@ -84,11 +84,13 @@ impl Writer {
             Ok(()) => Ok(()),
             Err((Refusal::Late(reason), _)) => Err(Error::TimedOut(reason)),
             Err((Refusal::Fatal(error), _)) => Err(error),
-            Err((Refusal::Code(code), _)) => Err(match failure_of(code, "OffsetCommit") {
-                Failure::Refused(error) => error,
-                Failure::Member(reason) => Error::Fenced(reason),
-                Failure::Aborted(reason) | Failure::Epoch(reason) => Error::Aborted(reason),
-            }),
+            Err((Refusal::Code(code), _)) => {
+                Err(match failure_of(code, &offset_commit(&doubt.request)) {
+                    Failure::Refused(error) => error,
+                    Failure::Member(reason) => Error::Fenced(reason),
+                    Failure::Aborted(reason) | Failure::Epoch(reason) => Error::Aborted(reason),
+                })
+            }
         }
     }
 
@@ -156,4 +158,10 @@ impl Writer {
             Err(refusal) => Err((refusal, asking.lost.get())),
         }
     }
+}
+
+/// For messages.
+fn offset_commit(request: &CommitRequest) -> String {
+    let group = request.group.as_deref().unwrap_or_default();
+    format!("OffsetCommit for group '{group}'")
 }

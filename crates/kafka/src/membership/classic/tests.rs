@@ -224,7 +224,7 @@ impl Worker {
             process: process.into(),
             subtopologies: counting("in"),
             dialect: "".into(),
-            standby_replicas,
+            standby_replicas: Some(standby_replicas),
             session_timeout_ms: 45_000,
             rebalance_timeout_ms: 60_000,
             endpoint: None,
@@ -259,7 +259,7 @@ impl Worker {
                     self.standby.clear();
                     self.list = None;
                 }
-                GroupEvent::Mixed(_) => {}
+                GroupEvent::Mixed(_) | GroupEvent::Notice(_) => {}
                 GroupEvent::NotReady(reason) => self.not_ready.push(reason),
                 GroupEvent::Refused(reason) => self.refused.push(reason),
             }

@@ -25,7 +25,7 @@ fn membership(member: &str) -> Membership {
             ..Subtopology::default()
         }],
         dialect: "".into(),
-        standby_replicas: 0,
+        standby_replicas: None,
         session_timeout_ms: 1000,
         rebalance_timeout_ms: 1000,
         endpoint: None,

@@ -27,7 +27,7 @@ fn membership(name: &str) -> Membership {
             ..Subtopology::default()
         }],
         dialect: "".into(),
-        standby_replicas: 0,
+        standby_replicas: None,
         session_timeout_ms: 200,
         rebalance_timeout_ms: 2_000,
         endpoint: None,
