@@ -142,6 +142,7 @@ fn figures(lines: &Lines<'_>) -> String {
         );
     }
     text += &floor(lines);
+    text += &beside_clients(lines);
     text += "\n![Records per second](performance/throughput.svg)\n\n![CPU per record](performance/cpu.svg)\n\n";
     text += "![Peak memory](performance/memory.svg)\n\n### Start\n\n";
     text += "| job | ms from the start of the process until all tasks run: Headwater | Kafka Streams | |\n|---|---|---|---|\n";
@@ -212,6 +213,36 @@ fn floor(lines: &Lines<'_>) -> String {
     )
 }
 
+/// Jobs beside clients that are no stream processors.
+fn beside_clients(lines: &Lines<'_>) -> String {
+    let mut text = String::new();
+    for job in lines.each("job") {
+        let of_job = lines.with("job", &job);
+        let ours = of_job.with("system", OURS);
+        let is_client = |system: &String| ![OURS, THEIRS].contains(&system.as_str());
+        for system in of_job.each("system").into_iter().filter(is_client) {
+            let theirs = of_job.with("system", &system);
+            let figure = "records_per_second";
+            let Some((rate, theirs_rate)) = ours.median(figure).zip(theirs.median(figure)) else {
+                continue;
+            };
+            text += &format!("| {job} | {system} |");
+            for figure in [figure, "cpu_us_per_record", "peak_mb"] {
+                text += &format!(" {} | {} |", spread(&ours, figure), spread(&theirs, figure));
+            }
+            text += &format!(" {:.1} x |\n", rate / theirs_rate);
+        }
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!(
+        "\nBeside clients alone: reading a topic to its end, writing one, and `map` as a loop of librdkafka with transactions.\n\n\
+         | job | beside | records/s: Headwater | it | CPU us a record: Headwater | it | peak MB: Headwater | it | records/s |\n\
+         |---|---|---|---|---|---|---|---|---|\n{text}"
+    )
+}
+
 /// What was measured, where, and how busy it was.
 fn conditions(lines: &Lines<'_>) -> String {
     let mut text = String::new();
@@ -223,6 +254,8 @@ fn conditions(lines: &Lines<'_>) -> String {
             continue;
         }
         told.push(line["measurement"].clone());
+        let measured = line["measurement"].as_u64().unwrap_or_default();
+        let together = lines.at("measurement", measured);
         let of = |group: &str, name: &str| line[group][name].as_str().unwrap_or("?").to_owned();
         let runs = of_job.with("system", OURS).len();
         text += &format!(
@@ -237,7 +270,7 @@ fn conditions(lines: &Lines<'_>) -> String {
             of("versions", "kafka"),
             of("versions", "java"),
             of("versions", "rustc"),
-            spread(&lines.clone(), "load_after").replace("**", ""),
+            spread(&together, "load_after").replace("**", ""),
             line["threads"],
             line["commit_interval_ms"],
             shown(line["cache_bytes"].as_f64()),
