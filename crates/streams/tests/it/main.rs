@@ -21,6 +21,7 @@ mod processors;
 mod property;
 mod repartition;
 mod scenario;
+mod several_values;
 mod sliding;
 mod stream_join;
 mod suppress;

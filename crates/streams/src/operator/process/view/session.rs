@@ -48,8 +48,7 @@ impl<K: Clone, V> StoreView<'_, K, V, Sessions> {
             return Ok(());
         }
         let (timestamp, headers) = (self.cause.timestamp, HeadersRef::NONE);
-        self.ctx
-            .log_change(self.store, key, value, timestamp, headers)
+        Ok((self.ctx).log_change(self.store, key, value, timestamp, headers)?)
     }
 
     /// The value of the session of `key` with this start and end (`fetchSession`).

@@ -44,8 +44,7 @@ impl<K, V> StoreView<'_, K, V, Windows> {
             true => {
                 let timestamp = self.cause.timestamp;
                 let headers = HeadersRef::NONE;
-                self.ctx
-                    .log_change(self.store, key, value, timestamp, headers)
+                Ok((self.ctx).log_change(self.store, key, value, timestamp, headers)?)
             }
             false => Ok(()),
         }
