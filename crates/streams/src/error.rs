@@ -135,6 +135,20 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<Box<Error>> for Error {
+    #[cold]
+    fn from(error: Box<Error>) -> Self {
+        *error
+    }
+}
+
+impl From<headwater_store::Error> for Box<Error> {
+    #[cold]
+    fn from(error: headwater_store::Error) -> Self {
+        Box::new(error.into())
+    }
+}
+
 impl From<headwater_log::Error> for Error {
     fn from(error: headwater_log::Error) -> Self {
         Self::Log(error)

@@ -3,12 +3,14 @@
 //! Invariant: a format never panics on bytes it did not write; it answers [`FormatError`].
 
 mod change;
+mod codec;
 mod json;
 mod primitive;
 
 pub use json::json;
 
 pub(crate) use change::changes;
+pub(crate) use codec::{Code, Codec};
 pub(crate) use primitive::nullable;
 
 use crate::Headers;
@@ -70,6 +72,11 @@ pub trait Format<T>: Send + Sync {
     }
     /// The value that stands for null; `None` when the type has none.
     fn null(&self) -> Option<T> {
+        None
+    }
+    /// `Some` of this crate's own formats of numbers and text, which need not be called for each of them.
+    #[doc(hidden)]
+    fn own(&self) -> Option<codec::Own> {
         None
     }
 }

@@ -62,27 +62,29 @@ pub(crate) use table_transform::{TransformerNode, Unreadable};
 pub(crate) use versioned::VersionedRows;
 pub(crate) use window_aggregate::WindowAggregate;
 
-use crate::format::FormatOf;
+use crate::format::Code;
+use crate::task::Step;
 use crate::{Error, Headers, Result};
 use headwater_log::HeadersRef;
 
 /// Encodes a key into `bytes` (cleared first); false when it is null.
-#[inline]
+#[inline(always)]
 pub(crate) fn encode_key<K>(
-    format: &FormatOf<K>,
+    format: &impl Code<K>,
     topic: &str,
     key: &K,
     bytes: &mut Vec<u8>,
-) -> Result<bool> {
+) -> Step<bool> {
     bytes.clear();
-    format
-        .encode_present(topic, &mut Headers::default(), key, bytes)
-        .map_err(|error| Error::format(topic, &error))
+    match format.encode_present(topic, &mut Headers::default(), key, bytes) {
+        Ok(present) => Ok(present),
+        Err(error) => Err(Error::format(topic, &error).into()),
+    }
 }
 
 /// Decodes what a store keeps; `topic` is its changelog.
 #[inline]
-pub(crate) fn decode<T>(format: &FormatOf<T>, topic: &str, bytes: &[u8]) -> Result<T> {
+pub(crate) fn decode<T>(format: &impl Code<T>, topic: &str, bytes: &[u8]) -> Result<T> {
     format
         .decode(topic, HeadersRef::NONE, bytes)
         .map_err(|error| Error::BadData {

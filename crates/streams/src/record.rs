@@ -1,6 +1,7 @@
 //! A record as operators see it: typed key and value, timestamp, headers, and where it came from.
 //! Not bytes: those are `headwater_log::RecordRef`. Invariant: a record without headers costs no allocation for them.
 
+use crate::task::Meta;
 use headwater_log::{Header, HeadersRef};
 
 /// Where a record was read.
@@ -48,6 +49,17 @@ impl<K, V> Record<K, V> {
             headers: Headers::default(),
             position: Position::NONE,
         }
+    }
+
+    /// Key, value and the rest.
+    #[inline(always)]
+    pub(crate) fn into_parts(self) -> (K, Option<V>, Meta) {
+        let meta = Meta {
+            timestamp: self.timestamp,
+            headers: self.headers,
+            position: self.position,
+        };
+        (self.key, self.value, meta)
     }
 
     /// The same record with another key.

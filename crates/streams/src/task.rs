@@ -41,7 +41,7 @@ pub(crate) use cached::CachedStore;
 pub(crate) use closing_time::{Advance, Announcer, ClosingTime};
 pub(crate) use context::Context;
 pub(crate) use dirty::{Dirty, Update};
-pub(crate) use guard::{caught, fail, guarded, panic_message};
+pub(crate) use guard::{Failed, caught, fail, guarded, panic_message};
 pub(crate) use java_expiry::{JavaExpiry, StoreOrder};
 pub(crate) use metadata::Marks;
 pub(crate) use punctuation::{FireTimers, Punctuate, Schedule, Schedules};
@@ -49,5 +49,6 @@ pub(crate) use quarantine::{Quarantine, STORE_PREFIX as QUARANTINE_PREFIX};
 pub(crate) use rows::{Row, Rows};
 pub(crate) use state::{BeforeCommit, Flush, StateStore, TaskState};
 pub(crate) use wiring::{
-    Buffer, Feed, FeedWire, Input, Operator, Outputs, Receive, Scratch, Wire, Wiring, boxed,
+    Buffer, Feed, FeedWire, Input, Meta, Operator, Outputs, Receive, ReceiveRecord, Scratch, Step,
+    Wire, Wiring, boxed, boxed_whole,
 };

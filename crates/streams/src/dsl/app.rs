@@ -5,13 +5,13 @@ use super::store::Kind;
 use super::{KStream, KTable, Store, Topic};
 use crate::format::{FormatOf, Formats};
 use crate::operator::Source;
-use crate::task::{Feed, Operator, Outputs, Wire, Wiring, boxed};
+use crate::task::{Context, Feed, Meta, Operator, Outputs, Step, Wire, Wiring, boxed};
 use crate::topology::{
     Graph, Kept, Node, NodeKind, Role, StoreSpec, TopicName, Topology, TopologySettings,
     compile_pattern,
 };
 use crate::window::millis;
-use crate::{Error, Record, Result};
+use crate::{Error, Result};
 use headwater_store::Layout;
 use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc};
 
@@ -202,8 +202,8 @@ impl App {
         };
         let make = move |wiring: &mut Wiring<'_>, node: usize| -> Rc<dyn Feed> {
             Rc::new(Source {
-                key: key.clone(),
-                value: value.clone(),
+                key: key.clone().into(),
+                value: value.clone().into(),
                 timestamp: topic.timestamp.clone(),
                 bad_data: (topic.bad_data.clone())
                     .unwrap_or_else(|| wiring.topology.settings.bad_data.clone()),
@@ -250,7 +250,7 @@ where
     V: 'static,
     K2: Clone + 'static,
     V2: Clone + 'static,
-    F: Fn(&mut crate::task::Context<'_>, &Outputs<K2, V2>, Record<K, V>) -> Result<()>
+    F: Fn(&mut Context<'_>, &Outputs<K2, V2>, K, Option<V>, &mut Meta) -> Step
         + Send
         + Sync
         + 'static,
@@ -261,6 +261,11 @@ where
         let outputs = wiring.outputs::<K2, V2>(node);
         boxed::<K, V>(wiring, node, Operator { apply, outputs })
     })
+}
+
+/// The wire of an operator that hands on what it is handed.
+pub(crate) fn pass_wire<K: Clone + 'static, V: Clone + 'static>() -> Wire {
+    closure_wire::<K, V, K, V, _>(|ctx, out, key, value, meta| out.pass(ctx, key, value, meta))
 }
 
 /// The formats of a store.

@@ -2,9 +2,8 @@
 //! Not a copy to all branches; using the handle twice is that. Invariant: a record goes to one branch at most.
 
 use super::KStream;
-use super::app::{closure_wire, processor};
-use crate::task::{Context, Outputs, Receive, Wire, boxed};
-use crate::{Record, Result};
+use super::app::{pass_wire, processor};
+use crate::task::{Context, Meta, Outputs, Receive, Step, Wire, boxed};
 use std::sync::Arc;
 
 type Predicate<K, V> = Arc<dyn Fn(&K, Option<&V>) -> bool + Send + Sync>;
@@ -15,15 +14,14 @@ struct Split<K, V> {
 }
 
 impl<K: Clone, V: Clone> Receive<K, V> for Split<K, V> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        let value = record.value.as_ref();
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
         let takes = |predicate: &Option<Predicate<K, V>>| {
             let predicate = predicate.as_ref();
-            predicate.is_none_or(|predicate| predicate(&record.key, value))
+            predicate.is_none_or(|predicate| predicate(&key, value.as_ref()))
         };
         let chosen = self.predicates.iter().position(takes);
         match chosen {
-            Some(branch) => self.outputs.send_to(branch, ctx, record),
+            Some(branch) => self.outputs.pass_to(branch, ctx, (key, value), meta),
             None => Ok(()),
         }
     }
@@ -121,7 +119,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> Branches<'a, K, V> {
         let mut graph = stream.app.graph.borrow_mut();
         // Kafka Streams spends a number on each branch and names it after the split all the same.
         let _unused = graph.number("");
-        let wire = closure_wire::<K, V, K, V, _>(|ctx, out, record| out.send(ctx, record));
+        let wire = pass_wire::<K, V>();
         let formats = stream.formats_in(&graph);
         let suffix = self.next.take().unwrap_or_else(|| number.to_string());
         let name = format!("{}{suffix}", self.name);

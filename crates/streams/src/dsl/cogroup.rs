@@ -1,7 +1,7 @@
 //! `KCogroupedStream`: several grouped streams whose values go into one aggregate, each by a closure of its own.
 //! Not a join: each record updates the row by itself. Invariant: all of them share one store, hence one sub-topology.
 
-use super::app::{App, closure_wire, processor, store_spec};
+use super::app::{App, pass_wire, processor, store_spec};
 use super::grouped::aggregate_wire;
 use super::nulls::WithNulls;
 use super::session::{session_store, session_table_rows, session_wire};
@@ -333,9 +333,7 @@ impl<'a, K: Clone + 'static, A: Clone + 'static> KCogroupedStream<'a, K, A> {
     ) -> KTable<'a, K2, A> {
         let mut graph = self.app.graph.borrow_mut();
         let name = graph.suffixed("COGROUPKSTREAM-MERGE-", self.next, "-cogroup-merge");
-        let wire = closure_wire::<K2, Change<A>, K2, Change<A>, _>(|ctx, out, record| {
-            out.send(ctx, record)
-        });
+        let wire = pass_wire::<K2, Change<A>>();
         let mut node = processor(name, nodes.clone(), wire, formats);
         node.table = Some(TableNode {
             sends_old: false,

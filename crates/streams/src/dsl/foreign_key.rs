@@ -13,7 +13,7 @@ use crate::operator::foreign_key::{
     ExtractKey, LookUp, Resolve, Response, ResponseFormat, Send, Subscribe, Subscription,
     SubscriptionFormat, Update,
 };
-use crate::task::{Scratch, Wire, Wiring, boxed};
+use crate::task::{Scratch, Wire, Wiring, boxed_whole};
 use crate::topology::{Graph, Kept, NameId, Repartition, Role, Semantics, StoreSpec, TopicName};
 use headwater_log::partition_for_key;
 use headwater_store::Layout;
@@ -258,7 +258,7 @@ where
                 outputs: wiring.outputs(node),
                 scratch: Default::default(),
             };
-            boxed(wiring, node, send)
+            boxed_whole(wiring, node, send)
         });
         let mut graph = self.app.graph.borrow_mut();
         let node = processor(names.send.clone(), vec![self.left], wire, formats.clone());
@@ -295,7 +295,7 @@ where
                 rows: wiring.rows(right),
                 outputs: wiring.outputs(node),
             };
-            boxed(wiring, node, look_up)
+            boxed_whole(wiring, node, look_up)
         });
         let look_up_name = self.names.look_up.clone();
         let answer_formats = Formats {
@@ -377,7 +377,7 @@ where
                 key_bytes: Scratch::default(),
                 local: Scratch::default(),
             };
-            boxed(wiring, node, subscribe)
+            boxed_whole(wiring, node, subscribe)
         });
         let mut node = processor(self.names.subscribe.clone(), vec![source], wire, formats);
         node.stores = vec![store];
@@ -402,7 +402,7 @@ where
                 outputs: wiring.outputs(node),
                 prefix: Scratch::default(),
             };
-            boxed(wiring, node, update)
+            boxed_whole(wiring, node, update)
         });
         let mut node = processor(self.names.update.clone(), vec![self.right], wire, formats);
         node.stores = vec![store];
@@ -455,7 +455,7 @@ where
                 scratch: Scratch::default(),
                 types: PhantomData,
             };
-            boxed(wiring, node, resolve)
+            boxed_whole(wiring, node, resolve)
         });
         let store = store.or_formats(Some(self.known.key), None);
         let formats = Formats {

@@ -9,7 +9,7 @@ use super::{KStream, Store, StoreHandle, TimestampedKeyValues, Topic};
 use crate::Semantics;
 use crate::format::Formats;
 use crate::operator::{GlobalJoin, Processor, ProcessorNode};
-use crate::task::{Wire, boxed};
+use crate::task::{Wire, boxed_whole};
 use crate::topology::{Kept, Role, StoreSpec};
 use headwater_store::Layout;
 use std::any::Any;
@@ -165,7 +165,7 @@ impl App {
         };
         let wire: Wire = Box::new(move |wiring, node| -> Box<dyn Any> {
             let shared = ProcessorNode::wire(wiring, node, factory(handle));
-            boxed::<P::KeyIn, P::ValueIn>(wiring, node, shared)
+            boxed_whole::<P::KeyIn, P::ValueIn>(wiring, node, shared)
         });
         let mut node = processor(name, vec![source], wire, Formats::<(), ()>::UNKNOWN);
         node.stores = vec![handle.index];
@@ -269,7 +269,7 @@ where
                 outputs: wiring.outputs(node),
                 types: PhantomData,
             };
-            boxed::<K, V>(wiring, node, join)
+            boxed_whole::<K, V>(wiring, node, join)
         });
         let role = Role {
             relaxed_null_keys: left,

@@ -277,7 +277,7 @@ where
         let (key, value) = store_formats::<K, A>(wiring, store);
         let rows = Materialized::wire(wiring, node, store, key.clone(), value);
         let aggregate = Aggregate {
-            key,
+            key: key.into(),
             rows,
             fold: fold.clone(),
             key_bytes: Scratch::default(),

@@ -10,7 +10,7 @@ use super::{KTable, Store, Topic};
 use crate::Change;
 use crate::format::{Data, FormatOf, Formats, changes};
 use crate::operator::{Kept, Source, TableAggregate, TableGroup};
-use crate::task::{Feed, Wire, Wiring, boxed};
+use crate::task::{Feed, Wire, Wiring, boxed_whole};
 use crate::topology::{NameId, NodeKind, Repartition, Role, TopicName};
 use headwater_store::Layout;
 use std::{marker::PhantomData, rc::Rc, sync::Arc};
@@ -79,7 +79,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KTable<'a, K, V>> {
                 outputs: wiring.outputs::<K2, Change<V2>>(node),
                 types: PhantomData,
             };
-            boxed::<K, Change<V>>(wiring, node, operator)
+            boxed_whole::<K, Change<V>>(wiring, node, operator)
         });
         let formats = super::stream::defaults::<K2, V2>();
         let node = graph.add(processor(name, vec![table.node], wire, formats));
@@ -227,7 +227,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedTable<'a, K, V> {
                 subtract: move |key: &K, value: V, row: A| subtract(key, value, row),
                 types: PhantomData,
             };
-            boxed::<K, Change<V>>(wiring, node, aggregate)
+            boxed_whole::<K, Change<V>>(wiring, node, aggregate)
         });
         let node = processor(name, vec![source], wire, formats);
         add_stateful(app, role, node, spec)
@@ -274,8 +274,8 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KGroupedTable<'a, K, V> {
         };
         let make = move |wiring: &mut Wiring<'_>, node: usize| -> Rc<dyn Feed> {
             Rc::new(Source {
-                key: key.clone(),
-                value: value.clone(),
+                key: key.clone().into(),
+                value: value.clone().into(),
                 timestamp: None,
                 bad_data: wiring.topology.settings.bad_data.clone(),
                 drops_null_keys: false,

@@ -4,7 +4,7 @@
 use super::KStream;
 use super::app::processor;
 use crate::operator::{Call, MapAsync};
-use crate::task::{Awaiting, Wire, boxed};
+use crate::task::{Awaiting, Wire, boxed_whole};
 use crate::topology::Role;
 use std::fmt::Display;
 use std::future::Future;
@@ -41,7 +41,7 @@ impl<'a, K: Clone + Eq + Hash + Send + 'static, V: Clone + 'static> KStream<'a, 
             };
             let operator = Rc::new(MapAsync::wire(wiring, node, apply, running_max));
             wiring.awaiting.push((node, operator.clone()));
-            boxed::<K, V>(wiring, node, Awaiting(operator))
+            boxed_whole::<K, V>(wiring, node, Awaiting(operator))
         });
         let formats = self.key_format::<V2>();
         let mut graph = self.app.graph.borrow_mut();

@@ -5,7 +5,6 @@
 use super::KStream;
 use super::grouped::KGroupedStream;
 use super::stream::{CHANGES_KEY, CHANGES_VALUE, defaults};
-use crate::Record;
 use crate::format::{Data, Formats};
 use crate::topology::Role;
 
@@ -28,21 +27,15 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {
     ) -> KStream<'a, K, V> {
         let stream = self.0;
         let role = Role::default();
-        let apply = move |ctx: &mut crate::task::Context<'_>,
-                          out: &crate::task::Outputs<K, V>,
-                          record: Record<K, V>| {
-            if predicate(&record.key, record.value.as_ref()) {
-                out.send(ctx, record)
-            } else {
-                Ok(())
-            }
-        };
         stream.then(
             role,
             "KSTREAM-FILTER-",
             stream.formats(),
             stream.rekeyed,
-            apply,
+            move |ctx, out, key, value, meta| match predicate(&key, value.as_ref()) {
+                true => out.pass(ctx, key, value, meta),
+                false => Ok(()),
+            },
         )
     }
 
@@ -65,9 +58,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {
             "KSTREAM-MAPVALUES-",
             formats,
             stream.rekeyed,
-            move |ctx, out, mut record| {
-                let value = map(&record.key, record.value.take());
-                out.send(ctx, record.with_value(value))
+            move |ctx, out, key, value, meta| {
+                let value = map(&key, value);
+                out.pass(ctx, key, value, meta)
             },
         )
     }
@@ -83,19 +76,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {
             "KSTREAM-FLATMAPVALUES-",
             formats,
             stream.rekeyed,
-            move |ctx, out, mut record| {
-                let values = map(&record.key, record.value.take());
-                for value in values {
-                    let each = Record {
-                        key: record.key.clone(),
-                        value,
-                        timestamp: record.timestamp,
-                        headers: record.headers.clone(),
-                        position: record.position,
-                    };
-                    out.send(ctx, each)?;
-                }
-                Ok(())
+            move |ctx, out, key, value, meta| {
+                let values = map(&key, value).into_iter();
+                out.pass_each(ctx, key, values, meta)
             },
         )
     }
@@ -105,9 +88,17 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {
         self,
         map: impl Fn(K, Option<V>) -> (K2, Option<V2>) + Send + Sync + 'static,
     ) -> KStream<'a, K2, V2> {
-        self.flat(CHANGES_KEY, "KSTREAM-MAP-", move |key, value| {
-            [map(key, value)]
-        })
+        let prefix = "KSTREAM-MAP-";
+        (self.0).then(
+            CHANGES_KEY,
+            prefix,
+            defaults(),
+            true,
+            move |ctx, out, key, value, meta| {
+                let (key, value) = map(key, value);
+                out.pass(ctx, key, value, meta)
+            },
+        )
     }
 
     /// As `KStream::flat_map`.
@@ -115,36 +106,16 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {
         self,
         map: impl Fn(K, Option<V>) -> I + Send + Sync + 'static,
     ) -> KStream<'a, K2, V2> {
-        self.flat(CHANGES_KEY, "KSTREAM-FLATMAP-", map)
-    }
-
-    fn flat<K2: Data, V2: Data, I: IntoIterator<Item = (K2, Option<V2>)>>(
-        self,
-        role: Role,
-        prefix: &str,
-        map: impl Fn(K, Option<V>) -> I + Send + Sync + 'static,
-    ) -> KStream<'a, K2, V2> {
-        self.0
-            .then(role, prefix, defaults(), true, move |ctx, out, record| {
-                let Record {
-                    key,
-                    value,
-                    timestamp,
-                    headers,
-                    position,
-                } = record;
-                for (key, value) in map(key, value) {
-                    let record = Record {
-                        key,
-                        value,
-                        timestamp,
-                        headers: headers.clone(),
-                        position,
-                    };
-                    out.send(ctx, record)?;
-                }
-                Ok(())
-            })
+        let prefix = "KSTREAM-FLATMAP-";
+        (self.0).then(
+            CHANGES_KEY,
+            prefix,
+            defaults(),
+            true,
+            move |ctx, out, key, value, meta| {
+                out.pass_pairs(ctx, map(key, value).into_iter(), meta)
+            },
+        )
     }
 
     /// As `KStream::select_key`.
@@ -162,9 +133,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {
             prefix,
             formats,
             true,
-            move |ctx, out, record| {
-                let key = select(&record.key, record.value.as_ref());
-                out.send(ctx, record.with_key(key))
+            move |ctx, out, key, value, meta| {
+                let key = select(&key, value.as_ref());
+                out.pass(ctx, key, value, meta)
             },
         )
     }
@@ -178,9 +149,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {
             "KSTREAM-PEEK-",
             formats,
             stream.rekeyed,
-            move |ctx, out, record| {
-                see(&record.key, record.value.as_ref());
-                out.send(ctx, record)
+            move |ctx, out, key, value, meta| {
+                see(&key, value.as_ref());
+                out.pass(ctx, key, value, meta)
             },
         )
     }
@@ -195,8 +166,8 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> WithNulls<KStream<'a, K, V>> {
             prefix,
             Formats::UNKNOWN,
             rekeyed,
-            move |_, _, record| {
-                act(&record.key, record.value.as_ref());
+            move |_, _, key, value, _| {
+                act(&key, value.as_ref());
                 Ok(())
             },
         );

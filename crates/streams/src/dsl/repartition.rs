@@ -153,8 +153,8 @@ pub(crate) fn internal_source<K: Clone + 'static, V: Clone + 'static>(
     );
     let make = move |wiring: &mut Wiring<'_>, node: usize| -> Rc<dyn Feed> {
         Rc::new(Source {
-            key: key.clone(),
-            value: value.clone(),
+            key: key.clone().into(),
+            value: value.clone().into(),
             timestamp: None,
             bad_data: wiring.topology.settings.bad_data.clone(),
             drops_null_keys: false,

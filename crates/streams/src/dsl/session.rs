@@ -12,7 +12,7 @@ use crate::format::{FormatOf, Formats};
 use crate::operator::{
     Closes, Closing, Fold, FoldOf, ObservedTime, SessionAggregate, SessionRows, StoredSessions,
 };
-use crate::task::{Scratch, StoreOrder, Wire, boxed};
+use crate::task::{Scratch, StoreOrder, Wire, boxed_whole};
 use crate::topology::{Kept, Role};
 use crate::window::{EmitStrategy, SessionWindows, Windowed, session_keys};
 use headwater_store::Layout;
@@ -273,7 +273,7 @@ where
             Closing::<K, A>::wire(wiring, node, store, formats.clone(), closes, member)
         });
         let aggregate = SessionAggregate {
-            key: key.clone().expect("a built store has its formats"),
+            key: key.clone().expect("a built store has its formats").into(),
             windows,
             rows: SessionRows::wire(wiring, node, store, formats, !on_close),
             fold: fold.clone(),
@@ -286,7 +286,7 @@ where
             list: Cell::default(),
             types: PhantomData,
         };
-        boxed::<K, V>(wiring, node, aggregate)
+        boxed_whole::<K, V>(wiring, node, aggregate)
     })
 }
 

@@ -2,13 +2,12 @@
 //! Verbs follow `Iterator` and Kafka Streams. Invariant: a null value is never given to a closure; mapping and filtering
 //! verbs pass it on, verbs that need the value to make a key drop it and count it.
 
-use super::app::{App, closure_wire, processor};
+use super::app::{App, closure_wire, pass_wire, processor};
 use super::{KGroupedStream, KTable, StoreSet, Topic};
 use crate::format::{Data, FormatOf, Formats};
 use crate::operator::{FixedKey, FixedKeyProcessor, Processor, ProcessorNode, Sink, Target};
-use crate::task::{Context, Outputs, Scratch, Wire, boxed};
+use crate::task::{Context, Meta, Outputs, Scratch, Step, Wire, boxed, boxed_whole};
 use crate::topology::{Graph, NameId, NodeKind, Role, TopicName};
-use crate::{Record, Result};
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -118,19 +117,9 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
             prefix,
             formats,
             rekeyed,
-            move |ctx, out, mut record| {
-                let value = record.value.take();
-                for value in value.into_iter().flat_map(&map) {
-                    let each = Record {
-                        key: record.key.clone(),
-                        value: Some(value),
-                        timestamp: record.timestamp,
-                        headers: record.headers.clone(),
-                        position: record.position,
-                    };
-                    out.send(ctx, each)?;
-                }
-                Ok(())
+            move |ctx, out, key, value, meta| {
+                let values = value.into_iter().flat_map(&map);
+                out.pass_each(ctx, key, values.map(Some), meta)
             },
         )
     }
@@ -145,30 +134,13 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
             "KSTREAM-MAP-",
             defaults(),
             true,
-            move |ctx, out, mut record| {
-                let Some(value) = record.value.take() else {
+            move |ctx, out, key, value, meta| {
+                let Some(value) = value else {
                     ctx.drop_record();
                     return Ok(());
                 };
-                let Record {
-                    key,
-                    timestamp,
-                    headers,
-                    position,
-                    ..
-                } = record;
                 let (key, value) = map(key, value);
-                let value = Some(value);
-                out.send(
-                    ctx,
-                    Record {
-                        key,
-                        value,
-                        timestamp,
-                        headers,
-                        position,
-                    },
-                )
+                out.pass(ctx, key, Some(value), meta)
             },
         )
     }
@@ -183,29 +155,13 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
             "KSTREAM-FLATMAP-",
             defaults(),
             true,
-            move |ctx, out, record| {
-                let Record {
-                    key,
-                    value: Some(value),
-                    timestamp,
-                    headers,
-                    position,
-                } = record
-                else {
+            move |ctx, out, key, value, meta| {
+                let Some(value) = value else {
                     ctx.drop_record();
                     return Ok(());
                 };
-                for (key, value) in map(key, value) {
-                    let record = Record {
-                        key,
-                        value: Some(value),
-                        timestamp,
-                        headers: headers.clone(),
-                        position,
-                    };
-                    out.send(ctx, record)?;
-                }
-                Ok(())
+                let pairs = map(key, value).into_iter();
+                out.pass_pairs(ctx, pairs.map(|(key, value)| (key, Some(value))), meta)
             },
         )
     }
@@ -224,13 +180,13 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
             "KSTREAM-KEY-SELECT-",
             formats,
             true,
-            move |ctx, out, record| {
-                let Some(value) = &record.value else {
+            move |ctx, out, key, value, meta| {
+                let Some(value) = value else {
                     ctx.drop_record();
                     return Ok(());
                 };
-                let key = select(&record.key, value);
-                out.send(ctx, record.with_key(key))
+                let key = select(&key, &value);
+                out.pass(ctx, key, Some(value), meta)
             },
         )
     }
@@ -260,7 +216,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         }
         let mut graph = self.app.graph.borrow_mut();
         let name = graph.name("KSTREAM-MERGE-", self.name);
-        let wire = closure_wire::<K, V, K, V, _>(|ctx, out, record| out.send(ctx, record));
+        let wire = pass_wire::<K, V>();
         let formats = self.formats_in(&graph);
         let node = processor(name, vec![self.node, other.node], wire, formats);
         let role = Role {
@@ -383,7 +339,7 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KStream<'a, K, V> {
         prefix: &str,
         formats: Formats<K2, V2>,
         rekeyed: bool,
-        apply: impl Fn(&mut Context<'_>, &Outputs<K2, V2>, Record<K, V>) -> Result<()>
+        apply: impl Fn(&mut Context<'_>, &Outputs<K2, V2>, K, Option<V>, &mut Meta) -> Step
         + Send
         + Sync
         + 'static,
@@ -403,7 +359,7 @@ pub(crate) fn processor_wire<P: Processor>(
 ) -> Wire {
     Box::new(move |wiring, node| {
         let shared = ProcessorNode::wire(wiring, node, factory());
-        boxed::<P::KeyIn, P::ValueIn>(wiring, node, shared)
+        boxed_whole::<P::KeyIn, P::ValueIn>(wiring, node, shared)
     })
 }
 
@@ -481,12 +437,11 @@ pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
         let sink = Sink {
             target,
             announcer,
-            key: wire_formats.key.clone().expect(known),
-            value: wire_formats.value.clone().expect(known),
+            key: wire_formats.key.clone().expect(known).into(),
+            value: wire_formats.value.clone().expect(known).into(),
             partition: partition.clone(),
             partitions: partitions.clone(),
-            key_bytes: Scratch::default(),
-            value_bytes: Scratch::default(),
+            bytes: Scratch::default(),
         };
         boxed::<K, V>(wiring, node, sink)
     });

@@ -11,7 +11,7 @@ use crate::operator::{
     Found, JoinNothing, JoinOf, Keep, MatchSide, OtherSide, SelfJoin, SharedSide, Unmatched,
     UnmatchedRows, UnmatchedTimes,
 };
-use crate::task::{Input, Scratch, StoreOrder, Wire, Wiring, boxed, guarded};
+use crate::task::{Input, Scratch, StoreOrder, Wire, Wiring, boxed_whole, guarded};
 use crate::topology::{
     Graph, Kept, NameId, Role, Semantics, StoreSpec, StreamJoin, StreamJoinNodes, StreamJoinStores,
 };
@@ -364,7 +364,7 @@ where
     let match_left = graph.add_to(group, match_left);
     let match_right = side(match_right, keep_right, right_wire(parts.clone()));
     let match_right = graph.add_to(group, match_right);
-    let wire = super::app::closure_wire::<K, O, K, O, _>(|ctx, out, record| out.send(ctx, record));
+    let wire = super::app::pass_wire::<K, O>();
     let merge_node = processor::<K, O>(merge, vec![match_left, match_right], wire, formats(None));
     let merge = graph.add_to(group, merge_node);
     let zero = 0 <= parts.windows.before_ms && 0 <= parts.windows.after_ms;
@@ -500,7 +500,7 @@ where
             key_bytes: Scratch::default(),
             value_bytes: Scratch::default(),
         };
-        boxed::<K, V>(wiring, node, keep)
+        boxed_whole::<K, V>(wiring, node, keep)
     })
 }
 
@@ -519,7 +519,7 @@ where
         if !is_java(wiring) {
             wiring.closers.push(side.clone());
         }
-        boxed::<K, L>(wiring, node, SharedSide(side))
+        boxed_whole::<K, L>(wiring, node, SharedSide(side))
     })
 }
 
@@ -536,7 +536,7 @@ where
         let joiner = reversed.clone();
         let values = (parts.right.clone(), parts.left.clone());
         let side = match_side(wiring, node, &parts, false, values, joiner);
-        boxed::<K, R>(wiring, node, side)
+        boxed_whole::<K, R>(wiring, node, side)
     })
 }
 
@@ -567,9 +567,9 @@ where
         outputs: outputs.clone(),
     };
     let found: Input<K, Found<T, V>> = if is_java(wiring) {
-        Rc::new(nothing)
+        Rc::new(Box::new(nothing))
     } else {
-        guarded(wiring.topology, node, nothing)
+        guarded(wiring, node, nothing)
     };
     MatchSide {
         key: parts.key.clone(),
@@ -639,6 +639,6 @@ where
             observed_time: Cell::new(-1),
             key_bytes: Scratch::default(),
         };
-        boxed::<K, L>(wiring, node, join)
+        boxed_whole::<K, L>(wiring, node, join)
     }))
 }

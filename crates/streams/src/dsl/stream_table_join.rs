@@ -9,7 +9,7 @@ use super::{KStream, KTable};
 use crate::format::{FormatOf, Formats};
 use crate::operator::suppress::HeldRow;
 use crate::operator::{DelayedJoin, DelayedJoinNode, ObservedTime, TableJoin};
-use crate::task::{Scratch, Wire, Wiring, boxed};
+use crate::task::{Scratch, Wire, Wiring, boxed, boxed_whole};
 use crate::topology::{Graph, Held, HeldRows, Kept, Role, Semantics, StoreSpec};
 use crate::window::millis;
 use headwater_log::TopicConfig;
@@ -316,7 +316,7 @@ where
             });
             wiring.open_with_task(node, join.clone());
             wiring.closers.push(join.clone());
-            boxed::<K, V>(wiring, node, DelayedJoinNode(join))
+            boxed_whole::<K, V>(wiring, node, DelayedJoinNode(join))
         })
     }
 }

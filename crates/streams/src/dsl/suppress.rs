@@ -10,7 +10,7 @@ use crate::operator::ObservedTime;
 use crate::operator::suppress::{
     Buffer, HeldRow, Rule, Shared, SuppressedRows, Suppression, WhenFull,
 };
-use crate::task::{Scratch, Wire, Wiring, boxed};
+use crate::task::{Scratch, Wire, Wiring, boxed_whole};
 use crate::topology::{Held, HeldRows, Kept, OldValues, Role, Semantics, StoreSpec, TableNode};
 use crate::window::{Windowed, millis};
 use headwater_log::TopicConfig;
@@ -292,7 +292,7 @@ where
         };
         let suppression = Rc::new(suppression);
         wiring.closers.push(suppression.clone());
-        boxed::<K, Change<V>>(wiring, node, Shared(suppression))
+        boxed_whole::<K, Change<V>>(wiring, node, Shared(suppression))
     })
 }
 

@@ -7,7 +7,7 @@ use super::{KStream, Store};
 use crate::Change;
 use crate::format::{FormatOf, Formats};
 use crate::operator::{Materialized, StoredRows, TableSource, VersionedRows};
-use crate::task::{Rows, Scratch, Wire, boxed};
+use crate::task::{Rows, Scratch, Wire, boxed_whole};
 use crate::topology::{Graph, NameId, Node, OldValues, Role, StoreSpec, TableNode};
 use headwater_store::Layout;
 use std::sync::Arc;
@@ -74,9 +74,8 @@ impl<'a, K: Clone + 'static, V: Clone + 'static> KTable<'a, K, V> {
         let mut graph = self.app.graph.borrow_mut();
         let name = graph.name("KTABLE-TOSTREAM-", self.name);
         let formats = self.formats_in(&graph);
-        let wire = closure_wire::<K, Change<V>, K, V, _>(|ctx, out, mut record| {
-            let value = record.value.take().and_then(|change| change.new);
-            out.send(ctx, record.with_value(value))
+        let wire = closure_wire::<K, Change<V>, K, V, _>(|ctx, out, key, change, meta| {
+            out.pass(ctx, key, change.and_then(|change| change.new), meta)
         });
         let node = graph.add(processor(name, vec![self.node], wire, formats));
         drop(graph);
@@ -132,13 +131,13 @@ pub(crate) fn table_source_node<K: Clone + 'static, V: Clone + 'static>(
         });
         let known = "a built table has its formats";
         let source = TableSource {
-            key: wire_formats.key.clone().expect(known),
+            key: wire_formats.key.clone().expect(known).into(),
             value: wire_formats.value.clone(),
             rows,
             outputs: wiring.outputs(node),
             key_bytes: Scratch::default(),
         };
-        boxed::<K, V>(wiring, node, source)
+        boxed_whole::<K, V>(wiring, node, source)
     });
     let mut node = processor(name, vec![parent], wire, formats);
     node.table = Some(TableNode {

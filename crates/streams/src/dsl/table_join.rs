@@ -8,7 +8,7 @@ use super::{App, KTable, Store};
 use crate::Change;
 use crate::format::Formats;
 use crate::operator::{JoinedRows, Kept, Needs, TableJoinMerger, TableJoinSide, TableJoiner};
-use crate::task::{Wire, boxed};
+use crate::task::{Wire, boxed_whole};
 use crate::topology::{OldValues, Role, TableNode};
 use headwater_store::Layout;
 use std::sync::Arc;
@@ -370,7 +370,7 @@ where
             reads_versions: wiring.topology.nodes[node].reads_versions,
             outputs: wiring.outputs::<K, Change<O>>(node),
         };
-        boxed::<K, Change<V>>(wiring, node, side)
+        boxed_whole::<K, Change<V>>(wiring, node, side)
     })
 }
 
@@ -383,6 +383,6 @@ fn merge_wire<K: Clone + 'static, O: Clone + 'static>() -> Wire {
             sends_old: wiring.topology.sends_old(node),
             outputs: wiring.outputs::<K, Change<O>>(node),
         };
-        boxed::<K, Change<O>>(wiring, node, merger)
+        boxed_whole::<K, Change<O>>(wiring, node, merger)
     })
 }

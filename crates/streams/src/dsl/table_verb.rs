@@ -9,7 +9,7 @@ use crate::format::Formats;
 use crate::operator::{
     DerivedRows, Kept, TableDerive, TransformerNode, Unreadable, ValueTransformer,
 };
-use crate::task::{Context, Wire, Wiring, boxed};
+use crate::task::{Context, Wire, Wiring, boxed_whole};
 use crate::topology::{OldValues, Role, Semantics, TableNode};
 use crate::{Change, Result};
 use headwater_store::Layout;
@@ -301,7 +301,7 @@ where
             outputs: wiring.outputs::<K, Change<V2>>(node),
             types: PhantomData,
         };
-        boxed::<K, Change<V>>(wiring, node, operator)
+        boxed_whole::<K, Change<V>>(wiring, node, operator)
     });
     let rows: Wire = Box::new(move |wiring, node| {
         let connected = &wiring.topology.nodes[node].stores;

@@ -6,11 +6,11 @@ use super::grouped::add_stateful;
 use super::nulls::WithNulls;
 use super::store::Kind;
 use super::{KGroupedStream, KTable, Store};
-use crate::format::{FormatOf, Formats};
+use crate::format::{Codec, FormatOf, Formats};
 use crate::operator::{
     Closes, Closing, Fold, Materialized, ObservedTime, SlidingAggregate, WindowAggregate, fold,
 };
-use crate::task::{Scratch, StoreOrder, Wire, Wiring, boxed};
+use crate::task::{Scratch, StoreOrder, Wire, Wiring, boxed, boxed_whole};
 use crate::topology::{Role, Semantics, StoreSpec, changelog_retention_ms};
 use crate::window::{
     EmitStrategy, Ends, Windowed, Windowing, WindowsKind, millis, window_store_keys, windowed_ends,
@@ -350,7 +350,7 @@ where
         });
         let rows = Materialized::wire_as(wiring, node, store, formats, closing.is_none());
         let observed = ObservedTime::wire(wiring, store, member);
-        let key = key.clone().expect("a built store has its formats");
+        let key: Codec<K> = key.clone().expect("a built store has its formats").into();
         let fold = fold.clone();
         if let WindowsKind::Sliding(windows) = windows.kind() {
             let aggregate = SlidingAggregate {
@@ -367,7 +367,7 @@ where
                 found: Cell::default(),
                 types: PhantomData,
             };
-            return boxed::<K, V>(wiring, node, aggregate);
+            return boxed_whole::<K, V>(wiring, node, aggregate);
         }
         let windows = windows.clone();
         let closing: Option<Rc<Closing<K, A>>> = closing;

@@ -1,6 +1,7 @@
 //! The formats of Rust's own types, byte for byte those of `org.apache.kafka.common.serialization`.
 //! Not self-describing. Invariant: fixed-size numbers are big-endian and exactly their size.
 
+use super::codec::Own;
 use super::{Data, Format, FormatError, FormatOf};
 use crate::Headers;
 use headwater_log::HeadersRef;
@@ -23,6 +24,9 @@ macro_rules! number {
                         "{} bytes where {} needs {}", bytes.len(), stringify!($type), size_of::<$type>()
                     ))),
                 }
+            }
+            fn own(&self) -> Option<Own> {
+                Some(Own(()))
             }
         }
         impl Data for $type {
@@ -53,6 +57,9 @@ macro_rules! plain {
                 $bytes: &[u8],
             ) -> Result<$type, FormatError> {
                 $decode
+            }
+            fn own(&self) -> Option<Own> {
+                Some(Own(()))
             }
         }
         impl Data for $type {

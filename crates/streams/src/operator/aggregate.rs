@@ -4,13 +4,13 @@
 use super::encode_key;
 use super::fold::Fold;
 use super::materialized::{Cause, Materialized};
-use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Scratch};
+use crate::format::{Codec, FormatOf};
+use crate::task::{Context, Meta, Outputs, Receive, ReceiveRecord, Scratch, Step};
 use crate::{Change, Record, Result};
 use std::sync::Arc;
 
 pub(crate) struct Aggregate<K, V, A, F> {
-    pub(crate) key: FormatOf<K>,
+    pub(crate) key: Codec<K>,
     pub(crate) rows: Materialized<K, A>,
     pub(crate) fold: Arc<F>,
     pub(crate) key_bytes: Scratch,
@@ -24,13 +24,14 @@ where
     F: Fold<K, V, A>,
 {
     #[inline]
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        if record.value.is_none() {
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
+        if value.is_none() {
             ctx.drop_record();
             return Ok(());
         }
         let mut key_bytes = self.key_bytes.take();
-        if !encode_key(&self.key, self.rows.topic(), &record.key, &mut key_bytes)? {
+        if !encode_key(&self.key, self.rows.topic(), &key, &mut key_bytes)? {
+            self.key_bytes.give(key_bytes);
             ctx.drop_record();
             return Ok(());
         }
@@ -38,28 +39,25 @@ where
             Some((row, stored)) if self.rows.is_live(ctx, stored) => {
                 let row = Some(row);
                 let kept = self.rows.kept(&row);
-                (row, kept, record.timestamp.max(stored))
+                (row, kept, meta.timestamp.max(stored))
             }
             expired => {
                 if let Some(row) = expired {
-                    let key = record.key.clone();
-                    self.rows.expire(ctx, &key_bytes, key, row)?;
+                    self.rows.expire(ctx, &key_bytes, key.clone(), row)?;
                 }
                 let row = self.fold.initial();
                 let kept = self.rows.kept_initial(&row);
-                (row, kept, record.timestamp)
+                (row, kept, meta.timestamp)
             }
         };
-        let new = self.fold.add(&record.key, record.value, row);
+        let new = self.fold.add(&key, value, row);
         let cause = Cause {
             timestamp,
-            record_timestamp: record.timestamp,
-            headers: &record.headers,
-            position: record.position,
+            record_timestamp: meta.timestamp,
+            headers: &meta.headers,
+            position: meta.position,
         };
-        let _present = self
-            .rows
-            .put(ctx, &key_bytes, || record.key, new, kept, cause)?;
+        let _present = self.rows.put(ctx, &key_bytes, || key, new, kept, cause)?;
         self.key_bytes.give(key_bytes);
         Ok(())
     }
@@ -67,7 +65,7 @@ where
 
 /// Rows of a topic: each record replaces the row of its key, a tombstone deletes it. Without a store it only sends them on.
 pub(crate) struct TableSource<K, V> {
-    pub(crate) key: FormatOf<K>,
+    pub(crate) key: Codec<K>,
     /// Known where there is a store; tells which values stand for null.
     pub(crate) value: Option<FormatOf<V>>,
     pub(crate) rows: Option<Materialized<K, V>>,
@@ -75,8 +73,8 @@ pub(crate) struct TableSource<K, V> {
     pub(crate) key_bytes: Scratch,
 }
 
-impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+impl<K: Clone + 'static, V: Clone + 'static> ReceiveRecord<K, V> for TableSource<K, V> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         let is_null = |value: &V| (self.value.as_ref()).is_some_and(|format| format.is_null(value));
         let new = record.value.filter(|value| !is_null(value));
         let Some(rows) = &self.rows else {
@@ -100,6 +98,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Receive<K, V> for TableSource<K, V>
         };
         let mut key_bytes = self.key_bytes.take();
         if !encode_key(&self.key, rows.topic(), &record.key, &mut key_bytes)? {
+            self.key_bytes.give(key_bytes);
             ctx.drop_record();
             return Ok(());
         }

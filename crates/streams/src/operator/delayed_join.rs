@@ -9,7 +9,7 @@
 use super::suppress::row::{self, Origin, Row, Values};
 use super::{ObservedTime, TableJoin};
 use crate::format::FormatOf;
-use crate::task::{Advance, Context, Punctuate, Punctuation, Receive, Scratch, caught, fail};
+use crate::task::{Advance, Context, Punctuate, Punctuation, ReceiveRecord, Scratch, caught, fail};
 use crate::topology::OnError;
 use crate::{Error, Headers, Position, Record, Result};
 use headwater_log::HeadersRef;
@@ -61,14 +61,14 @@ pub(crate) fn parse_key(bytes: &[u8]) -> Option<(i64, &[u8])> {
     (prefix[0] == TIME_FIRST).then_some((time, key))
 }
 
-impl<K, V, R, O> Receive<K, V> for DelayedJoinNode<K, V, R, O>
+impl<K, V, R, O> ReceiveRecord<K, V> for DelayedJoinNode<K, V, R, O>
 where
     K: Clone,
     O: Clone,
 {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         let Self(delayed) = self;
-        if !delayed.join.takes(&record) {
+        if !delayed.join.takes(&record.key, record.value.as_ref()) {
             ctx.drop_record();
             return Ok(());
         }
@@ -76,11 +76,11 @@ where
             // No update of the table can change its answer.
             return match delayed.java {
                 true => Err(Error::failed("key cannot be null")),
-                false => delayed.join.answer(ctx, record),
+                false => delayed.answer(ctx, record),
             };
         }
         if record.timestamp < delayed.due(ctx) {
-            return delayed.join.answer(ctx, record);
+            return delayed.answer(ctx, record);
         }
         delayed.observed_time.observe(ctx, record.timestamp);
         delayed.put(ctx, &record)?;
@@ -98,6 +98,11 @@ where
         let observed = self.observed_time.get(ctx);
         let time = ctx.state.closing.settled(observed);
         time.saturating_sub(self.grace_ms)
+    }
+
+    fn answer(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        let (key, value, mut meta) = record.into_parts();
+        Ok(self.join.answer(ctx, key, value, &mut meta)?)
     }
 
     fn put(&self, ctx: &mut Context<'_>, record: &Record<K, V>) -> Result<()> {
@@ -204,13 +209,13 @@ where
     fn emit(&self, ctx: &mut Context<'_>, key: &[u8], bytes: &[u8]) -> Result<()> {
         let record = self.record(ctx, key, bytes)?;
         if self.on_error.aborts() {
-            return self.join.answer(ctx, record);
+            return self.answer(ctx, record);
         }
-        let (timestamp, at) = (record.timestamp, ctx.state.at);
-        let Err(error) = caught(|| self.join.answer(ctx, record)) else {
+        let timestamp = record.timestamp;
+        let Err(error) = caught(|| self.answer(ctx, record)) else {
             return Ok(());
         };
-        ctx.state.at = at;
+        ctx.state.failed.forget();
         fail(ctx, &self.on_error, &self.name, error, timestamp)
     }
 

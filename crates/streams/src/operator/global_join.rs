@@ -2,7 +2,7 @@
 //! Invariant: nothing is co-partitioned and nothing waits: the row seen is the one the worker's copy holds.
 
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Rows};
+use crate::task::{Context, Outputs, ReceiveRecord, Rows};
 use crate::{Record, Result};
 use std::{marker::PhantomData, rc::Rc};
 
@@ -18,14 +18,14 @@ pub(crate) struct GlobalJoin<K, V, G, R, O, S, F> {
     pub(crate) types: PhantomData<fn(V)>,
 }
 
-impl<K, V, G, R, O, S, F> Receive<K, V> for GlobalJoin<K, V, G, R, O, S, F>
+impl<K, V, G, R, O, S, F> ReceiveRecord<K, V> for GlobalJoin<K, V, G, R, O, S, F>
 where
     K: Clone,
     O: Clone,
     S: Fn(&K, &V) -> G,
     F: Fn(&K, &V, Option<&R>) -> Option<O>,
 {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         let Some(value) = &record.value else {
             ctx.drop_record();
             return Ok(());

@@ -4,8 +4,7 @@
 
 use crate::dsl::Joiner;
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Rows};
-use crate::{Record, Result};
+use crate::task::{Context, Meta, Outputs, Receive, Rows, Step};
 use std::rc::Rc;
 
 /// `apply(key, value, row)` answers the joined value; `None` is a tombstone.
@@ -25,28 +24,35 @@ where
 {
     /// False for a record that can have no answer: without a value, or in an inner join without a key.
     #[inline]
-    pub(crate) fn takes(&self, record: &Record<K, V>) -> bool {
-        record.value.is_some() && (self.left || !self.key.is_null(&record.key))
+    pub(crate) fn takes(&self, key: &K, value: Option<&V>) -> bool {
+        value.is_some() && (self.left || !self.key.is_null(key))
     }
 
     /// Joins a record that [`TableJoin::takes`] with the row of its key.
-    pub(crate) fn answer(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        let Some(value) = &record.value else {
+    #[inline]
+    pub(crate) fn answer(
+        &self,
+        ctx: &mut Context<'_>,
+        key: K,
+        value: Option<V>,
+        meta: &mut Meta,
+    ) -> Step {
+        let Some(value) = value else {
             return Ok(());
         };
         let mut row = None;
-        if !self.key.is_null(&record.key) {
+        if !self.key.is_null(&key) {
             row = if self.rows.is_versioned() {
-                self.rows.get_as_of(ctx, &record.key, record.timestamp)?
+                self.rows.get_as_of(ctx, &key, meta.timestamp)?
             } else {
-                self.rows.get(ctx, &record.key)?
+                self.rows.get(ctx, &key)?
             };
         }
         if row.is_none() && !self.left {
             return Ok(());
         }
-        let joined = (self.apply)(&record.key, value, row.as_ref().map(|row| &row.value));
-        self.outputs.send(ctx, record.with_value(joined))
+        let joined = (self.apply)(&key, &value, row.as_ref().map(|row| &row.value));
+        self.outputs.pass(ctx, key, joined, meta)
     }
 }
 
@@ -55,11 +61,12 @@ where
     K: Clone,
     O: Clone,
 {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        if !self.takes(&record) {
+    #[inline]
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
+        if !self.takes(&key, value.as_ref()) {
             ctx.drop_record();
             return Ok(());
         }
-        self.answer(ctx, record)
+        self.answer(ctx, key, value, meta)
     }
 }

@@ -6,7 +6,7 @@
 //! record --> queue of its key --front--> running (bounded) --> done --> sent on, the key's next one starts
 //! ```
 
-use crate::task::{Awaits, Context, Outputs, Receive, Wiring, fail, panic_message};
+use crate::task::{Awaits, Context, Outputs, ReceiveRecord, Wiring, fail, panic_message};
 use crate::topology::OnError;
 use crate::{Error, Record, Result};
 use headwater_world::Executor;
@@ -148,14 +148,14 @@ where
     }
 }
 
-impl<K, V, V2, F> Receive<K, V> for MapAsync<K, V, V2, F>
+impl<K, V, V2, F> ReceiveRecord<K, V> for MapAsync<K, V, V2, F>
 where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + 'static,
     V2: Clone + Send + 'static,
     F: Fn(K, V) -> Call<V2>,
 {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         let mut queues = self.queues.borrow_mut();
         let known = queues.by_key.get_mut(&record.key);
         match known {

@@ -4,8 +4,8 @@
 
 use super::time_to_live::Sweep;
 use crate::dsl::store_formats;
-use crate::format::FormatOf;
-use crate::task::{Context, Flush, Outputs, Row, Rows, Scratch, Update, Wiring};
+use crate::format::{Code, Codec, FormatOf};
+use crate::task::{Context, Flush, Meta, Outputs, Row, Rows, Scratch, Step, Update, Wiring};
 use crate::{Change, Error, Headers, Position, Record, Result, Semantics};
 use headwater_log::HeadersRef;
 use headwater_store::{Layout, versioned};
@@ -65,7 +65,7 @@ pub(crate) struct Materialized<K, V> {
     sends_old: bool,
     /// Rows leave so long after their timestamps.
     time_to_live_ms: Option<i64>,
-    value: FormatOf<V>,
+    value: Codec<V>,
     outputs: Outputs<K, Change<V>>,
     local: Scratch,
 }
@@ -94,13 +94,13 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         let topic: Arc<str> = wiring.topology.changelog(store).into();
         let sends_old = wiring.topology.sends_old(node);
         let cached = wiring.topology.stores[store].cached;
-        let keys = key.clone();
+        let (keys, value) = (key.clone(), Codec::from(value));
         if cached && forwards {
             let flusher = Flusher {
                 store,
                 topic: topic.clone(),
                 sends_old,
-                key,
+                key: key.into(),
                 value: value.clone(),
                 outputs: outputs.clone(),
                 before: Scratch::default(),
@@ -168,7 +168,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     }
 
     /// A row as the store keeps it, and its timestamp.
-    pub(crate) fn decode(&self, local: &[u8]) -> Result<(V, i64)> {
+    pub(crate) fn decode(&self, local: &[u8]) -> Step<(V, i64)> {
         decode_row(&self.value, &self.topic, local)
     }
 
@@ -209,7 +209,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
 
     /// The row under `key` and its timestamp.
     #[inline]
-    pub(crate) fn get(&self, ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<(V, i64)>> {
+    pub(crate) fn get(&self, ctx: &mut Context<'_>, key: &[u8]) -> Step<Option<(V, i64)>> {
         if self.versioned {
             return self.get_version(ctx, key);
         }
@@ -223,10 +223,10 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
     }
 
     #[inline(never)]
-    fn get_version(&self, ctx: &mut Context<'_>, key: &[u8]) -> Result<Option<(V, i64)>> {
+    fn get_version(&self, ctx: &mut Context<'_>, key: &[u8]) -> Step<Option<(V, i64)>> {
         let version = versioned::get(&ctx.state.store(self.store).bytes, key)?;
         let row = version.map(|version| decode_version(&self.value, &self.topic, &version));
-        row.transpose()
+        Ok(row.transpose()?)
     }
 
     /// Writes `local`, the row valid from `timestamp` on, past the record cache; its changelog record is of `written`. Answers
@@ -239,7 +239,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         local: Option<&[u8]>,
         timestamp: i64,
         (written, headers): (i64, &Headers),
-    ) -> Result<Option<bool>> {
+    ) -> Step<Option<bool>> {
         if !self.versioned {
             ctx.write_caused(self.store, key, local, written, headers)?;
             return Ok(Some(true));
@@ -254,7 +254,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         key: &[u8],
         local: Option<&[u8]>,
         timestamp: i64,
-    ) -> Result<Option<bool>> {
+    ) -> Step<Option<bool>> {
         let plain = local.map(|local| &local[8..]);
         Ok(
             match ctx.write_version(self.store, key, plain, timestamp)? {
@@ -275,7 +275,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
         new: Option<V>,
         old: Option<V>,
         cause: Cause<'_>,
-    ) -> Result<bool> {
+    ) -> Step<bool> {
         let mut local = self.local.take();
         let timestamp = cause.timestamp;
         let present = encode_row(
@@ -310,10 +310,12 @@ impl<K: Clone + 'static, V: Clone + 'static> Materialized<K, V> {
             old: old.filter(|_| self.sends_old),
             is_latest,
         };
-        let mut record = Record::new(key(), Some(change), timestamp);
-        record.headers = cause.headers.clone();
-        record.position = cause.position;
-        self.outputs.send(ctx, record)?;
+        let mut meta = Meta {
+            timestamp,
+            headers: cause.headers.clone(),
+            position: cause.position,
+        };
+        self.outputs.pass(ctx, key(), Some(change), &mut meta)?;
         Ok(present)
     }
 
@@ -338,27 +340,28 @@ fn is_live(ctx: &Context<'_>, timestamp: i64, time_to_live_ms: Option<i64>) -> b
 }
 
 /// `timestamp (8) | value` in `local`; false, and a bare timestamp, when the row is deleted.
-#[inline]
+#[inline(always)]
 fn encode_row<V>(
-    format: &FormatOf<V>,
+    format: &impl Code<V>,
     topic: &str,
     row: Option<&V>,
     timestamp: i64,
     local: &mut Vec<u8>,
-) -> Result<bool> {
+) -> Step<bool> {
     local.clear();
     local.extend_from_slice(&timestamp.to_be_bytes());
-    match row {
-        Some(row) => format
-            .encode_present(topic, &mut Headers::default(), row, local)
-            .map_err(|error| Error::format(topic, &error)),
-        None => Ok(false),
+    let Some(row) = row else {
+        return Ok(false);
+    };
+    match format.encode_present(topic, &mut Headers::default(), row, local) {
+        Ok(present) => Ok(present),
+        Err(error) => Err(Error::format(topic, &error).into()),
     }
 }
 
 /// A row and its timestamp from the bytes a store keeps.
-#[inline]
-pub(crate) fn decode_row<V>(format: &FormatOf<V>, topic: &str, local: &[u8]) -> Result<(V, i64)> {
+#[inline(always)]
+pub(crate) fn decode_row<V>(format: &impl Code<V>, topic: &str, local: &[u8]) -> Step<(V, i64)> {
     let Some((timestamp, plain)) = local.split_first_chunk::<8>() else {
         let reason = "a stored row is shorter than its timestamp";
         return Err(damaged(topic, &reason));
@@ -370,18 +373,18 @@ pub(crate) fn decode_row<V>(format: &FormatOf<V>, topic: &str, local: &[u8]) -> 
 }
 
 #[cold]
-fn damaged(topic: &str, reason: &dyn std::fmt::Display) -> Error {
-    Error::BadData {
+fn damaged(topic: &str, reason: &dyn std::fmt::Display) -> Box<Error> {
+    Box::new(Error::BadData {
         topic: topic.into(),
         partition: 0,
         offset: 0,
         reason: reason.to_string(),
-    }
+    })
 }
 
 /// A row and its timestamp from one of its versions.
 pub(crate) fn decode_version<V>(
-    format: &FormatOf<V>,
+    format: &impl Code<V>,
     topic: &str,
     version: &versioned::Version,
 ) -> Result<(V, i64)> {
@@ -394,13 +397,13 @@ struct Flusher<K, V> {
     store: usize,
     topic: Arc<str>,
     sends_old: bool,
-    key: FormatOf<K>,
-    value: FormatOf<V>,
+    key: Codec<K>,
+    value: Codec<V>,
     outputs: Outputs<K, Change<V>>,
     before: Scratch,
 }
 
-impl<K: Clone, V: Clone> Flush for Flusher<K, V> {
+impl<K: Clone + 'static, V: Clone + 'static> Flush for Flusher<K, V> {
     fn flush(&self, ctx: &mut Context<'_>, update: Update<'_>) -> Result<()> {
         let Update {
             key,
@@ -453,8 +456,8 @@ pub(crate) struct StoredRows<K, V> {
     store: usize,
     time_to_live_ms: Option<i64>,
     topic: Arc<str>,
-    key: FormatOf<K>,
-    value: FormatOf<V>,
+    key: Codec<K>,
+    value: Codec<V>,
     key_bytes: Scratch,
     local: Scratch,
 }
@@ -471,15 +474,15 @@ impl<K, V> StoredRows<K, V> {
             store,
             time_to_live_ms: wiring.topology.stores[store].time_to_live_ms,
             topic: wiring.topology.changelog(store).into(),
-            key,
-            value,
+            key: key.into(),
+            value: value.into(),
             key_bytes: Scratch::default(),
             local: Scratch::default(),
         }
     }
 }
 
-impl<K, V> Rows<K, V> for StoredRows<K, V> {
+impl<K: 'static, V: 'static> Rows<K, V> for StoredRows<K, V> {
     fn get(&self, ctx: &mut Context<'_>, key: &K) -> Result<Option<Row<V>>> {
         let mut key_bytes = self.key_bytes.take();
         let mut row = None;

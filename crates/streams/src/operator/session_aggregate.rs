@@ -6,8 +6,8 @@ use super::fold::Fold;
 use super::row_list::{Asked, RowList};
 use super::session_rows::{Session, SessionRows};
 use super::{Closing, ObservedTime};
-use crate::format::FormatOf;
-use crate::task::{Context, Receive, Scratch};
+use crate::format::Codec;
+use crate::task::{Context, ReceiveRecord, Scratch};
 use crate::topology::Semantics;
 use crate::window::SessionWindows;
 use crate::{Record, Result};
@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::{rc::Rc, sync::Arc};
 
 pub(crate) struct SessionAggregate<K, V, A, F> {
-    pub(crate) key: FormatOf<K>,
+    pub(crate) key: Codec<K>,
     pub(crate) windows: SessionWindows,
     pub(crate) rows: SessionRows<K, A>,
     pub(crate) fold: Arc<F>,
@@ -31,13 +31,13 @@ pub(crate) struct SessionAggregate<K, V, A, F> {
     pub(crate) types: std::marker::PhantomData<fn(V)>,
 }
 
-impl<K, V, A, F> Receive<K, V> for SessionAggregate<K, V, A, F>
+impl<K, V, A, F> ReceiveRecord<K, V> for SessionAggregate<K, V, A, F>
 where
     K: Clone + 'static,
     A: Clone + 'static,
     F: Fold<K, V, A>,
 {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
+    fn receive_record(&self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
         let mut key_bytes = self.key_bytes.take();
         if !encode_key(&self.key, self.rows.topic(), &record.key, &mut key_bytes)? {
             ctx.drop_record();

@@ -2,9 +2,9 @@
 //! Not a producer. Invariant: a key's bytes choose its partition unless the topic says otherwise.
 
 use crate::dsl::{PartitionOf, PartitionsOf};
-use crate::format::FormatOf;
-use crate::task::{Announcer, Context, Outputs, Receive, Route, Scratch};
-use crate::{Error, Record, Result};
+use crate::format::{Code, Codec, FormatOf};
+use crate::task::{Announcer, Context, Meta, Outputs, Receive, Route, Scratch, Step};
+use crate::{Error, Result};
 use headwater_log::AppendRecord;
 use std::{rc::Rc, sync::Arc};
 
@@ -21,27 +21,30 @@ pub(crate) enum Target<K, V> {
 
 pub(crate) struct Sink<K, V> {
     pub(crate) target: Target<K, V>,
-    pub(crate) key: FormatOf<K>,
-    pub(crate) value: FormatOf<V>,
+    pub(crate) key: Codec<K>,
+    pub(crate) value: Codec<V>,
     pub(crate) partition: Option<PartitionOf<K, V>>,
     pub(crate) partitions: Option<PartitionsOf<K, V>>,
     /// Says the task's stream time, where windows close behind the topic.
     pub(crate) announcer: Option<Rc<Announcer>>,
-    pub(crate) key_bytes: Scratch,
-    pub(crate) value_bytes: Scratch,
+    /// Of a key and the value behind it.
+    pub(crate) bytes: Scratch,
 }
 
-impl<K, V> Sink<K, V> {
-    #[inline]
+/// Key and value of a record for a sink.
+type Pair<'r, K, V> = (&'r K, Option<&'r V>);
+
+impl<K: 'static, V: 'static> Sink<K, V> {
+    #[inline(always)]
     fn route<'b>(
         &self,
         ctx: &mut Context<'_>,
-        record: &Record<K, V>,
+        pair: Pair<'_, K, V>,
         topic: (Option<u32>, &str),
         key_bytes: Option<&'b [u8]>,
     ) -> Result<Route<'b>> {
         if let Some(choose) = &self.partition {
-            return self.chosen(ctx, record, topic, choose);
+            return chosen(ctx, pair, topic, choose);
         }
         Ok(match key_bytes {
             Some(bytes) => Route::Key(self.key.partition_key(bytes)),
@@ -49,42 +52,102 @@ impl<K, V> Sink<K, V> {
         })
     }
 
-    #[inline(never)]
-    fn chosen<'b>(
+    #[inline(always)]
+    fn write(
         &self,
         ctx: &mut Context<'_>,
-        record: &Record<K, V>,
+        pair: Pair<'_, K, V>,
+        meta: &mut Meta,
         topic: (Option<u32>, &str),
-        choose: &PartitionOf<K, V>,
-    ) -> Result<Route<'b>> {
-        let partitions = partitions_of(ctx, topic)?;
-        let partition = choose(&record.key, record.value.as_ref(), partitions);
-        check(topic.1, partition, partitions)?;
-        Ok(Route::Partition(partition))
-    }
-
-    /// The partitions of a record that is sent to several; `None` where the key decides.
-    #[inline]
-    fn partitions(
-        &self,
-        ctx: &mut Context<'_>,
-        record: &Record<K, V>,
-        topic: (Option<u32>, &str),
-    ) -> Result<Option<Vec<u32>>> {
-        let Some(choose) = &self.partitions else {
-            return Ok(None);
+    ) -> Step {
+        let mut bytes = self.bytes.take();
+        let has_key = encode(&self.key, topic.1, meta, pair.0, &mut bytes)?;
+        let key_len = bytes.len();
+        let has_value = match pair.1 {
+            Some(value) => encode(&self.value, topic.1, meta, value, &mut bytes)?,
+            None => false,
         };
-        let partitions = partitions_of(ctx, topic)?;
-        let mut chosen = choose(&record.key, record.value.as_ref(), partitions);
-        if let Some(chosen) = &mut chosen {
-            chosen.sort_unstable();
-            chosen.dedup();
-            if let Some(last) = chosen.last() {
-                check(topic.1, *last, partitions)?;
+        let (key, value) = bytes.split_at(key_len);
+        let (key, value) = (has_key.then_some(key), has_value.then_some(value));
+        if let Some(choose) = &self.partitions
+            && let Some(partitions) = several(ctx, pair, topic, choose)?
+        {
+            send_several(ctx, topic, &partitions, &encoded(meta, key, value))?;
+        } else {
+            let mut route = self.route(ctx, pair, topic, key)?;
+            // A record without a key and with the header would be taken for one that says the time and no more.
+            if let Some(announcer) = self.announcer.as_ref().filter(|_| has_key) {
+                route = announcer.on_record(ctx, route, &mut meta.headers)?;
             }
+            send(ctx, topic, route, &encoded(meta, key, value))?;
         }
-        Ok(chosen)
+        self.bytes.give(bytes);
+        Ok(())
     }
+}
+
+/// Appends a key or a value to `bytes`; false when it is null.
+#[inline(always)]
+fn encode<T>(
+    format: &impl Code<T>,
+    topic: &str,
+    meta: &mut Meta,
+    value: &T,
+    bytes: &mut Vec<u8>,
+) -> Step<bool> {
+    match format.encode_present(topic, &mut meta.headers, value, bytes) {
+        Ok(present) => Ok(present),
+        Err(error) => Err(Error::format(topic, &error).into()),
+    }
+}
+
+impl<K: 'static, V: 'static> Receive<K, V> for Sink<K, V> {
+    #[inline]
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
+        let pair = (&key, value.as_ref());
+        let chosen;
+        let topic = match &self.target {
+            Target::Topic(number, name) => (Some(*number), &**name),
+            Target::Chosen(choose) => {
+                chosen = choose(pair.0, pair.1);
+                (None, chosen.as_str())
+            }
+        };
+        self.write(ctx, pair, meta, topic)
+    }
+}
+
+#[inline(never)]
+fn chosen<'b, K, V>(
+    ctx: &mut Context<'_>,
+    (key, value): Pair<'_, K, V>,
+    topic: (Option<u32>, &str),
+    choose: &PartitionOf<K, V>,
+) -> Result<Route<'b>> {
+    let partitions = partitions_of(ctx, topic)?;
+    let partition = choose(key, value, partitions);
+    check(topic.1, partition, partitions)?;
+    Ok(Route::Partition(partition))
+}
+
+/// The partitions of a record that is sent to several; `None` where the key decides.
+#[inline(never)]
+fn several<K, V>(
+    ctx: &mut Context<'_>,
+    (key, value): Pair<'_, K, V>,
+    topic: (Option<u32>, &str),
+    choose: &PartitionsOf<K, V>,
+) -> Result<Option<Vec<u32>>> {
+    let partitions = partitions_of(ctx, topic)?;
+    let mut chosen = choose(key, value, partitions);
+    if let Some(chosen) = &mut chosen {
+        chosen.sort_unstable();
+        chosen.dedup();
+        if let Some(last) = chosen.last() {
+            check(topic.1, *last, partitions)?;
+        }
+    }
+    Ok(chosen)
 }
 
 fn partitions_of(ctx: &mut Context<'_>, topic: (Option<u32>, &str)) -> Result<u32> {
@@ -103,6 +166,17 @@ fn check(topic: &str, partition: u32, partitions: u32) -> Result<()> {
     )))
 }
 
+#[inline(always)]
+fn encoded<'b>(meta: &'b Meta, key: Option<&'b [u8]>, value: Option<&'b [u8]>) -> AppendRecord<'b> {
+    AppendRecord {
+        timestamp: meta.timestamp,
+        key,
+        value,
+        headers: meta.headers.as_ref(),
+    }
+}
+
+#[inline(always)]
 fn send(
     ctx: &mut Context<'_>,
     (number, topic): (Option<u32>, &str),
@@ -115,72 +189,20 @@ fn send(
     }
 }
 
-impl<K, V> Receive<K, V> for Sink<K, V> {
-    #[inline]
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        match &self.target {
-            Target::Topic(number, name) => self.write(ctx, record, (Some(*number), name)),
-            Target::Chosen(choose) => {
-                let chosen = choose(&record.key, record.value.as_ref());
-                self.write(ctx, record, (None, &chosen))
-            }
-        }
+#[inline(never)]
+fn send_several(
+    ctx: &mut Context<'_>,
+    topic: (Option<u32>, &str),
+    partitions: &[u32],
+    record: &AppendRecord<'_>,
+) -> Result<()> {
+    if partitions.is_empty() {
+        ctx.drop_record();
     }
-}
-
-impl<K, V> Sink<K, V> {
-    fn write(
-        &self,
-        ctx: &mut Context<'_>,
-        mut record: Record<K, V>,
-        (number, topic): (Option<u32>, &str),
-    ) -> Result<()> {
-        let error = |error| Error::format(topic, &error);
-        let (mut key_bytes, mut value_bytes) = (self.key_bytes.take(), self.value_bytes.take());
-        let has_key = (self.key)
-            .encode_present(topic, &mut record.headers, &record.key, &mut key_bytes)
-            .map_err(error)?;
-        let mut has_value = false;
-        if let Some(value) = &record.value {
-            has_value = (self.value)
-                .encode_present(topic, &mut record.headers, value, &mut value_bytes)
-                .map_err(error)?;
-        }
-        let key = has_key.then_some(key_bytes.as_slice());
-        let value = has_value.then_some(value_bytes.as_slice());
-        if let Some(partitions) = self.partitions(ctx, &record, (number, topic))? {
-            if partitions.is_empty() {
-                ctx.drop_record();
-            }
-            let encoded = AppendRecord {
-                timestamp: record.timestamp,
-                key,
-                value,
-                headers: record.headers.as_ref(),
-            };
-            for partition in partitions {
-                send(ctx, (number, topic), Route::Partition(partition), &encoded)?;
-            }
-            self.key_bytes.give(key_bytes);
-            self.value_bytes.give(value_bytes);
-            return Ok(());
-        }
-        let mut route = self.route(ctx, &record, (number, topic), key)?;
-        // A record without a key and with the header would be taken for one that says the time and no more.
-        if let Some(announcer) = self.announcer.as_ref().filter(|_| has_key) {
-            route = announcer.on_record(ctx, route, &mut record.headers)?;
-        }
-        let encoded = AppendRecord {
-            timestamp: record.timestamp,
-            key,
-            value,
-            headers: record.headers.as_ref(),
-        };
-        send(ctx, (number, topic), route, &encoded)?;
-        self.key_bytes.give(key_bytes);
-        self.value_bytes.give(value_bytes);
-        Ok(())
+    for partition in partitions {
+        send(ctx, topic, Route::Partition(*partition), record)?;
     }
+    Ok(())
 }
 
 /// Drops records with a null key, unless what comes behind the repartition topic takes them.
@@ -191,11 +213,12 @@ pub(crate) struct NullKeyFilter<K, V> {
 }
 
 impl<K: Clone, V: Clone> Receive<K, V> for NullKeyFilter<K, V> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        if !self.keeps_null_keys && self.key.is_null(&record.key) {
+    #[inline]
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
+        if !self.keeps_null_keys && self.key.is_null(&key) {
             ctx.drop_record();
             return Ok(());
         }
-        self.outputs.send(ctx, record)
+        self.outputs.pass(ctx, key, value, meta)
     }
 }

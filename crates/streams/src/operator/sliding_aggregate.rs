@@ -7,8 +7,8 @@ use super::fold::Fold;
 use super::materialized::{Cause, Materialized};
 use super::row_list::{Asked, RowList};
 use super::{Closing, ObservedTime};
-use crate::format::FormatOf;
-use crate::task::{Buffer, CacheWalk, Context, Receive, Scratch};
+use crate::format::Codec;
+use crate::task::{Buffer, CacheWalk, Context, ReceiveRecord, Scratch};
 use crate::window::{SlidingWindows, Windowed};
 use crate::{Error, Record, Result};
 use headwater_store::{Direction, KeyRange, window};
@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::{rc::Rc, sync::Arc};
 
 pub(crate) struct SlidingAggregate<K, V, A, F> {
-    pub(crate) key: FormatOf<K>,
+    pub(crate) key: Codec<K>,
     pub(crate) windows: SlidingWindows,
     pub(crate) rows: Materialized<Windowed<K>, A>,
     pub(crate) fold: Arc<F>,
@@ -69,14 +69,14 @@ struct Near<'f, A> {
     below: &'f [Found<A>],
 }
 
-impl<K, V, A, F> Receive<K, V> for SlidingAggregate<K, V, A, F>
+impl<K, V, A, F> ReceiveRecord<K, V> for SlidingAggregate<K, V, A, F>
 where
     K: Clone + 'static,
     V: Clone,
     A: Clone + 'static,
     F: Fold<K, V, A>,
 {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         let mut key_bytes = self.key_bytes.take();
         if record.value.is_none()
             || !encode_key(&self.key, self.rows.topic(), &record.key, &mut key_bytes)?

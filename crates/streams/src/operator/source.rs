@@ -2,16 +2,16 @@
 //! Invariant: a record that cannot be decoded follows the topic's policy; it is never lost silently.
 
 use crate::dsl::{BadData, TimestampArgs, TimestampOf};
-use crate::format::{FormatError, FormatOf};
+use crate::format::{Code, Codec, FormatError};
 use crate::task::dead_letter;
-use crate::task::{Context, Feed, Outputs, Route};
-use crate::{Error, Headers, Position, Record, Result};
+use crate::task::{Context, Feed, Meta, Outputs, Route, Step};
+use crate::{Error, Headers, Position, Result};
 use headwater_log::{AppendRecord, RecordRef};
 use std::sync::Arc;
 
 pub(crate) struct Source<K, V> {
-    pub(crate) key: FormatOf<K>,
-    pub(crate) value: FormatOf<V>,
+    pub(crate) key: Codec<K>,
+    pub(crate) value: Codec<V>,
     pub(crate) timestamp: Option<TimestampOf<K, V>>,
     pub(crate) bad_data: BadData,
     /// Rows need a key: a table passes over records without one, whatever the policy, as Kafka Streams does.
@@ -19,7 +19,7 @@ pub(crate) struct Source<K, V> {
     pub(crate) outputs: Outputs<K, V>,
 }
 
-impl<K, V> Source<K, V> {
+impl<K: 'static, V: 'static> Source<K, V> {
     #[inline(always)]
     fn decode(&self, topic: &str, record: &RecordRef<'_>) -> Result<(K, Option<V>), String> {
         let key = match record.key {
@@ -112,13 +112,17 @@ fn no_null<K>() -> String {
     )
 }
 
-impl<K: Clone, V: Clone> Feed for Source<K, V> {
+impl<K: Clone + 'static, V: Clone + 'static> Feed for Source<K, V> {
     #[inline]
     fn timestamp(&self, record: &RecordRef<'_>, partition_time: i64) -> i64 {
         match &self.timestamp {
             None => record.timestamp,
             Some(timestamp) => self.extracted(timestamp, record, partition_time),
         }
+    }
+
+    fn keeps_timestamps(&self) -> bool {
+        self.timestamp.is_none()
     }
 
     fn can_decode(&self, topic: &str, record: &RecordRef<'_>) -> bool {
@@ -133,7 +137,7 @@ impl<K: Clone, V: Clone> Feed for Source<K, V> {
         timestamp: i64,
         topic: u32,
         partition: u32,
-    ) -> Result<bool> {
+    ) -> Step<bool> {
         let name = &ctx.state.topics[topic as usize];
         if self.drops_null_keys && record.key.is_none() {
             ctx.drop_record();
@@ -143,29 +147,24 @@ impl<K: Clone, V: Clone> Feed for Source<K, V> {
             Ok(decoded) => decoded,
             Err(reason) => {
                 let name = name.clone();
-                return self
-                    .bad(ctx, record, (&name, partition), reason)
-                    .map(|()| false);
+                self.bad(ctx, record, (&name, partition), reason)?;
+                return Ok(false);
             }
         };
         if ctx.observe(timestamp).is_none() {
             ctx.drop_record();
             return Ok(false);
         }
-        let position = Position {
-            topic,
-            partition,
-            offset: record.offset,
-        };
-        let headers = Headers::copied(record.headers);
-        let record = Record {
-            key,
-            value,
+        let mut meta = Meta {
             timestamp,
-            headers,
-            position,
+            headers: Headers::copied(record.headers),
+            position: Position {
+                topic,
+                partition,
+                offset: record.offset,
+            },
         };
-        self.outputs.send(ctx, record)?;
+        self.outputs.pass(ctx, key, value, &mut meta)?;
         Ok(true)
     }
 }

@@ -10,7 +10,7 @@ pub(crate) use row::Row as HeldRow;
 
 use super::ObservedTime;
 use crate::format::FormatOf;
-use crate::task::{Advance, Context, Outputs, Receive, Row, Rows, Scratch};
+use crate::task::{Advance, Context, Outputs, ReceiveRecord, Row, Rows, Scratch};
 use crate::{Change, Error, Headers, Position, Record, Result};
 use row::{Origin, Values};
 use std::{rc::Rc, sync::Arc};
@@ -69,13 +69,13 @@ where
     }
 }
 
-impl<K, V, T> Receive<K, Change<V>> for Shared<K, V, T>
+impl<K, V, T> ReceiveRecord<K, Change<V>> for Shared<K, V, T>
 where
     K: Clone + 'static,
     V: Clone + 'static,
     T: Fn(&K, i64) -> i64,
 {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, Change<V>>) -> Result<()> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, Change<V>>) -> Result<()> {
         let Self(suppression) = self;
         suppression.observed_time.observe(ctx, record.timestamp);
         suppression.hold(ctx, &record)?;

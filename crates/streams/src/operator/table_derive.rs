@@ -3,7 +3,7 @@
 
 use super::encode_key;
 use super::materialized::{Cause, Kept};
-use crate::task::{Context, Outputs, Receive, Row, Rows};
+use crate::task::{Context, Outputs, ReceiveRecord, Row, Rows};
 use crate::{Change, Record, Result};
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -28,13 +28,17 @@ impl<K, V, V2, F> TableDerive<K, V, V2, F> {
     }
 }
 
-impl<K, V, V2, F> Receive<K, Change<V>> for TableDerive<K, V, V2, F>
+impl<K, V, V2, F> ReceiveRecord<K, Change<V>> for TableDerive<K, V, V2, F>
 where
     K: Clone + 'static,
     V2: Clone + 'static,
     F: Fn(&mut Context<'_>, &K, Option<V>, i64) -> Result<Option<V2>>,
 {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, Change<V>>) -> Result<()> {
+    fn receive_record(
+        &self,
+        ctx: &mut Context<'_>,
+        mut record: Record<K, Change<V>>,
+    ) -> Result<()> {
         let Some(change) = record.value.take() else {
             return Ok(());
         };

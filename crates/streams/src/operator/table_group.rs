@@ -4,7 +4,7 @@
 use super::encode_key;
 use super::materialized::{Cause, Kept};
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive};
+use crate::task::{Context, Outputs, ReceiveRecord};
 use crate::{Change, Record, Result};
 use std::marker::PhantomData;
 
@@ -29,13 +29,13 @@ where
     }
 }
 
-impl<K, V, K2, V2, F> Receive<K, Change<V>> for TableGroup<K, V, K2, V2, F>
+impl<K, V, K2, V2, F> ReceiveRecord<K, Change<V>> for TableGroup<K, V, K2, V2, F>
 where
     K2: Clone + PartialEq,
     V2: Clone,
     F: Fn(&K, V) -> (K2, Option<V2>),
 {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, Change<V>>) -> Result<()> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, Change<V>>) -> Result<()> {
         let Record {
             key,
             value: Some(change),
@@ -87,14 +87,18 @@ pub(crate) struct TableAggregate<K, V, A, F, G> {
     pub(crate) types: PhantomData<fn(V)>,
 }
 
-impl<K, V, A, F, G> Receive<K, Change<V>> for TableAggregate<K, V, A, F, G>
+impl<K, V, A, F, G> ReceiveRecord<K, Change<V>> for TableAggregate<K, V, A, F, G>
 where
     K: Clone + 'static,
     A: Clone + 'static,
     F: Fn(&K, V, Option<A>) -> Option<A>,
     G: Fn(&K, V, A) -> Option<A>,
 {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, Change<V>>) -> Result<()> {
+    fn receive_record(
+        &self,
+        ctx: &mut Context<'_>,
+        mut record: Record<K, Change<V>>,
+    ) -> Result<()> {
         let Some(change) = record.value.take() else {
             ctx.drop_record();
             return Ok(());

@@ -4,7 +4,7 @@
 
 use super::encode_key;
 use super::materialized::{Cause, Kept};
-use crate::task::{Context, Outputs, Receive, Row, Rows};
+use crate::task::{Context, Outputs, ReceiveRecord, Row, Rows};
 use crate::{Change, Record, Result};
 use std::{rc::Rc, sync::Arc};
 
@@ -52,8 +52,12 @@ pub(crate) struct TableJoinSide<K, V, R, O> {
     pub(crate) outputs: Outputs<K, Change<O>>,
 }
 
-impl<K: Clone, V, R, O: Clone> Receive<K, Change<V>> for TableJoinSide<K, V, R, O> {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, Change<V>>) -> Result<()> {
+impl<K: Clone, V, R, O: Clone> ReceiveRecord<K, Change<V>> for TableJoinSide<K, V, R, O> {
+    fn receive_record(
+        &self,
+        ctx: &mut Context<'_>,
+        mut record: Record<K, Change<V>>,
+    ) -> Result<()> {
         let Some(change) = record.value.take() else {
             return Ok(());
         };
@@ -94,8 +98,12 @@ pub(crate) struct TableJoinMerger<K, O> {
     pub(crate) outputs: Outputs<K, Change<O>>,
 }
 
-impl<K: Clone + 'static, O: Clone + 'static> Receive<K, Change<O>> for TableJoinMerger<K, O> {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, Change<O>>) -> Result<()> {
+impl<K: Clone + 'static, O: Clone + 'static> ReceiveRecord<K, Change<O>> for TableJoinMerger<K, O> {
+    fn receive_record(
+        &self,
+        ctx: &mut Context<'_>,
+        mut record: Record<K, Change<O>>,
+    ) -> Result<()> {
         let Some(mut change) = record.value.take() else {
             return Ok(());
         };

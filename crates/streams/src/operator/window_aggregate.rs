@@ -5,14 +5,13 @@ use super::encode_key;
 use super::fold::Fold;
 use super::materialized::{Cause, Materialized};
 use super::{Closing, ObservedTime};
-use crate::format::FormatOf;
-use crate::task::{Context, Receive, Scratch};
+use crate::format::Codec;
+use crate::task::{Context, Meta, Receive, Scratch, Step};
 use crate::window::{Windowed, Windowing};
-use crate::{Record, Result};
 use std::{rc::Rc, sync::Arc};
 
 pub(crate) struct WindowAggregate<K, V, A, W, F> {
-    pub(crate) key: FormatOf<K>,
+    pub(crate) key: Codec<K>,
     pub(crate) windows: W,
     pub(crate) rows: Materialized<Windowed<K>, A>,
     pub(crate) fold: Arc<F>,
@@ -33,24 +32,25 @@ where
     W: Windowing,
     F: Fold<K, V, A>,
 {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, V>) -> Result<()> {
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
         let mut key_bytes = self.key_bytes.take();
-        if !encode_key(&self.key, self.rows.topic(), &record.key, &mut key_bytes)? {
+        if !encode_key(&self.key, self.rows.topic(), &key, &mut key_bytes)? {
+            self.key_bytes.give(key_bytes);
             ctx.drop_record();
             return Ok(());
         }
-        let observed = self.observed.advance(ctx, record.timestamp);
+        let observed = self.observed.advance(ctx, meta.timestamp);
         if self.closing.is_none() {
             self.rows.observe(ctx, observed);
         }
-        if record.value.is_none() && !self.takes_tombstones {
+        if value.is_none() && !self.takes_tombstones {
             ctx.drop_record();
         } else {
-            self.aggregate(ctx, &mut record, &mut key_bytes, observed)?;
+            self.aggregate(ctx, (&key, value), meta, &mut key_bytes, observed)?;
         }
         self.key_bytes.give(key_bytes);
         if let Some(closing) = &self.closing {
-            closing.emit(ctx, observed, &record.headers, record.position)?;
+            closing.emit(ctx, observed, &meta.headers, meta.position)?;
             // Last: what is not yet sent must not expire.
             self.rows.observe(ctx, observed);
         }
@@ -69,13 +69,14 @@ where
     fn aggregate(
         &self,
         ctx: &mut Context<'_>,
-        record: &mut Record<K, V>,
+        (key, mut value): (&K, Option<V>),
+        meta: &Meta,
         key_bytes: &mut Vec<u8>,
         observed: i64,
-    ) -> Result<()> {
+    ) -> Step {
         let closed = observed.saturating_sub(self.windows.grace_ms());
         let plain = key_bytes.len();
-        let mut starts = self.windows.starts(record.timestamp).peekable();
+        let mut starts = self.windows.starts(meta.timestamp).peekable();
         while let Some(start) = starts.next() {
             let end = self.windows.end(start);
             if end <= closed {
@@ -89,32 +90,32 @@ where
                 Some((row, stored)) => {
                     let row = Some(row);
                     let kept = self.rows.kept(&row);
-                    (row, kept, record.timestamp.max(stored))
+                    (row, kept, meta.timestamp.max(stored))
                 }
                 None => {
                     let row = self.fold.initial();
                     let kept = self.rows.kept_initial(&row);
-                    (row, kept, record.timestamp)
+                    (row, kept, meta.timestamp)
                 }
             };
             // The last window needs no copy.
             let value = match starts.peek() {
-                Some(_) => record.value.clone(),
-                None => record.value.take(),
+                Some(_) => value.clone(),
+                None => value.take(),
             };
-            let new = self.fold.add(&record.key, value, row);
+            let new = self.fold.add(key, value, row);
             let cause = Cause {
                 timestamp,
-                record_timestamp: record.timestamp,
-                headers: &record.headers,
-                position: record.position,
+                record_timestamp: meta.timestamp,
+                headers: &meta.headers,
+                position: meta.position,
             };
-            let key = || Windowed {
-                key: record.key.clone(),
+            let windowed = || Windowed {
+                key: key.clone(),
                 start,
                 end,
             };
-            let present = self.rows.put(ctx, key_bytes, key, new, kept, cause)?;
+            let present = self.rows.put(ctx, key_bytes, windowed, new, kept, cause)?;
             if let Some(closing) = &self.closing {
                 closing.written(key_bytes, present);
             }

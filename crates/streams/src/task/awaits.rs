@@ -1,7 +1,7 @@
 //! Operators that have calls to the outside under way, as the task sees them.
 //! Not the futures themselves. Invariant: positions are not committed while a call is under way.
 
-use super::{Context, Receive};
+use super::{Context, ReceiveRecord};
 use crate::{Record, Result};
 use std::rc::Rc;
 
@@ -20,8 +20,8 @@ pub(crate) trait Awaits {
 /// Shares one operator between the edge that feeds it and the task that polls it.
 pub(crate) struct Awaiting<R>(pub(crate) Rc<R>);
 
-impl<K, V, R: Receive<K, V>> Receive<K, V> for Awaiting<R> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        self.0.receive(ctx, record)
+impl<K, V, R: ReceiveRecord<K, V>> ReceiveRecord<K, V> for Awaiting<R> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        self.0.receive_record(ctx, record)
     }
 }

@@ -25,10 +25,11 @@ impl Task {
             return Ok(0);
         }
         self.state.now_ms = now_ms;
-        let mut sent = 0;
+        self.state.failed.forget();
+        let (mut sent, mut at) = (0, None);
         let polled = caught(|| {
             for (node, operator) in &self.awaiting {
-                self.state.at = *node;
+                at = Some(*node);
                 let mut ctx = Context {
                     state: &mut self.state,
                     cache,
@@ -38,6 +39,9 @@ impl Task {
             }
             Ok(())
         });
+        if let (Err(_), Some(node)) = (&polled, at) {
+            self.state.failed.note(node);
+        }
         polled.map_err(|error| self.blame(error, None))?;
         self.send_failures(cache, output)?;
         Ok(sent)

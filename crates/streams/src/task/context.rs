@@ -1,7 +1,7 @@
 //! What a task lends to an operator while one record passes through: stores, record cache, outputs.
 //! Not for applications: `ProcessorContext` is. Invariant: every write to a logged store goes to its changelog too.
 
-use super::{CachedStore, Dirty, Output, TaskState};
+use super::{CachedStore, Dirty, Output, Step, TaskState};
 use crate::topology::{Kept, split_headers};
 use crate::{Headers, Position, Result, Semantics};
 use headwater_log::{AppendRecord, HeadersRef};
@@ -18,16 +18,26 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Reads a store through its record cache into `value`, and keeps there what was read from the store where Kafka Streams
     /// does (`CachingKeyValueStore.getInternal`): what is cached decides what is evicted, and so what is sent on.
-    #[inline]
-    pub(crate) fn get(&mut self, store: usize, key: &[u8], value: &mut Vec<u8>) -> Result<bool> {
+    #[inline(always)]
+    pub(crate) fn get(&mut self, store: usize, key: &[u8], value: &mut Vec<u8>) -> Step<bool> {
+        match &self.state.stores[store] {
+            Some(state) if state.cache.is_none() && state.is_plain() => {
+                Ok(state.bytes.get(key, value)?)
+            }
+            _ => self.get_unplain(store, key, value),
+        }
+    }
+
+    #[inline(never)]
+    fn get_unplain(&mut self, store: usize, key: &[u8], value: &mut Vec<u8>) -> Step<bool> {
         let TaskState {
             stores, globals, ..
         } = &mut *self.state;
         let Some(state) = &mut stores[store] else {
             // Not of this task: global, which its process keeps.
             return match globals.cache_slot(store) {
-                None => globals.get(store, key, value),
-                Some(slot) => self.get_global_cached(store, slot, key, value),
+                None => Ok(globals.get(store, key, value)?),
+                Some(slot) => Ok(self.get_global_cached(store, slot, key, value)?),
             };
         };
         let Some(slot) = state.cache else {
@@ -119,14 +129,14 @@ impl Context<'_> {
         key: &[u8],
         value: Option<&[u8]>,
         timestamp: i64,
-    ) -> Result<()> {
+    ) -> Step {
         let none = Headers::default();
         self.write_with_headers(store, key, value, timestamp, (&none, HeadersRef::NONE))
     }
 
     /// As [`Context::write`]. `cause` are the headers of the record that is processed: a deletion takes them to the changelog of
     /// a store that keeps headers (`ChangeLoggingTimestampedKeyValueBytesStoreWithHeaders`).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write_caused(
         &mut self,
         store: usize,
@@ -134,12 +144,16 @@ impl Context<'_> {
         value: Option<&[u8]>,
         timestamp: i64,
         cause: &Headers,
-    ) -> Result<()> {
-        if !self.state.store(store).is_plain() {
+    ) -> Step {
+        let state = self.state.store(store);
+        if !state.is_plain() {
             return self.write_unplain(store, key, value, timestamp, cause);
         }
-        let none = Headers::default();
-        self.write_with_headers(store, key, value, timestamp, (&none, HeadersRef::NONE))
+        match value {
+            Some(value) => state.bytes.put(key, value)?,
+            None => state.bytes.delete(key)?,
+        }
+        self.log_written(store, key, value, timestamp, HeadersRef::NONE)
     }
 
     #[inline(never)]
@@ -150,7 +164,7 @@ impl Context<'_> {
         value: Option<&[u8]>,
         timestamp: i64,
         cause: &Headers,
-    ) -> Result<()> {
+    ) -> Step {
         let kept = self.state.store(store).kept;
         let none = Headers::default();
         if kept == Kept::OwnHeaders {
@@ -173,7 +187,7 @@ impl Context<'_> {
         row: Option<&[u8]>,
         timestamp: i64,
         cause: &Headers,
-    ) -> Result<()> {
+    ) -> Step {
         let state = self.state.store(store);
         if !state.logged {
             return Ok(());
@@ -207,9 +221,22 @@ impl Context<'_> {
         value: Option<&[u8]>,
         timestamp: i64,
         (kept, headers): (&Headers, HeadersRef<'_>),
-    ) -> Result<()> {
+    ) -> Step {
+        self.state.store(store).set(key, value, kept)?;
+        self.log_written(store, key, value, timestamp, headers)
+    }
+
+    /// What was written to a store goes to its changelog, where it has one.
+    #[inline(always)]
+    fn log_written(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp: i64,
+        headers: HeadersRef<'_>,
+    ) -> Step {
         let state = self.state.store(store);
-        state.set(key, value, kept)?;
         if !state.logged {
             return Ok(());
         }
@@ -227,7 +254,7 @@ impl Context<'_> {
 
     /// Deletes in the changelog what a write has evicted from the store.
     #[inline(never)]
-    fn log_evicted(&mut self, store: usize, timestamp: i64) -> Result<()> {
+    fn log_evicted(&mut self, store: usize, timestamp: i64) -> Step {
         for key in self.state.store(store).bytes.take_evicted() {
             self.log_change(store, &key, None, timestamp, HeadersRef::NONE)?;
         }
@@ -235,7 +262,7 @@ impl Context<'_> {
     }
 
     /// A record for a store's changelog.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn log_change(
         &mut self,
         store: usize,
@@ -243,15 +270,15 @@ impl Context<'_> {
         value: Option<&[u8]>,
         timestamp: i64,
         headers: HeadersRef<'_>,
-    ) -> Result<()> {
+    ) -> Step {
         let record = AppendRecord {
             timestamp,
             key: Some(key),
             value,
             headers,
         };
-        self.output
-            .changelog(store, self.state.id.partition, &record)
+        let partition = self.state.id.partition;
+        Ok(self.output.changelog(store, partition, &record)?)
     }
 
     /// As [`Context::write`], for a store of versions: `value` is valid from `timestamp` on. The changelog gets it even where the

@@ -190,6 +190,7 @@ impl GlobalUpdate {
         step: impl FnOnce(&Operators, &mut Context<'_>) -> Result<()>,
     ) -> Result<()> {
         self.state.now_ms = now_ms;
+        self.state.failed.forget();
         let mut ctx = Context {
             state: &mut self.state,
             cache: &mut self.cache,
@@ -197,8 +198,9 @@ impl GlobalUpdate {
         };
         let done = caught(|| step(&self.operators, &mut ctx));
         done.map_err(|error| {
-            let node = self.operators.topology.nodes.get(self.state.at);
-            let name = node.map_or("a global source", |node| &node.name);
+            let nodes = &self.operators.topology.nodes;
+            let failed = self.state.failed.node();
+            let name = failed.map_or("a global source", |node| &nodes[node].name);
             error.in_node(name, String::new)
         })
     }

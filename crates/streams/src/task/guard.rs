@@ -2,11 +2,11 @@
 //! Not the policy for undecodable records: a source has its own. Invariant: a failure is dealt with at the innermost operator
 //! that had it; those above go on as if it had passed the record over, or the task stops with an error that names it.
 
-use super::{Context, Input, Receive};
-use crate::topology::{NodeKind, OnError, Topology};
-use crate::{Error, Record, Result};
+use super::{Context, Input, Meta, Receive, Step, Wiring};
+use crate::topology::{NodeKind, OnError};
+use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 /// A record that failed, until the task that holds its raw bytes sends it on.
 #[derive(Clone, Debug)]
@@ -18,19 +18,54 @@ pub(crate) struct Failure {
     pub(crate) topic: String,
 }
 
-/// An operator that the task finds by its number when it fails or panics, once for many records.
+/// The operator that failed: told by those that an error or a panic passes on its way out, so that a record with which all goes
+/// well writes nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failed(Rc<Cell<Option<usize>>>);
+
+impl Failed {
+    /// The innermost operator that failed since [`Failed::forget`].
+    pub(crate) fn node(&self) -> Option<usize> {
+        self.0.get()
+    }
+
+    /// `node` has failed, unless one inside it was the first.
+    #[cold]
+    pub(crate) fn note(&self, node: usize) {
+        self.0.set(self.0.get().or(Some(node)));
+    }
+
+    /// The failure is dealt with.
+    #[inline]
+    pub(crate) fn forget(&self) {
+        self.0.set(None);
+    }
+}
+
+/// An operator that tells when it fails or panics, once for many records.
 struct Numbered<R> {
     operator: R,
     node: usize,
+    failed: Failed,
+}
+
+/// Tells that an operator failed, unless it is forgotten.
+struct Fails<'a, R>(&'a Numbered<R>);
+
+impl<R> Drop for Fails<'_, R> {
+    #[cold]
+    #[inline(never)]
+    fn drop(&mut self) {
+        self.0.failed.note(self.0.node);
+    }
 }
 
 impl<K, V, R: Receive<K, V>> Receive<K, V> for Numbered<R> {
     #[inline]
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        // Set back only when all went well: what remains is the operator that failed.
-        let above = std::mem::replace(&mut ctx.state.at, self.node);
-        self.operator.receive(ctx, record)?;
-        ctx.state.at = above;
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
+        let fails = Fails(self);
+        self.operator.receive(ctx, key, value, meta)?;
+        std::mem::forget(fails);
         Ok(())
     }
 }
@@ -47,36 +82,42 @@ struct Guarded<K, V> {
 /// `operator` of `node` with the guard that the topology's policy asks for. Where all failures stop the task there is none: the
 /// task catches them and asks where they happened.
 pub(crate) fn guarded<K: 'static, V: 'static>(
-    topology: &Topology,
+    wiring: &Wiring<'_>,
     node: usize,
     operator: impl Receive<K, V> + 'static,
 ) -> Input<K, V> {
+    let topology = wiring.topology;
     let settings = &topology.settings;
     let is_sink = matches!(topology.nodes[node].kind, NodeKind::Sink { .. });
     let on_unwritable = match is_sink && settings.on_error != OnError::Quarantine {
         true => &settings.on_unwritable,
         false => &settings.on_error,
     };
-    let operator: Input<K, V> = Rc::new(Numbered { operator, node });
+    let numbered = Numbered {
+        operator,
+        node,
+        failed: wiring.failed.clone(),
+    };
+    let operator: Input<K, V> = Rc::new(Box::new(numbered));
     if settings.on_error.aborts() && on_unwritable.aborts() {
         return operator;
     }
-    Rc::new(Guarded {
+    Rc::new(Box::new(Guarded {
         operator,
         name: topology.nodes[node].name.as_str().into(),
         on_error: settings.on_error.clone(),
         on_unwritable: on_unwritable.clone(),
-    })
+    }))
 }
 
 impl<K, V> Receive<K, V> for Guarded<K, V> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
-        let (above, timestamp) = (ctx.state.at, record.timestamp);
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
+        let timestamp = meta.timestamp;
         // What an unwound operator leaves behind: buffers taken and not given back, and writes that the policy accounts for.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.operator.receive(ctx, record)));
-        let error = match outcome {
+        let step = || self.operator.receive(ctx, key, value, meta);
+        let error = match catch_unwind(AssertUnwindSafe(step)) {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error,
+            Ok(Err(error)) => *error,
             Err(panic) => Error::failed(panic_message(&*panic)),
         };
         let unwritable = matches!(
@@ -88,7 +129,7 @@ impl<K, V> Receive<K, V> for Guarded<K, V> {
             false => (&self.on_error, error),
         };
         fail(ctx, policy, &self.name, error, timestamp)?;
-        ctx.state.at = above;
+        ctx.state.failed.forget();
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! One input of a task: the chunks of one source partition that wait, and the position behind them.
 //! Not a consumer. Invariant: `position` is the offset of the next record to process, also past records that hold no data.
 
-use crate::{Result, topology::AskedFor};
+use crate::task::Step;
+use crate::{Error, Result, topology::AskedFor};
 use headwater_log::{Chunk, ChunkCursor, Offset, RecordRef, TopicPartition};
 use headwater_store::{KEYS_AHEAD_MAX, KeysAhead, window};
 use std::{collections::VecDeque, sync::Arc};
@@ -39,6 +40,8 @@ pub(crate) struct Input {
     pub(crate) head_time: Option<i64>,
     /// The position moved where no record was; taken by who asks.
     pub(crate) passed: bool,
+    /// The chunk at hand, and those behind it.
+    front: Option<ChunkCursor>,
     queue: VecDeque<ChunkCursor>,
     /// Stores that will be asked for the keys of its records, and how many records from here on have been announced to them.
     pub(crate) asks: Vec<(usize, AskedFor)>,
@@ -77,6 +80,7 @@ impl Input {
             idle_until: None,
             head_time: None,
             passed: false,
+            front: None,
             queue: VecDeque::new(),
             asks: Vec::new(),
             announced: 0,
@@ -88,11 +92,16 @@ impl Input {
     pub(crate) fn add(&mut self, chunk: Chunk) {
         self.fetch_position = chunk.next_offset;
         self.queued_bytes += chunk.bytes.len();
-        self.queue.push_back(ChunkCursor::new(chunk));
+        let cursor = ChunkCursor::new(chunk);
+        match self.front {
+            None => self.front = Some(cursor),
+            Some(_) => self.queue.push_back(cursor),
+        }
     }
 
     /// Drops what waits and continues at `position`.
     pub(crate) fn seek(&mut self, position: Offset) {
+        self.front = None;
         self.queue.clear();
         self.head_time = None;
         self.queued_bytes = 0;
@@ -103,27 +112,28 @@ impl Input {
 
     /// The leader's epoch of the record before `position`, where it is known.
     pub(crate) fn leader_epoch(&self) -> Option<i32> {
-        let front = self.queue.front();
+        let front = self.front.as_ref();
         let read = front.and_then(|cursor| cursor.leader_epoch_before(self.position));
         read.or(self.epoch_before)
     }
 
     /// The raw timestamp of the next record; `None` when nothing waits. Spent chunks are put aside.
     pub(crate) fn peek(&mut self) -> Result<Option<RecordRef<'_>>> {
-        while let Some(cursor) = self.queue.front_mut() {
+        while let Some(cursor) = &mut self.front {
             if cursor.peek_record()?.is_some() {
                 break;
             }
-            if let Some(cursor) = self.queue.pop_front() {
-                let next = cursor.chunk().next_offset;
-                self.epoch_before = cursor.leader_epoch_before(next).or(self.epoch_before);
+            let next = self.queue.pop_front();
+            if let Some(spent) = std::mem::replace(&mut self.front, next) {
+                let next = spent.chunk().next_offset;
+                self.epoch_before = spent.leader_epoch_before(next).or(self.epoch_before);
                 self.passed |= next > self.position;
                 self.position = self.position.max(next);
-                self.queued_bytes -= cursor.chunk().bytes.len();
-                self.spent.push(cursor.into_chunk());
+                self.queued_bytes -= spent.chunk().bytes.len();
+                self.spent.push(spent.into_chunk());
             }
         }
-        match self.queue.front_mut() {
+        match &mut self.front {
             Some(cursor) => Ok(cursor.peek_record()?),
             None => Ok(None),
         }
@@ -132,14 +142,12 @@ impl Input {
     /// True when the chunk in front holds another record.
     #[inline]
     pub(crate) fn has_next(&self) -> bool {
-        self.queue
-            .front()
-            .is_some_and(ChunkCursor::has_next_in_batch)
+        (self.front.as_ref()).is_some_and(ChunkCursor::has_next_in_batch)
     }
 
     /// What the next records will ask a store for, and how many records these are; of one batch at most.
     pub(crate) fn keys_ahead(&mut self, asked: AskedFor) -> (KeysAhead, usize) {
-        let Self { queue, row_key, .. } = self;
+        let Self { front, row_key, .. } = self;
         let mut keys = KeysAhead::default();
         let push = |key: &[u8], timestamp: i64| match asked {
             AskedFor::Row | AskedFor::Rows => keys.push(key),
@@ -148,17 +156,17 @@ impl Input {
                 keys.push(row_key);
             }
         };
-        let cursor = queue.front();
+        let cursor = front.as_ref();
         let records = cursor.map_or(0, |cursor| cursor.keys_ahead(KEYS_AHEAD_MAX, push));
         (keys, records)
     }
 
     /// Takes the record that `peek` showed.
     #[inline(always)]
-    pub(crate) fn next(&mut self) -> Result<Option<RecordRef<'_>>> {
-        match self.queue.front_mut() {
+    pub(crate) fn next(&mut self) -> Step<Option<RecordRef<'_>>> {
+        match &mut self.front {
             Some(cursor) => {
-                let record = cursor.next_record()?;
+                let record = cursor.next_record().map_err(Error::from)?;
                 if let Some(record) = &record {
                     self.position = record.offset + 1;
                     self.head_time = None;

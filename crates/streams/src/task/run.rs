@@ -19,7 +19,7 @@ use super::{
 };
 use crate::topology::Semantics;
 use crate::{Error, Position, Result, SubtopologyInfo, Topology};
-use headwater_log::{Chunk, CommittedOffset, Offset, TaskId, TopicPartition};
+use headwater_log::{Chunk, CommittedOffset, Offset, RecordRef, TaskId, TopicPartition};
 use headwater_store::RecordCache;
 use inputs::head_time;
 pub(super) use state::{open_state, open_stores};
@@ -284,6 +284,7 @@ impl Task {
         records_max: usize,
     ) -> Result<Progress> {
         self.state.now_ms = now_ms;
+        self.state.failed.forget();
         let mut progress = Progress::default();
         let mut last = None;
         let processed = caught(|| {
@@ -323,9 +324,9 @@ impl Task {
     #[cold]
     pub(super) fn blame(&self, error: Error, input: Option<usize>) -> Error {
         let nodes = &self.topology.nodes;
-        let name = nodes
-            .get(self.state.at)
-            .map_or("a source", |node| &node.name);
+        let failed = self.state.failed.node();
+        self.state.failed.forget();
+        let name = failed.map_or("a source", |node| &nodes[node].name);
         error.in_node(name, || match input {
             Some(input) => {
                 let input = &self.inputs[input];
@@ -396,55 +397,30 @@ impl Task {
         output: &mut dyn Output,
     ) -> Result<bool> {
         let input = &mut self.inputs[index];
-        let (topic, partition) = (input.topic, self.state.id.partition);
         // `peek` only when a chunk ends: it moves on to the next one.
         if !input.has_next() && input.peek()?.is_none() {
             return Ok(false);
         }
-        match input.announced.checked_sub(1) {
-            Some(left) => input.announced = left,
-            None => self.state.warm(input, cache),
-        }
-        let (known, partition_time) = (input.head_time, input.partition_time);
+        let (topic, may_hear) = (input.topic, self.may_hear);
         let quarantined = QUARANTINES.then(|| input.partition.clone());
-        let Some(mut record) = input.next()? else {
-            return Ok(false);
-        };
-        if self.may_hear
-            && let Some(said) = Announcement::take(&mut record.headers)
-        {
-            let TaskState { closing, marks, .. } = &mut self.state;
-            if closing.is_bounded() {
-                closing.hear(marks, topic, said);
-                self.state.said_idle &= said.time == closing_time::IDLE;
-            }
-            if record.key.is_none() && record.value.is_none() {
-                return Ok(true);
-            }
-        }
-        self.state.said_idle = false;
-        let feed = &*self.feeds[index];
-        let timestamp = known.unwrap_or_else(|| feed.timestamp(&record, partition_time));
-        self.state.counters.processed += 1;
+        let quarantine = &mut self.quarantine;
         let mut ctx = Context {
             state: &mut self.state,
             cache,
             output,
         };
-        if let Some(partition) = quarantined
-            && quarantine::set_aside(&mut self.quarantine, &mut ctx, &partition, &record)?
-        {
-            return Ok(true);
-        }
-        let fed = feed.feed(&mut ctx, &record, timestamp, topic, partition);
-        if !ctx.state.failures.is_empty() {
-            dead_letter::send(&mut ctx, Some((&record, topic, partition)))?;
-        }
-        if fed? {
-            let input = &mut self.inputs[index];
-            input.partition_time = input.partition_time.max(timestamp);
-        }
-        Ok(true)
+        let feed = &*self.feeds[index];
+        let stepped = batch::step(
+            &mut ctx,
+            input,
+            (feed, feed.keeps_timestamps()),
+            |state, record| may_hear && hear(state, topic, record),
+            |ctx, record| match &quarantined {
+                Some(partition) => Ok(quarantine::set_aside(quarantine, ctx, partition, record)?),
+                None => Ok(false),
+            },
+        );
+        Ok(stepped?)
     }
 
     /// The event time of the next record of input number `input`; `None` when nothing waits there.
@@ -470,6 +446,7 @@ impl Task {
         now_ms: i64,
     ) -> Result<()> {
         self.state.now_ms = now_ms;
+        self.state.failed.forget();
         let processed = caught(|| self.process_next(input, cache, output));
         processed
             .map(drop)
@@ -525,7 +502,7 @@ impl Task {
 
     /// Sends what the record cache holds for this task downstream; before a commit.
     pub fn flush(&mut self, cache: &mut RecordCache, output: &mut dyn Output) -> Result<()> {
-        self.state.at = usize::MAX;
+        self.state.failed.forget();
         self.state.flushing = Position::NONE;
         let flushed = caught(|| self.flush_stores(cache, output));
         self.state.mark_observed_times();
@@ -686,6 +663,18 @@ impl Task {
             })
             .collect())
     }
+}
+
+/// Takes what an upstream task says of its stream time off a record; true when the record says nothing else.
+fn hear(state: &mut TaskState, topic: u32, record: &mut RecordRef<'_>) -> bool {
+    let Some(said) = Announcement::take(&mut record.headers) else {
+        return false;
+    };
+    if state.closing.is_bounded() {
+        state.closing.hear(&mut state.marks, topic, said);
+        state.said_idle &= said.time == closing_time::IDLE;
+    }
+    record.key.is_none() && record.value.is_none()
 }
 
 /// Sends a store's cached updates on and writes what its operator keeps back; answers whether any were cached.

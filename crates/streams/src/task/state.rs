@@ -2,7 +2,7 @@
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
 use super::{
-    ClosingTime, Context, Globals, JavaExpiry, Marks, Schedules, Update, guard::Failure,
+    ClosingTime, Context, Failed, Globals, JavaExpiry, Marks, Schedules, Update, guard::Failure,
     input::Input,
 };
 use crate::Semantics;
@@ -221,8 +221,8 @@ pub(crate) struct TaskState {
     /// The wall clock as of this step, ms since the epoch.
     pub(crate) now_ms: i64,
     pub(crate) counters: Counters,
-    /// The operator at work, or the one that failed last; meaningless between records.
-    pub(crate) at: usize,
+    /// The operator that failed last; shared with the operators.
+    pub(crate) failed: Failed,
     pub(crate) schedules: Schedules,
     pub(crate) commit_requested: bool,
     /// Names of the topology's source topics, by number.
@@ -284,6 +284,7 @@ impl TaskState {
         }
     }
 
+    #[inline]
     pub(crate) fn store(&mut self, store: usize) -> &mut StateStore {
         self.stores[store]
             .as_mut()

@@ -2,23 +2,67 @@
 //! erased and recovered: once per edge, when a task is made, never per record.
 //! Not thread-safe: a wired task stays on its thread. Invariant: the DSL connects only edges of equal types.
 
-use super::guard::guarded;
+use super::guard::{Failed, guarded};
 use super::{
     Advance, Announcer, Awaits, BeforeCommit, Context, FireTimers, Flush, Marks, Punctuate, Rows,
 };
 use crate::topology::{NodeKind, Topology};
-use crate::{Record, Result, SubtopologyInfo};
+use crate::{Error, Headers, Position, Record, Result, SubtopologyInfo};
 use headwater_log::RecordRef;
 use rustc_hash::FxHashMap;
 use std::{any::Any, cell::Cell, rc::Rc, sync::Arc};
 
-/// What an operator does with a record. Shared, since flushing a record cache in the midst of a record may come back to an
-/// operator that is still at work, as it does in Kafka Streams: buffers are kept in a [`Scratch`].
-pub(crate) trait Receive<K, V> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()>;
+/// What a record carries besides key and value. It stays where it is while operators hand the record on: who is handed it may
+/// change it and take from it, as if it were the only one who has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Meta {
+    pub(crate) timestamp: i64,
+    pub(crate) headers: Headers,
+    pub(crate) position: Position,
 }
 
-pub(crate) type Input<K, V> = Rc<dyn Receive<K, V>>;
+impl Meta {
+    /// The record whole, and nothing left of it here.
+    #[inline]
+    pub(crate) fn record<K, V>(&mut self, key: K, value: Option<V>) -> Record<K, V> {
+        Record {
+            key,
+            value,
+            timestamp: self.timestamp,
+            headers: std::mem::take(&mut self.headers),
+            position: self.position,
+        }
+    }
+}
+
+/// The outcome of a step of a record. An error is one word, so that all goes back in a register.
+pub(crate) type Step<T = ()> = Result<T, Box<Error>>;
+
+/// What an operator does with a record. Shared, since flushing a record cache in the midst of a record may come back to an
+/// operator that is still at work, as it does in Kafka Streams: buffers are kept in a [`Scratch`]. Key and value come by
+/// themselves: numbers in registers, and nothing is copied where one of them stays.
+pub(crate) trait Receive<K, V> {
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step;
+}
+
+/// What an operator does that takes its records whole: see [`Whole`].
+pub(crate) trait ReceiveRecord<K, V> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()>;
+}
+
+/// Puts records together for an operator that takes them whole.
+struct Whole<R>(R);
+
+impl<K, V, R: ReceiveRecord<K, V>> Receive<K, V> for Whole<R> {
+    #[inline]
+    fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
+        Ok(self.0.receive_record(ctx, meta.record(key, value))?)
+    }
+}
+
+/// An operator behind an edge. Boxed besides being shared: where the operator lies behind an `Rc` of its own is worked out from
+/// its alignment for each record.
+pub(crate) type Input<K, V> = Rc<Box<dyn Receive<K, V>>>;
 
 /// A buffer on its way between a [`Scratch`] and a step: one pointer moves, not three words.
 pub(crate) type Buffer = Box<Vec<u8>>;
@@ -81,15 +125,21 @@ impl<K, V> Outputs<K, V> {
 impl<K: Clone, V: Clone> Outputs<K, V> {
     /// Depth first, in the order the children were added, as Kafka Streams does.
     #[inline(always)]
-    pub(crate) fn send(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    pub(crate) fn pass(
+        &self,
+        ctx: &mut Context<'_>,
+        key: K,
+        value: Option<V>,
+        meta: &mut Meta,
+    ) -> Step {
         match self {
-            Self::One(input) => input.receive(ctx, record),
-            _ => self.send_many(ctx, record),
+            Self::One(input) => input.receive(ctx, key, value, meta),
+            _ => self.pass_many(ctx, key, value, meta),
         }
     }
 
     #[inline(never)]
-    fn send_many(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+    fn pass_many(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
         let Self::Many(inputs) = self else {
             return Ok(());
         };
@@ -97,34 +147,98 @@ impl<K: Clone, V: Clone> Outputs<K, V> {
             return Ok(());
         };
         for input in others {
-            input.receive(ctx, record.clone())?;
+            input.receive(ctx, key.clone(), value.clone(), &mut meta.clone())?;
         }
-        last.receive(ctx, record)
+        last.receive(ctx, key, value, meta)
+    }
+
+    /// As [`Outputs::pass`], of a whole record.
+    #[inline]
+    pub(crate) fn send(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+        let (key, value, mut meta) = record.into_parts();
+        Ok(self.pass(ctx, key, value, &mut meta)?)
+    }
+
+    /// All `values` under one key, which goes with the last of them rather than a copy.
+    #[inline]
+    pub(crate) fn pass_each(
+        &self,
+        ctx: &mut Context<'_>,
+        key: K,
+        values: impl Iterator<Item = Option<V>>,
+        meta: &mut Meta,
+    ) -> Step {
+        let last = but_last(values, |value| {
+            self.pass(ctx, key.clone(), value, &mut meta.clone())
+        })?;
+        last.map_or(Ok(()), |value| self.pass(ctx, key, value, meta))
+    }
+
+    /// All `pairs` of key and value.
+    #[inline]
+    pub(crate) fn pass_pairs(
+        &self,
+        ctx: &mut Context<'_>,
+        pairs: impl Iterator<Item = (K, Option<V>)>,
+        meta: &mut Meta,
+    ) -> Step {
+        let last = but_last(pairs, |(key, value)| {
+            self.pass(ctx, key, value, &mut meta.clone())
+        })?;
+        last.map_or(Ok(()), |(key, value)| self.pass(ctx, key, value, meta))
     }
 
     /// To one child only.
-    pub(crate) fn send_to(
+    pub(crate) fn pass_to(
         &self,
         child: usize,
         ctx: &mut Context<'_>,
-        record: Record<K, V>,
-    ) -> Result<()> {
+        (key, value): (K, Option<V>),
+        meta: &mut Meta,
+    ) -> Step {
         let input = match self {
             Self::None => None,
             Self::One(input) => Some(input).filter(|_| child == 0),
             Self::Many(inputs) => inputs.get(child),
         };
         match input {
-            Some(input) => input.receive(ctx, record),
+            Some(input) => input.receive(ctx, key, value, meta),
             None => Ok(()),
         }
     }
+}
+
+/// Gives `pass` all `items` but the last, which is answered: if they say which one that is, else `pass` gets it too. None is asked
+/// for before the one in front of it has been passed.
+#[inline(always)]
+fn but_last<T>(
+    mut items: impl Iterator<Item = T>,
+    mut pass: impl FnMut(T) -> Step,
+) -> Step<Option<T>> {
+    let mut next = items.next();
+    while let Some(item) = next {
+        // What says that nothing is left is asked once more: it might be wrong.
+        let is_last = items.size_hint().1 == Some(0);
+        if is_last {
+            next = items.next();
+            if next.is_none() {
+                return Ok(Some(item));
+            }
+            pass(item)?;
+        } else {
+            pass(item)?;
+            next = items.next();
+        }
+    }
+    Ok(None)
 }
 
 /// How a source hands raw records to its operators.
 pub(crate) trait Feed {
     /// The event time of a record, by which inputs are ordered. `partition_time` is the largest of its partition so far, -1 before the first.
     fn timestamp(&self, record: &RecordRef<'_>, partition_time: i64) -> i64;
+    /// True when [`Feed::timestamp`] is each record's own.
+    fn keeps_timestamps(&self) -> bool;
     /// True when a record of `topic` can be decoded.
     fn can_decode(&self, topic: &str, record: &RecordRef<'_>) -> bool;
     /// Decodes and processes a record read from `topic` and `partition`, whose event time is `timestamp`; answers false when it was
@@ -136,7 +250,7 @@ pub(crate) trait Feed {
         timestamp: i64,
         topic: u32,
         partition: u32,
-    ) -> Result<bool>;
+    ) -> Step<bool>;
 }
 
 pub(crate) type Wire = Box<dyn Fn(&mut Wiring<'_>, usize) -> Box<dyn Any> + Send + Sync>;
@@ -161,6 +275,8 @@ pub(crate) struct Wiring<'t> {
     pub(crate) awaiting: Vec<(usize, Rc<dyn Awaits>)>,
     /// Named times that a commit carries; see [`Marks::add`].
     pub(crate) marks: Marks,
+    /// Where operators say that they have failed.
+    pub(crate) failed: Failed,
     /// What operators of one verb share within the task, by the verb's store.
     shared: FxHashMap<usize, Rc<dyn Any>>,
     /// The sub-topology being wired, where its sinks say its stream time.
@@ -182,6 +298,7 @@ impl<'t> Wiring<'t> {
             sweeps: Vec::new(),
             awaiting: Vec::new(),
             marks: Marks::default(),
+            failed: Failed::default(),
             shared: FxHashMap::default(),
             part: None,
             announcers: Vec::new(),
@@ -297,11 +414,11 @@ pub(crate) struct Operator<F, K, V> {
 
 impl<KI, VI, K, V, F> Receive<KI, VI> for Operator<F, K, V>
 where
-    F: Fn(&mut Context<'_>, &Outputs<K, V>, Record<KI, VI>) -> Result<()>,
+    F: Fn(&mut Context<'_>, &Outputs<K, V>, KI, Option<VI>, &mut Meta) -> Step,
 {
     #[inline(always)]
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<KI, VI>) -> Result<()> {
-        (self.apply)(ctx, &self.outputs, record)
+    fn receive(&self, ctx: &mut Context<'_>, key: KI, value: Option<VI>, meta: &mut Meta) -> Step {
+        (self.apply)(ctx, &self.outputs, key, value, meta)
     }
 }
 
@@ -311,6 +428,15 @@ pub(crate) fn boxed<K: 'static, V: 'static>(
     node: usize,
     operator: impl Receive<K, V> + 'static,
 ) -> Box<dyn Any> {
-    let input: Input<K, V> = guarded(wiring.topology, node, operator);
+    let input: Input<K, V> = guarded(wiring, node, operator);
     Box::new(input)
+}
+
+/// As [`boxed`], for an operator that takes its records whole.
+pub(crate) fn boxed_whole<K: 'static, V: 'static>(
+    wiring: &Wiring<'_>,
+    node: usize,
+    operator: impl ReceiveRecord<K, V> + 'static,
+) -> Box<dyn Any> {
+    boxed::<K, V>(wiring, node, Whole(operator))
 }

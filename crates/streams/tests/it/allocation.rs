@@ -93,7 +93,14 @@ fn allocations(topology: &Arc<Topology>, records: u64) -> u64 {
     counted.count_total
 }
 
+#[track_caller]
 fn check(build: impl FnOnce(&App)) {
+    check_costs(0, build);
+}
+
+/// `expected` are the allocations of the types and closures themselves, for each record.
+#[track_caller]
+fn check_costs(expected: u64, build: impl FnOnce(&App)) {
     let app = App::new("app");
     build(&app);
     let topology = Arc::new(app.build().unwrap());
@@ -102,7 +109,7 @@ fn check(build: impl FnOnce(&App)) {
         allocations(&topology, 101_000),
     );
     assert!(
-        many <= few + 100,
+        many <= few + 100_000 * expected + 100,
         "100,000 more records cost {} more allocations",
         many - few
     );
@@ -138,6 +145,16 @@ fn a_count_in_the_record_cache_allocates_nothing_for_a_record() {
             .group_by_key()
             .count("counts")
             .to_stream()
+            .to("out");
+    });
+}
+
+#[test]
+fn the_last_of_several_values_takes_the_key_itself() {
+    // One key is decoded, and two are copied.
+    check_costs(3, |app| {
+        app.stream::<String, u64>("in")
+            .flat_map_values(|number| [number, number + 1, number + 2])
             .to("out");
     });
 }

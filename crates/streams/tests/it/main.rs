@@ -23,6 +23,7 @@ mod property;
 mod repartition;
 mod rows;
 mod scenario;
+mod several_values;
 mod sliding;
 mod stream_join;
 mod suppress;

@@ -4,7 +4,7 @@
 use super::hash_of;
 use super::response::Response;
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Rows, Scratch};
+use crate::task::{Context, Outputs, ReceiveRecord, Rows, Scratch};
 use crate::{Record, Result};
 use std::{rc::Rc, sync::Arc};
 
@@ -21,13 +21,17 @@ pub(crate) struct Resolve<K, V, R, O, A> {
     pub(crate) types: std::marker::PhantomData<fn(R)>,
 }
 
-impl<K, V, R, O, A> Receive<K, Response<R>> for Resolve<K, V, R, O, A>
+impl<K, V, R, O, A> ReceiveRecord<K, Response<R>> for Resolve<K, V, R, O, A>
 where
     K: Clone,
     O: Clone,
     A: Fn(&K, Option<&V>, Option<&R>) -> Option<O>,
 {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, Response<R>>) -> Result<()> {
+    fn receive_record(
+        &self,
+        ctx: &mut Context<'_>,
+        mut record: Record<K, Response<R>>,
+    ) -> Result<()> {
         let Some(response) = record.value.take() else {
             ctx.drop_record();
             return Ok(());

@@ -4,7 +4,7 @@
 use super::subscription::{Instruction, Subscription};
 use super::{encode, hash_of};
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Scratch};
+use crate::task::{Context, Outputs, ReceiveRecord, Scratch};
 use crate::{Change, Record, Result};
 use std::sync::Arc;
 
@@ -84,8 +84,12 @@ impl<K: Clone, V, F: Clone> Send<K, V, F> {
     }
 }
 
-impl<K: Clone, V, F: Clone> Receive<K, Change<V>> for Send<K, V, F> {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<K, Change<V>>) -> Result<()> {
+impl<K: Clone, V, F: Clone> ReceiveRecord<K, Change<V>> for Send<K, V, F> {
+    fn receive_record(
+        &self,
+        ctx: &mut Context<'_>,
+        mut record: Record<K, Change<V>>,
+    ) -> Result<()> {
         let Some(change) = record.value.take() else {
             return Ok(());
         };

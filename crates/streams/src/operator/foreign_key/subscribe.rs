@@ -6,7 +6,7 @@ use super::response::Response;
 use super::subscription::{Instruction, Subscription};
 use super::{encode, push_foreign_key};
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Rows, Scratch};
+use crate::task::{Context, Outputs, ReceiveRecord, Rows, Scratch};
 use crate::{Record, Result};
 use std::{rc::Rc, sync::Arc};
 
@@ -24,8 +24,8 @@ pub(crate) struct Subscribe<K, F> {
     pub(crate) local: Scratch,
 }
 
-impl<K: Clone, F: Clone> Receive<Option<F>, Subscription<K>> for Subscribe<K, F> {
-    fn receive(
+impl<K: Clone, F: Clone> ReceiveRecord<Option<F>, Subscription<K>> for Subscribe<K, F> {
+    fn receive_record(
         &self,
         ctx: &mut Context<'_>,
         record: Record<Option<F>, Subscription<K>>,
@@ -79,8 +79,8 @@ pub(crate) struct LookUp<K, F, R> {
     pub(crate) outputs: Outputs<K, Response<R>>,
 }
 
-impl<K: Clone, F, R: Clone> Receive<Option<F>, Subscription<K>> for LookUp<K, F, R> {
-    fn receive(
+impl<K: Clone, F, R: Clone> ReceiveRecord<Option<F>, Subscription<K>> for LookUp<K, F, R> {
+    fn receive_record(
         &self,
         ctx: &mut Context<'_>,
         mut record: Record<Option<F>, Subscription<K>>,

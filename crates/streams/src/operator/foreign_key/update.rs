@@ -6,7 +6,7 @@ use super::push_foreign_key;
 use super::response::Response;
 use super::subscription::sender;
 use crate::format::FormatOf;
-use crate::task::{Context, Outputs, Receive, Scratch};
+use crate::task::{Context, Outputs, ReceiveRecord, Scratch};
 use crate::{Change, Error, Record, Result};
 use headwater_log::HeadersRef;
 use headwater_store::{Direction, KeyRange};
@@ -92,8 +92,12 @@ impl<K, F, R> Update<K, F, R> {
     }
 }
 
-impl<K: Clone, F, R: Clone> Receive<F, Change<R>> for Update<K, F, R> {
-    fn receive(&self, ctx: &mut Context<'_>, mut record: Record<F, Change<R>>) -> Result<()> {
+impl<K: Clone, F, R: Clone> ReceiveRecord<F, Change<R>> for Update<K, F, R> {
+    fn receive_record(
+        &self,
+        ctx: &mut Context<'_>,
+        mut record: Record<F, Change<R>>,
+    ) -> Result<()> {
         let Some(change) = record.value.take() else {
             return Ok(());
         };

@@ -82,7 +82,11 @@ impl<K: Clone, V: Clone> ProcessorContext<'_, '_, K, V> {
         check_time(&record)?;
         let children = &self.place.children;
         match children.iter().position(|name| name == child) {
-            Some(number) => self.outputs.send_to(number, self.inner, record),
+            Some(number) => {
+                let (key, value, mut meta) = record.into_parts();
+                let outputs = self.outputs;
+                Ok(outputs.pass_to(number, self.inner, (key, value), &mut meta)?)
+            }
             None => Err(Error::failed(format!(
                 "no operator '{child}' follows it; forward to one of: {}",
                 children.join(", ")

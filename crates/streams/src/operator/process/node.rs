@@ -6,8 +6,8 @@ use super::timers::{self, Timer};
 use super::{Processor, ProcessorContext};
 use crate::format::{FormatOf, Formats};
 use crate::task::{
-    Context, FireTimers, Outputs, Punctuate, Punctuation, PunctuationKind, Receive, Wiring, caught,
-    fail,
+    Context, FireTimers, Outputs, Punctuate, Punctuation, PunctuationKind, ReceiveRecord, Wiring,
+    caught, fail,
 };
 use crate::topology::{OnError, Topology};
 use crate::{Error, Headers, Position, Record, Result};
@@ -260,8 +260,12 @@ fn timers_of<K: 'static>(topology: &Topology, stores: &[usize]) -> Vec<TimersOf<
 /// Shares one node between the edge that feeds it and the task that punctuates it.
 pub(crate) struct Shared<P: Processor>(Rc<ProcessorNode<P>>);
 
-impl<P: Processor> Receive<P::KeyIn, P::ValueIn> for Shared<P> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<P::KeyIn, P::ValueIn>) -> Result<()> {
+impl<P: Processor> ReceiveRecord<P::KeyIn, P::ValueIn> for Shared<P> {
+    fn receive_record(
+        &self,
+        ctx: &mut Context<'_>,
+        record: Record<P::KeyIn, P::ValueIn>,
+    ) -> Result<()> {
         let node = &*self.0;
         let Ok(mut processor) = node.processor.try_borrow_mut() else {
             node.waiting.borrow_mut().push_back(record);
@@ -273,6 +277,8 @@ impl<P: Processor> Receive<P::KeyIn, P::ValueIn> for Shared<P> {
             processor.process(record, &mut node.context(ctx, cause))?;
             next = node.waiting.borrow_mut().pop_front();
         }
+        // It may have passed over an error of those it forwarded to.
+        ctx.state.failed.forget();
         Ok(())
     }
 }

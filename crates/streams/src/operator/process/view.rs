@@ -72,7 +72,7 @@ impl<K, V, S> StoreView<'_, K, V, S> {
         let outcome = match encode_key(&self.key, &self.topic, key, &mut bytes) {
             Ok(true) => work(self, &mut bytes, &mut value),
             Ok(false) => Err(self.refused("its keys cannot be null")),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         self.ctx.state.buffers = (bytes, value);
         outcome
@@ -134,7 +134,7 @@ impl<K, V, S> StoreView<'_, K, V, S> {
             }
             None => {
                 let (timestamp, headers) = (cause.timestamp, &cause.headers);
-                self.ctx.write_caused(store, key, value, timestamp, headers)
+                Ok((self.ctx).write_caused(store, key, value, timestamp, headers)?)
             }
         }
     }

@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::format::FormatOf;
 use crate::operator::encode_key;
-use crate::task::{Context, Outputs, Receive, Scratch};
+use crate::task::{Context, Outputs, ReceiveRecord, Scratch};
 use crate::{Error, Headers, Record};
 use headwater_store::{Direction, KeyRange};
 use std::ops::ControlFlow;
@@ -37,8 +37,8 @@ pub(crate) struct Keep<K, V> {
     pub(crate) value_bytes: Scratch,
 }
 
-impl<K: Clone, V: Clone> Receive<K, V> for Keep<K, V> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+impl<K: Clone, V: Clone> ReceiveRecord<K, V> for Keep<K, V> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         let mut key = self.key_bytes.take();
         if !encode_key(&self.key, &self.topic, &record.key, &mut key)? {
             self.key_bytes.give(key);
@@ -125,6 +125,6 @@ impl<K, V> Keep<K, V> {
             ctx.state.marks.set(self.last_number, number);
         }
         let headers = (headers, headers.as_ref());
-        ctx.write_with_headers(self.store, key, value, time, headers)
+        Ok(ctx.write_with_headers(self.store, key, value, time, headers)?)
     }
 }

@@ -8,7 +8,7 @@ use super::{JoinOf, OtherSide, Unmatched};
 use crate::dsl::JoinWindows;
 use crate::format::FormatOf;
 use crate::operator::{decode, encode_key};
-use crate::task::{Advance, Context, Input, Outputs, Receive, Scratch};
+use crate::task::{Advance, Context, Input, Meta, Outputs, Receive, ReceiveRecord, Scratch, Step};
 use crate::{Error, Headers, Position, Record, Result};
 use std::{rc::Rc, sync::Arc};
 
@@ -42,9 +42,9 @@ struct Cause<'a> {
 /// Shares a side between the edge that feeds it and the task that tells it the time.
 pub(crate) struct SharedSide<K, T, O, J>(pub(crate) Rc<MatchSide<K, T, O, J>>);
 
-impl<K: Clone, T, O, J: Clone> Receive<K, T> for SharedSide<K, T, O, J> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, T>) -> Result<()> {
-        self.0.receive(ctx, record)
+impl<K: Clone, T, O, J: Clone> ReceiveRecord<K, T> for SharedSide<K, T, O, J> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, T>) -> Result<()> {
+        self.0.receive_record(ctx, record)
     }
 }
 
@@ -77,18 +77,24 @@ pub(crate) struct JoinNothing<K, T, O, J> {
 }
 
 impl<K: Clone, T, O, J: Clone> Receive<K, Found<T, O>> for JoinNothing<K, T, O, J> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, Found<T, O>>) -> Result<()> {
-        let joined = match &record.value {
-            Some(Found::This(value)) => (self.joiner)(&record.key, Some(value), None),
-            Some(Found::Other(value)) => (self.joiner)(&record.key, None, Some(value)),
+    fn receive(
+        &self,
+        ctx: &mut Context<'_>,
+        key: K,
+        value: Option<Found<T, O>>,
+        meta: &mut Meta,
+    ) -> Step {
+        let joined = match &value {
+            Some(Found::This(value)) => (self.joiner)(&key, Some(value), None),
+            Some(Found::Other(value)) => (self.joiner)(&key, None, Some(value)),
             None => return Ok(()),
         };
-        self.outputs.send(ctx, record.with_value(joined))
+        self.outputs.pass(ctx, key, joined, meta)
     }
 }
 
-impl<K: Clone, T, O, J: Clone> Receive<K, T> for MatchSide<K, T, O, J> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, T>) -> Result<()> {
+impl<K: Clone, T, O, J: Clone> ReceiveRecord<K, T> for MatchSide<K, T, O, J> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, T>) -> Result<()> {
         let time = record.timestamp;
         let mut stream_time = time;
         if let Some(unmatched) = &self.unmatched {
@@ -250,6 +256,7 @@ impl<K: Clone, T, O, J: Clone> MatchSide<K, T, O, J> {
             headers: cause.headers.clone(),
             position: cause.position,
         };
-        self.found.receive(ctx, closed)
+        let (key, value, mut meta) = closed.into_parts();
+        Ok(self.found.receive(ctx, key, value, &mut meta)?)
     }
 }

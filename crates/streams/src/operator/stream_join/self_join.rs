@@ -5,7 +5,7 @@ use super::{JoinOf, OtherSide};
 use crate::dsl::JoinWindows;
 use crate::format::FormatOf;
 use crate::operator::{decode, encode_key};
-use crate::task::{Context, Outputs, Receive, Scratch};
+use crate::task::{Context, Outputs, ReceiveRecord, Scratch};
 use crate::{Record, Result};
 use std::cell::Cell;
 
@@ -22,8 +22,8 @@ pub(crate) struct SelfJoin<K, V, O> {
     pub(crate) key_bytes: Scratch,
 }
 
-impl<K: Clone, V: Clone, O: Clone> Receive<K, V> for SelfJoin<K, V, O> {
-    fn receive(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
+impl<K: Clone, V: Clone, O: Clone> ReceiveRecord<K, V> for SelfJoin<K, V, O> {
+    fn receive_record(&self, ctx: &mut Context<'_>, record: Record<K, V>) -> Result<()> {
         let mut key = self.key_bytes.take();
         let has_key = encode_key(&self.key, &self.kept.topic, &record.key, &mut key)?;
         let Some(value) = record.value.as_ref().filter(|_| has_key) else {

@@ -174,7 +174,7 @@ impl Unmatched {
 
     /// Deletes a row at time `now`.
     pub(crate) fn delete(&self, ctx: &mut Context<'_>, store_key: &[u8], now: i64) -> Result<()> {
-        ctx.write(self.store, store_key, None, now)
+        Ok(ctx.write(self.store, store_key, None, now)?)
     }
 
     /// The rows whose windows have closed; `None` when there can be none.

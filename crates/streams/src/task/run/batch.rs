@@ -1,8 +1,53 @@
-//! The task's loop over the rest of a batch, where nothing but the next record can be next: one input, and nobody to wait for.
+//! The step of one record that is chosen, and the task's loop over the rest of a batch, where nothing but the next record can be
+//! next: one input, and nobody to wait for.
 //! Not the choice between inputs and not the way to the next batch: those are the task's general steps.
 //! Invariant: each record goes through the same steps in the same order as alone.
 
-use super::{Context, Output, RecordCache, Result, Task, TaskState, dead_letter};
+use super::{Context, Feed, Input, Output, RecordCache, Result, Task, TaskState, dead_letter};
+use crate::task::Step;
+use headwater_log::RecordRef;
+
+/// Takes the next record of `input` and has it processed; false without one. `hear` may take from it what is not for operators, and
+/// answers whether that was all; `set_aside` whether the record is not to be processed.
+#[inline(always)]
+pub(super) fn step(
+    ctx: &mut Context<'_>,
+    input: &mut Input,
+    (feed, keeps_timestamps): (&dyn Feed, bool),
+    hear: impl FnOnce(&mut TaskState, &mut RecordRef<'_>) -> bool,
+    set_aside: impl FnOnce(&mut Context<'_>, &RecordRef<'_>) -> Step<bool>,
+) -> Step<bool> {
+    match input.announced.checked_sub(1) {
+        Some(left) => input.announced = left,
+        None => ctx.state.warm(input, ctx.cache),
+    }
+    let (known, partition_time) = (input.head_time, input.partition_time);
+    let (topic, partition) = (input.topic, ctx.state.id.partition);
+    let Some(mut record) = input.next()? else {
+        return Ok(false);
+    };
+    if hear(ctx.state, &mut record) {
+        return Ok(true);
+    }
+    ctx.state.said_idle = false;
+    let timestamp = match known {
+        Some(timestamp) => timestamp,
+        None if keeps_timestamps => record.timestamp,
+        None => feed.timestamp(&record, partition_time),
+    };
+    ctx.state.counters.processed += 1;
+    if set_aside(ctx, &record)? {
+        return Ok(true);
+    }
+    let fed = feed.feed(ctx, &record, timestamp, topic, partition);
+    if !ctx.state.failures.is_empty() {
+        dead_letter::send(ctx, Some((&record, topic, partition)))?;
+    }
+    if fed? {
+        input.partition_time = partition_time.max(timestamp);
+    }
+    Ok(true)
+}
 
 impl Task {
     /// True when records of its input may be processed one after the other.
@@ -27,8 +72,7 @@ impl Task {
         let (Some(input), Some(feed)) = (self.inputs.first_mut(), self.feeds.first()) else {
             return Ok(0);
         };
-        let state: &mut TaskState = &mut self.state;
-        let (topic, partition) = (input.topic, state.id.partition);
+        let (state, feed) = (&mut self.state, (&**feed, feed.keeps_timestamps()));
         let mut ctx = Context {
             state,
             cache,
@@ -36,23 +80,8 @@ impl Task {
         };
         let mut records = 0;
         while records < records_max && input.has_next() {
-            match input.announced.checked_sub(1) {
-                Some(left) => input.announced = left,
-                None => ctx.state.warm(input, ctx.cache),
-            }
-            let (known, partition_time) = (input.head_time, input.partition_time);
-            let Some(record) = input.next()? else {
+            if !step(&mut ctx, input, feed, |_, _| false, |_, _| Ok(false))? {
                 break;
-            };
-            ctx.state.said_idle = false;
-            let timestamp = known.unwrap_or_else(|| feed.timestamp(&record, partition_time));
-            ctx.state.counters.processed += 1;
-            let fed = feed.feed(&mut ctx, &record, timestamp, topic, partition);
-            if !ctx.state.failures.is_empty() {
-                dead_letter::send(&mut ctx, Some((&record, topic, partition)))?;
-            }
-            if fed? {
-                input.partition_time = partition_time.max(timestamp);
             }
             records += 1;
         }

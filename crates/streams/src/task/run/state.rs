@@ -41,7 +41,7 @@ pub(in crate::task) fn open_state(
         said_idle: false,
         now_ms: 0,
         counters: Counters::default(),
-        at: usize::MAX,
+        failed: wiring.failed,
         schedules: Schedules::default(),
         commit_requested: false,
         topics: topology.source_topics.clone(),

@@ -45,8 +45,8 @@ impl<K: Clone, V, R: RowKind> StoreView<'_, K, V, BySession<R>> {
             return self.write(key, value);
         }
         let cause = self.cause;
-        self.ctx
-            .log_row(self.store, key, value, cause.timestamp, &cause.headers)
+        let timestamp = cause.timestamp;
+        Ok((self.ctx).log_row(self.store, key, value, timestamp, &cause.headers)?)
     }
 
     /// The value of the session of `key` with this start and end (`fetchSession`).

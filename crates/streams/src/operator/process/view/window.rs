@@ -40,8 +40,8 @@ impl<K, V, R: RowKind> StoreView<'_, K, V, ByTime<R>> {
             return self.write(key, value);
         }
         let cause = self.cause;
-        self.ctx
-            .log_row(self.store, key, value, cause.timestamp, &cause.headers)
+        let timestamp = cause.timestamp;
+        Ok((self.ctx).log_row(self.store, key, value, timestamp, &cause.headers)?)
     }
 
     /// The value under `key` at `time`.
