@@ -5,7 +5,9 @@
     reason = "tests read case files; nothing here is ever simulated"
 )]
 
+mod away;
 mod closed_java;
+mod exit;
 mod failover;
 mod fire;
 mod idle;
@@ -16,6 +18,7 @@ mod rolling;
 mod runtime;
 mod takeover;
 mod whole_application;
+mod woken;
 
 use headwater_oracle::{Case, difference, run};
 use serde_json::Value;
