@@ -35,7 +35,7 @@ fn campaign(rounds: u64, processes: usize, seed: u64) {
     }
     let _one = crate::one_cluster_at_a_time();
     println!("seed {seed}: HEADWATER_SEED gives it again");
-    let cluster = Cluster::start(&options()).expect("three brokers start");
+    let cluster = Cluster::start(&options_of(BROKERS)).expect("three brokers start");
     let proxies = cluster.proxies(seed).expect("their proxies start");
     for topic in ["events", "counts", "balances"] {
         let create = ["--create", "--topic", topic, "--partitions", PARTITIONS];
@@ -71,8 +71,8 @@ fn campaign(rounds: u64, processes: usize, seed: u64) {
 }
 
 /// Sessions as short as a busy machine allows, so that rounds are many and not long.
-fn options() -> Options {
-    Options::nodes(BROKERS)
+pub(crate) fn options_of(brokers: usize) -> Options {
+    Options::nodes(brokers)
         .listen(Listener::Proxied)
         .set("group.streams.min.session.timeout.ms", 5_000)
         .set("group.streams.session.timeout.ms", 5_000)

@@ -5,7 +5,9 @@
     reason = "tests read case files; nothing here is ever simulated"
 )]
 
+mod away;
 mod closed_java;
+mod exit;
 mod failover;
 mod fire;
 mod idle;
@@ -17,6 +19,7 @@ mod runtime;
 mod secrets;
 mod takeover;
 mod whole_application;
+mod woken;
 mod workers;
 
 use headwater_oracle::{Case, difference, run};

@@ -70,7 +70,7 @@ fn on_a_3_9_broker_a_process_takes_over_from_a_killed_one_exactly_once() {
 
 /// Waits until each process has been told to have a part of the tasks, and none all: only then does a kill take something away.
 #[track_caller]
-fn until_shared(fleet: &[&Process]) {
+pub(crate) fn until_shared(fleet: &[&Process]) {
     let begin = Instant::now();
     let shares = || fleet.iter().map(|process| share(&process.output()));
     while !shares().all(|share| (1..TASKS).contains(&share)) {
@@ -81,7 +81,7 @@ fn until_shared(fleet: &[&Process]) {
 }
 
 /// Active tasks by what each worker was told last: `assigned WORKER EPOCH active TASKS standby TASKS`.
-fn share(output: &str) -> usize {
+pub(crate) fn share(output: &str) -> usize {
     let mut latest = std::collections::BTreeMap::new();
     for line in output.lines() {
         let Some((_, told)) = line.split_once("assigned ") else {
