@@ -122,13 +122,21 @@ impl ChunkCursor {
     /// The leader's epoch in which the last batch before `position` was written, of those that were walked to so far; `None` when
     /// there is none, or its log has no epochs.
     pub fn leader_epoch_before(&self, position: Offset) -> Option<i32> {
+        let epoch_of = |batch: &BatchView<'_>| Some(batch.leader_epoch()).filter(|it| *it >= 0);
+        let before = |batch: &BatchView<'_>| batch.base_offset() < position;
+        // Most often it is the one at hand.
+        if let Ok(batch) = BatchView::parse(&self.chunk.bytes[self.batch.clone()])
+            && before(&batch)
+        {
+            return epoch_of(&batch);
+        }
         let (mut at, mut epoch) = (0, None);
-        while at < self.batch.end {
-            let batch = BatchView::parse(&self.chunk.bytes[at..self.batch.end]).ok()?;
-            if batch.base_offset() >= position {
+        while at < self.batch.start {
+            let batch = BatchView::parse(&self.chunk.bytes[at..]).ok()?;
+            if !before(&batch) {
                 break;
             }
-            epoch = Some(batch.leader_epoch()).filter(|epoch| *epoch >= 0);
+            epoch = epoch_of(&batch);
             at += batch.bytes().len();
         }
         epoch

@@ -208,7 +208,8 @@ pub trait Client: Send {
     /// Reads `slot` from `position` on (again, after an earlier call: a seek).
     fn read_from(&mut self, slot: Slot, position: Offset);
     /// As [`Client::read_from`], behind a record of this leader's epoch. Where leaders change, one that never had the record then
-    /// answers [`Error::OffsetOutOfRange`](crate::Error::OffsetOutOfRange), whose `end` is where the histories part (KIP-595), rather than records that took its place.
+    /// answers [`Error::OffsetOutOfRange`](crate::Error::OffsetOutOfRange), whose `end` is where the histories part (KIP-595),
+    /// rather than records that took its place.
     fn read_behind(&mut self, slot: Slot, position: Offset, leader_epoch: Option<i32>) {
         let _ = leader_epoch;
         self.read_from(slot, position);

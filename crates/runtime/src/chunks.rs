@@ -70,26 +70,23 @@ impl Worker {
     }
 
     /// The log no longer holds what was asked for. An input goes on where the log begins, which a notice tells: what was
-    /// deleted unread is gone; or where it ends, if it has lost what the input had processed. A store is restored from there, since its state can no longer be completed.
+    /// deleted unread is gone; or where it ends, if it has lost what the input had processed. A store is restored from where the
+    /// log begins, since its state can no longer be completed.
     fn out_of_range(
         &mut self,
         partition: &TopicPartition,
         offset: Offset,
         held: std::ops::Range<Offset>,
     ) -> Result<()> {
-        // Behind the end: what had been there is not any more, and an input has processed it.
-        let (start, next) = (
-            held.start,
-            if offset > held.end {
-                held.end
-            } else {
-                held.start
-            },
-        );
-        let mut from = start;
         let client_slot = self.client.slot(partition);
-        let message = match self.slots.get(&client_slot).copied() {
+        let (from, message) = match self.slots.get(&client_slot).copied() {
             Some(SlotUse::Input(id, index)) => {
+                // Behind the end: what had been there is not any more, and the input has processed it.
+                let next = if offset > held.end {
+                    held.end
+                } else {
+                    held.start
+                };
                 if let Some(TaskSlot {
                     stage: Stage::Running(task),
                     ..
@@ -97,20 +94,22 @@ impl Worker {
                 {
                     task.seek(index, next);
                 }
-                from = next;
-                format!(
+                let message = format!(
                     "{partition}: offset {offset} is not in the log; task {id} goes on at {next}"
-                )
+                );
+                (next, message)
             }
             Some(SlotUse::Restore(id, index)) => {
                 if let Some(slot) = self.tasks.get_mut(&id)
                     && let Some(restore) = slot.restores().get_mut(index)
                 {
-                    restore.restart(start)?;
+                    restore.restart(held.start)?;
                 }
-                format!(
-                    "{partition}: offset {offset} is not in the log; the store of task {id} is restored from {start}"
-                )
+                let message = format!(
+                    "{partition}: offset {offset} is not in the log; the store of task {id} is restored from {}",
+                    held.start
+                );
+                (held.start, message)
             }
             None => return Ok(()),
         };

@@ -364,11 +364,11 @@ impl Worker {
         self.views.watches().reached(reached);
         slot.input_slots.clear();
         slot.paused.clear();
-        for (index, input) in task.inputs().enumerate() {
-            let client_slot = self.client.slot(&input.partition);
+        for (index, (partition, at)) in task.offsets().enumerate() {
+            let client_slot = self.client.slot(&partition);
             self.slots.insert(client_slot, SlotUse::Input(id, index));
-            let (position, epoch) = (input.fetch_position, input.leader_epoch);
-            self.client.read_behind(client_slot, position, epoch);
+            self.client
+                .read_behind(client_slot, at.offset, at.leader_epoch);
             slot.input_slots.push(client_slot);
             slot.paused.push(false);
         }

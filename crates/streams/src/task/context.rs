@@ -165,17 +165,10 @@ impl Context<'_> {
         timestamp: i64,
         cause: &Headers,
     ) -> Step {
-        let kept = self.state.store(store).kept;
-        let none = Headers::default();
-        if kept == Kept::OwnHeaders {
-            self.state.store(store).set(key, value, &none)?;
-            return self.log_row(store, key, value, timestamp, cause);
-        }
-        let headers = match kept.tells_deletions() {
-            true if value.is_none() => cause.as_ref(),
-            _ => HeadersRef::NONE,
-        };
-        self.write_with_headers(store, key, value, timestamp, (&none, headers))
+        self.state
+            .store(store)
+            .set(key, value, &Headers::default())?;
+        self.log_row(store, key, value, timestamp, cause)
     }
 
     /// Tells the changelog of a row as a processor's store keeps it, headers and timestamp beside the value where it has them;
@@ -189,9 +182,6 @@ impl Context<'_> {
         cause: &Headers,
     ) -> Step {
         let state = self.state.store(store);
-        if !state.logged {
-            return Ok(());
-        }
         let (headers, row) = match row {
             Some(row) if state.kept == Kept::OwnHeaders => {
                 let (headers, row) = split_headers(&state.name, row)?;
@@ -200,16 +190,7 @@ impl Context<'_> {
             None if state.kept.tells_deletions() => (cause.as_ref(), None),
             row => (HeadersRef::NONE, row),
         };
-        let timed = row.filter(|_| state.timestamped);
-        let timed = timed.and_then(|row| row.split_first_chunk::<8>());
-        let (timestamp, value) = match timed {
-            Some((timestamp, value)) => (i64::from_be_bytes(*timestamp), Some(value)),
-            None => (timestamp, row),
-        };
-        if state.logs_evicted {
-            self.log_evicted(store, timestamp)?;
-        }
-        self.log_change(store, key, value, timestamp, headers)
+        self.log_written(store, key, row, timestamp, headers)
     }
 
     /// As [`Context::write`], with headers beside the value, in a store that keeps them, and on the changelog's record.

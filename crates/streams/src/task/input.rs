@@ -16,8 +16,6 @@ pub struct InputState {
     pub position: Offset,
     /// The next offset to fetch.
     pub fetch_position: Offset,
-    /// The leader's epoch of the record before `position`, where it is known.
-    pub leader_epoch: Option<i32>,
     /// Bytes that wait.
     pub queued_bytes: usize,
 }

@@ -205,7 +205,6 @@ impl Task {
             partition: input.partition.clone(),
             position: input.position,
             fetch_position: input.fetch_position,
-            leader_epoch: input.leader_epoch(),
             queued_bytes: input.queued_bytes,
         })
     }
