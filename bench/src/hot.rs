@@ -5,6 +5,7 @@
 mod bytes;
 mod commit;
 mod job;
+mod network;
 mod state;
 mod task;
 
@@ -39,6 +40,18 @@ const PATHS: &[Path] = &[
         operation: "a record read from a chunk",
         operations: 16 * KEYS,
         run: bytes::walk,
+    },
+    Path {
+        name: "kafka-fetch",
+        operation: "an answer with four batches of 1,024 records read, checked, cut to chunks",
+        operations: 16,
+        run: network::fetch,
+    },
+    Path {
+        name: "kafka-produce",
+        operation: "a request of four batches of 1,024 records closed, stamped and written",
+        operations: 16,
+        run: network::produce,
     },
     Path {
         name: "store-put",

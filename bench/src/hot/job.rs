@@ -52,6 +52,7 @@ fn shape(seed: i64, first_timestamp_ms: i64, words: bool) -> Shape {
         keys: KEYS,
         value_bytes: crate::generate::VALUE_BYTES,
         words,
+        in_turn: false,
         seed,
         first_timestamp_ms,
         records_per_ms: 1,

@@ -44,6 +44,17 @@ pub(crate) struct Options {
     value_bytes: usize,
 }
 
+impl Options {
+    fn us_per_record(&self) -> f64 {
+        1e6 / self.rate as f64
+    }
+
+    /// When record `number` is due, if the first one is at `begin_us`.
+    fn due_us(&self, begin_us: u64, number: u64) -> u64 {
+        begin_us + (number as f64 * self.us_per_record()) as u64
+    }
+}
+
 /// Runs it.
 pub(super) fn run(options: &Options) -> Result<()> {
     let mut reader = Reader::open(options)?;
@@ -63,6 +74,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     });
     written.map_err(|_| anyhow!("the writer panicked"))??;
     read?;
+    check(options, begin_us, &reader.seen)?;
     let taken_from_us = begin_us + options.warm_up_seconds * 1_000_000;
     let seen = reader
         .seen
@@ -87,10 +99,28 @@ pub(super) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Whether the results are those of the records written: of each one, and of a key in the order in which they were written.
+fn check(options: &Options, begin_us: u64, seen: &[Seen]) -> Result<()> {
+    let mut next: Vec<u64> = (0..options.keys).collect();
+    for result in seen {
+        let number = next
+            .get_mut(result.key as usize)
+            .with_context(|| format!("no record has key {}", result.key))?;
+        let due_us = options.due_us(begin_us, *number);
+        ensure!(
+            result.due_us == due_us,
+            "the result of a record due at {} us came where that of {due_us} us, record {number}, was to come",
+            result.due_us
+        );
+        *number += options.keys;
+    }
+    Ok(())
+}
+
 /// Writes each record when it is due.
 fn write(mut writer: Writer, options: &Options, records: u64, begin_us: u64) -> Result<()> {
     let begin = Instant::now();
-    let us_per_record = 1e6 / options.rate as f64;
+    let us_per_record = options.us_per_record();
     let mut number = 0;
     while number < records {
         let due = (begin.elapsed().as_micros() as f64 / us_per_record) as u64 + 1;
@@ -100,8 +130,7 @@ fn write(mut writer: Writer, options: &Options, records: u64, begin_us: u64) -> 
             continue;
         }
         while number < due {
-            let due_us = begin_us + (number as f64 * us_per_record) as u64;
-            writer.write(&record(options, number, due_us))?;
+            writer.write(&record(options, number, options.due_us(begin_us, number)))?;
             number += 1;
         }
         writer.flush()?;
@@ -126,6 +155,7 @@ fn now_us() -> u64 {
 
 /// When a result was seen.
 struct Seen {
+    key: u64,
     due_us: u64,
     latency_us: u64,
 }
@@ -170,7 +200,10 @@ impl Reader {
                 let value = record.value.context("a result without a value")?;
                 let stamp = value.get(..STAMP_BYTES).context("a short result")?;
                 let due_us: u64 = std::str::from_utf8(stamp)?.parse()?;
+                let key = record.key.and_then(|key| key.strip_prefix(b"k"));
+                let key = std::str::from_utf8(key.context("a result without its key")?)?;
                 self.seen.push(Seen {
+                    key: key.parse()?,
                     due_us,
                     latency_us: now_us.saturating_sub(due_us),
                 });

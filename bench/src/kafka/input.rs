@@ -8,6 +8,10 @@ use clap::Args;
 const VOCABULARY: usize = 2_000;
 /// Words of a line.
 const LINE_WORDS: usize = 10;
+/// Of so many records in turn one has a drawn key.
+const DRAWN_EACH: u64 = 5;
+/// A prime: keys in turn are far from each other. It has to share no factor with the number of keys.
+const SPREAD: u64 = 7_368_787;
 
 /// What an input is like.
 #[derive(Args, Clone)]
@@ -21,6 +25,9 @@ pub(crate) struct Shape {
     /// Lines of ten words instead of printable bytes.
     #[arg(long)]
     pub(crate) words: bool,
+    /// Of five records four have a key that none had before, as long as there are such; the fifth one is drawn.
+    #[arg(long)]
+    pub(crate) in_turn: bool,
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: i64,
     /// Of record 0.
@@ -44,6 +51,8 @@ pub(crate) struct Input {
     shape: Shape,
     vocabulary: Vec<String>,
     number: i64,
+    /// Keys that came in their turn.
+    turned: u64,
 }
 
 impl Input {
@@ -54,6 +63,7 @@ impl Input {
             shape: shape.clone(),
             vocabulary: (0..VOCABULARY).map(word).collect(),
             number: 0,
+            turned: 0,
         }
     }
 
@@ -73,6 +83,11 @@ impl Input {
     }
 
     fn key(&mut self) -> usize {
+        let is_drawn = self.number as u64 % DRAWN_EACH == DRAWN_EACH - 1;
+        if self.shape.in_turn && !is_drawn && self.turned < self.shape.keys {
+            self.turned += 1;
+            return (self.turned * SPREAD % self.shape.keys) as usize;
+        }
         let draw = self.random.next_double();
         (self.shape.keys as f64 * draw * draw) as usize
     }

@@ -195,8 +195,8 @@ fn words(lines: KStream<'_, String, String>, seen: &Seen, output: &str) {
 }
 
 fn joined(left: &str, right: &str) -> String {
-    let start = |text: &str| text.get(..JOINED_BYTES).unwrap_or(text).to_owned();
-    start(left) + &start(right)
+    let start = |text| str::get(text, ..JOINED_BYTES).unwrap_or(text);
+    [start(left), start(right)].concat()
 }
 
 #[cfg(test)]

@@ -358,8 +358,12 @@ impl Client for KafkaClient {
         Ok(())
     }
 
+    fn holds_back(&self) -> bool {
+        self.is_at_least_once && !self.in_doubt && !self.dirty.is_empty()
+    }
+
     fn send_appended(&mut self) {
-        if !self.is_at_least_once || self.in_doubt || self.dirty.is_empty() {
+        if !self.holds_back() {
             return;
         }
         let batches = self.seal_dirty();

@@ -13,7 +13,7 @@ mod error;
 pub(crate) mod fake;
 mod frame;
 mod lent;
-mod outgoing;
+pub(crate) mod outgoing;
 pub(crate) mod sasl;
 mod stream;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! session and without waiting, until it is at its end and joins the main lane.
 
 mod answer;
-mod cut;
+pub(crate) mod cut;
 mod session;
 
 use crate::{

@@ -20,6 +20,8 @@ mod settings;
 mod spare;
 mod transaction;
 mod watch;
+#[doc(hidden)]
+pub mod yardstick;
 
 pub use description::{
     GroupDescription, MemberDescription, PartitionReplicas, SubtopologyDescription, Tasks,

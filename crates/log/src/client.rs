@@ -238,6 +238,10 @@ pub trait Client: Send {
     /// At least once: sends what is appended ahead of the next commit, which still waits for all of it and fails if any of it was
     /// not written. Nothing is completed by it. Exactly once, and where a commit is one step, nothing happens.
     fn send_appended(&mut self) {}
+    /// True when [`Client::send_appended`] would send something.
+    fn holds_back(&self) -> bool {
+        false
+    }
 
     /// Adds a record to the open batch of `slot`; it goes out with the next commit, when the batch is full, or by
     /// [`Client::send_appended`].

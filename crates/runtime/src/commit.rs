@@ -18,8 +18,8 @@ use crate::watches::Changed;
 use crate::worker::Worker;
 use crate::{Committed, Result};
 use headwater_log::{
-    CommitRequest, CommittedOffset, Error as LogError, Fate, Guarantee, Receipt, Request, Response,
-    TaskId, Ticket, TopicPartition,
+    CommitRequest, CommittedOffset, Error as LogError, Fate, Receipt, Request, Response, TaskId,
+    Ticket, TopicPartition,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,8 +27,6 @@ use std::time::Duration;
 /// First wait between two attempts to settle; doubles to [`SETTLE_WAIT_MS_MAX`], with jitter.
 const SETTLE_WAIT_MS: u64 = 20;
 const SETTLE_WAIT_MS_MAX: u64 = 2_000;
-/// At least once: how long a record waits for others that go out with it; `linger.ms` as Kafka Streams sets it.
-const LINGER: Duration = Duration::from_millis(100);
 
 /// Between the beginnings of two commits of a worker that commits when it is idle. On Kafka each is a transaction, which costs the
 /// brokers a marker in every partition it wrote and records of the coordinator, however little is in it: with this there are
@@ -109,24 +107,25 @@ impl Worker {
 
     /// At least once a commit may be far away (30 s by Kafka's default), and nobody downstream has to wait for it.
     pub(crate) fn send_lingering(&mut self) {
-        if self.settings.guarantee != Guarantee::AtLeastOnce || !self.has_uncommitted() {
+        if !self.client.holds_back() {
             self.lingers_since = None;
             return;
         }
         let now = self.settings.world.clock.elapsed();
-        let since = *self.lingers_since.get_or_insert(now);
-        if now.saturating_sub(since) >= LINGER {
+        self.lingers_since.get_or_insert(now);
+        if self.linger_left().is_zero() {
             self.client.send_appended();
             self.lingers_since = None;
         }
     }
 
-    /// How long a worker with something uncommitted may sleep at most.
-    pub(crate) fn linger_max(&self) -> Duration {
-        match self.settings.guarantee {
-            Guarantee::AtLeastOnce => LINGER,
-            Guarantee::ExactlyOnce => Duration::MAX,
-        }
+    /// How long a worker that holds records back may sleep at most.
+    pub(crate) fn linger_left(&self) -> Duration {
+        let Some(since) = self.lingers_since else {
+            return Duration::MAX;
+        };
+        let now = self.settings.world.clock.elapsed();
+        Duration::from_millis(self.settings.linger_ms).saturating_sub(now.saturating_sub(since))
     }
 
     fn calls_running(&self) -> bool {

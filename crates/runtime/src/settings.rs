@@ -20,6 +20,9 @@ pub struct Settings {
     /// what comes meanwhile goes with the next. Off unless said otherwise: more and smaller commits cost the log more, and each
     /// flushes the record caches.
     pub commit_when_idle: bool,
+    /// `linger.ms`, of Kafka's producer and with its default: at least once, how long a record waits at most for others that go out
+    /// with it. Exactly once it waits for the commit in any case: nobody may see it before.
+    pub linger_ms: u64,
     /// `num.stream.threads`: workers of this process.
     pub workers: usize,
     /// `state.dir`: where stores live, under `<state.dir>/<application>/<task>/<store>`. `None` keeps all state in memory.
@@ -70,6 +73,7 @@ impl Default for Settings {
             guarantee: Guarantee::ExactlyOnce,
             commit_interval_ms: 100,
             commit_when_idle: false,
+            linger_ms: 5,
             workers: 1,
             state_dir: None,
             cache_bytes_max: 10 << 20,
@@ -178,6 +182,7 @@ impl Settings {
                     .map_err(|_| bad(name, value, "a number of ms, or -1"))?;
             }
             "repartition.purge.interval.ms" => self.purge_interval_ms = number(name, value)?,
+            "linger.ms" | "producer.linger.ms" => self.linger_ms = number(name, value)?,
             "headwater.write.back.max.bytes" => self.write_back_bytes_max = number(name, value)?,
             "headwater.block.cache.bytes" => self.block_cache_bytes = number(name, value)?,
             "headwater.async.wait.max.ms" => self.async_wait_ms_max = number(name, value)?,

@@ -402,7 +402,7 @@ impl Worker {
             Commit::Idle => {}
             Commit::Waiting { until, .. } => return until.saturating_sub(now),
             // The answer wakes it, however late that comes: nothing falls due before.
-            _ => return interval.min(self.linger_max()),
+            _ => return interval.min(self.linger_left()),
         }
         if !self.uncommitted {
             return interval;
@@ -419,7 +419,7 @@ impl Worker {
             false => Duration::MAX,
         };
         let until_interval = interval.saturating_sub(self.since_commit());
-        until_interval.min(self.linger_max()).min(idle)
+        until_interval.min(self.linger_left()).min(idle)
     }
 
     /// Its number in its process, from 1.

@@ -23,6 +23,7 @@ mod recency;
 mod record_cache;
 mod routing;
 mod scan;
+mod short_bytes;
 mod stats;
 mod store;
 #[cfg(test)]
@@ -43,5 +44,6 @@ pub use families::PlainKey;
 pub use options::{EngineKind, Layout, StoreOptions};
 pub use reader::{Snapshot, StoreReader};
 pub use record_cache::{Entry, RecordCache};
+pub use short_bytes::ShortBytes;
 pub use stats::{CheckpointStats, StoreStats};
 pub use store::{KEY_BYTES_MAX, Store, VALUE_BYTES_MAX};

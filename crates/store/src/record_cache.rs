@@ -2,11 +2,10 @@
 //! `ThreadCache` and `NamedCache`. Not a store: what it drops is lost unless the caller has written it.
 //! Invariant: an entry is in the dirty list if and only if it is dirty, in the order of its last update.
 
-mod key;
 mod named;
 
 use crate::ahead::WARM_ENTRIES_MIN;
-use crate::{Direction, KeyRange, KeysAhead, PlainKey};
+use crate::{Direction, KeyRange, KeysAhead, PlainKey, ShortBytes};
 use named::NamedCache;
 use std::cell::RefCell;
 
@@ -17,11 +16,11 @@ const IDLE_BYTES_MAX: usize = 8 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// The value; `None` is a deletion.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<ShortBytes>,
     /// The record's timestamp.
     pub timestamp: i64,
     /// The record's headers, encoded by the caller; usually empty.
-    pub headers: Vec<u8>,
+    pub headers: Box<[u8]>,
     /// The caller's number of the source topic.
     pub topic: u32,
     /// What the source topic's name and the headers count for; not their bytes here.

@@ -127,6 +127,9 @@ impl Entry<'_> {
                 if self.job.is_idle_committed {
                     command.args(["--property", "headwater.commit.when.idle=true"]);
                 }
+                for property in self.job.stores_bytes_max.map(budgets).into_iter().flatten() {
+                    command.args(["--property", &property]);
+                }
                 command
             }
             System::LibrdkafkaLoop => {
@@ -284,6 +287,18 @@ impl Entry<'_> {
             _ => self.scene.delete_topics(&self.name),
         }
     }
+}
+
+/// The settings of ours by which all stores keep so many bytes in memory: rows that wait to be written more than blocks read.
+fn budgets(stores_bytes_max: u64) -> [String; 2] {
+    let blocks = stores_bytes_max * 2 / 5;
+    [
+        format!(
+            "headwater.write.back.max.bytes={}",
+            stores_bytes_max - blocks
+        ),
+        format!("headwater.block.cache.bytes={blocks}"),
+    ]
 }
 
 /// What a process used, in all and for each record.

@@ -30,6 +30,8 @@ pub(super) struct Input {
     keys: Option<u64>,
     value_bytes: Option<u64>,
     words: bool,
+    /// Each key comes once before some come again, but for those of each fifth record.
+    in_turn: bool,
     /// Events of auctions, all of this kind, instead of records of the shape told.
     event: Option<&'static str>,
     compression: &'static str,
@@ -52,6 +54,7 @@ impl Input {
         keys: None,
         value_bytes: None,
         words: false,
+        in_turn: false,
         event: None,
         compression: "none",
         seed: 42,
@@ -83,8 +86,9 @@ impl Input {
     };
     pub(super) const EVENTS_10M: Self = Self {
         topic: "events-10m",
-        percent: 500,
+        percent: 625,
         keys: Some(10_000_000),
+        in_turn: true,
         ..Self::EVENTS
     };
     pub(super) const PROFILES: Self = Self {
@@ -159,6 +163,9 @@ impl Input {
         ];
         if self.words {
             words.push("--words".to_owned());
+        }
+        if self.in_turn {
+            words.push("--in-turn".to_owned());
         }
         if let Some(event) = self.event {
             words.push(format!("--event={event}"));

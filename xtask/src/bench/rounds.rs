@@ -145,6 +145,7 @@ impl Rounds {
             "threads": self.chosen.tuning.threads,
             "commit_interval_ms": self.chosen.tuning.commit_interval_ms,
             "cache_bytes": self.chosen.tuning.cache_bytes,
+            "stores_bytes_max": job.stores_bytes_max.filter(|_| system == System::Headwater),
             "load_before": load,
             "load_after": self::load(),
         });

@@ -13,23 +13,23 @@ use std::collections::{BTreeMap, VecDeque};
 const UNPACKED_BYTES_MAX: usize = 256 << 20;
 
 /// What is to be cut.
-pub(super) struct Uncut<'a> {
-    pub(super) partition: &'a TopicPartition,
-    pub(super) slot: Slot,
-    pub(super) position: Offset,
-    pub(super) end_offset: Offset,
-    pub(super) records: &'a [u8],
+pub(crate) struct Uncut<'a> {
+    pub(crate) partition: &'a TopicPartition,
+    pub(crate) slot: Slot,
+    pub(crate) position: Offset,
+    pub(crate) end_offset: Offset,
+    pub(crate) records: &'a [u8],
     /// From the broker: producer ids with the first offset of a transaction that was aborted; `None` reads everything.
-    pub(super) aborted: Option<Vec<AbortedTransaction>>,
-    pub(super) chunk_bytes_max: usize,
+    pub(crate) aborted: Option<Vec<AbortedTransaction>>,
+    pub(crate) chunk_bytes_max: usize,
 }
 
 /// The chunks, and where to go on.
-pub(super) struct Cut {
-    pub(super) chunks: Vec<Chunk>,
-    pub(super) position: Offset,
+pub(crate) struct Cut {
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) position: Offset,
     /// Leader epoch of the last batch.
-    pub(super) last_epoch: Option<i32>,
+    pub(crate) last_epoch: Option<i32>,
 }
 
 /// Which transactions are being read that will turn out aborted.
@@ -88,7 +88,7 @@ fn is_abort(batch: &BatchView<'_>) -> bool {
 }
 
 /// Cuts; `spare` gives buffers for so many bytes.
-pub(super) fn cut(uncut: Uncut<'_>, mut spare: impl FnMut(usize) -> Vec<u8>) -> Result<Cut> {
+pub(crate) fn cut(uncut: Uncut<'_>, mut spare: impl FnMut(usize) -> Vec<u8>) -> Result<Cut> {
     let mut ranges = Ranges::new(uncut.aborted);
     let mut chunks = Vec::new();
     let mut begun = uncut.position;

@@ -74,7 +74,7 @@ const NAMES: &[SettingName] = &[
     no_effect("enable.metrics.push", "metrics are not pushed"),
     no_effect("exclude.internal.topics", "sources are named, not matched"),
     no_effect("heartbeat.interval.ms", "the broker says how often"),
-    no_effect("linger.ms", "batches go out when they are full, at the commit, and at least once after 100 ms"),
+    no_effect("linger.ms", "a setting of the application: Settings::linger_ms"),
     no_effect("max.block.ms", "appending never blocks"),
     no_effect("max.in.flight.requests.per.connection", "it is 5, in order"),
     no_effect("max.poll.records", "records are processed by whole batches"),

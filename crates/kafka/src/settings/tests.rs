@@ -69,7 +69,7 @@ fn what_cannot_be_honoured_is_said() {
     assert_eq!(
         settings.notices,
         [
-            "setting 'linger.ms' has no effect here: batches go out when they are full, at the commit, and at least once after 100 ms"
+            "setting 'linger.ms' has no effect here: a setting of the application: Settings::linger_ms"
         ]
     );
 }

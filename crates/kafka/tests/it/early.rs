@@ -35,7 +35,9 @@ fn at_least_once_a_reader_sees_what_was_sent_ahead_of_the_commit() {
     let partition = TopicPartition::new(topic.as_str(), 0);
     let slot = writer.slot(&partition);
     append(&mut *writer, slot, b"ahead");
+    assert!(writer.holds_back());
     writer.send_appended();
+    assert!(!writer.holds_back());
     assert_eq!(first_value(&kafka, &partition), b"ahead");
     // The commit covers both what was sent and what was not.
     append(&mut *writer, slot, b"with it");

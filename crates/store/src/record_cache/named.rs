@@ -1,9 +1,9 @@
 //! The record cache of one store: a hash index into slots, threaded by a use list and a dirty list. Not budgeted by itself.
 //! Invariant: `bytes` is the sum of the sizes of the cached entries.
 
-use super::{Entry, key::Key};
+use super::Entry;
 use crate::{
-    Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead, PlainKey,
+    Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead, PlainKey, ShortBytes,
     ahead::{WARM_ENTRIES_MIN, load_all},
     families::{Families, Slots},
     huge,
@@ -13,11 +13,12 @@ use crate::{
 };
 use std::cell::OnceCell;
 
-/// Two cache lines, the first with what a search compares: a search misses the processor's caches once and not thrice.
+/// Two cache lines, the first with what a search compares: a search misses the processor's caches once and not thrice. A short
+/// value lies in it as well.
 #[derive(Default)]
 #[repr(C, align(64))]
 struct Slot {
-    key: Key,
+    key: ShortBytes,
     hash: u32,
     live: bool,
     entry: Entry,
@@ -51,9 +52,8 @@ impl NamedCache {
 
     #[inline(always)]
     fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
-        self.index.find(hash, |slot| {
-            same(self.slots[slot as usize].key.bytes(), key)
-        })
+        self.index
+            .find(hash, |slot| same(&self.slots[slot as usize].key, key))
     }
 
     pub(super) fn peek(&self, key: &[u8]) -> Option<&Entry> {
@@ -113,7 +113,7 @@ impl NamedCache {
         load_all(places().map(|place| self.index.begin(place.hash)));
         if let Some(families) = self.families.get() {
             let mut plain = KeysAhead::default();
-            places().for_each(|place| plain.push_hash(families.plain_hash(place.key.bytes())));
+            places().for_each(|place| plain.push_hash(families.plain_hash(&place.key)));
             families.warm(&plain);
         }
     }
@@ -141,8 +141,8 @@ impl NamedCache {
                     entry ^ u64::from(place.hash) ^ self.by_use.neighbours(*slot)
                 }),
         );
-        let values = places().filter_map(|place| place.entry.value.as_ref()?.first());
-        load_all(values.map(|byte| u64::from(*byte)));
+        let values = places().filter_map(|place| place.entry.value.as_ref()?.first_on_heap());
+        load_all(values.map(u64::from));
     }
 
     pub(super) fn put(&mut self, key: &[u8], entry: Entry) {
@@ -152,11 +152,7 @@ impl NamedCache {
     pub(super) fn put_slice(&mut self, key: &[u8], value: Option<&[u8]>, context: &Entry) {
         self.change(key, true, |entry| {
             match value {
-                Some(value) => {
-                    let bytes = entry.value.get_or_insert_default();
-                    bytes.clear();
-                    bytes.extend_from_slice(value);
-                }
+                Some(value) => entry.value.get_or_insert_default().set(value),
                 None => entry.value = None,
             }
             entry.timestamp = context.timestamp;
@@ -170,8 +166,7 @@ impl NamedCache {
     pub(super) fn put_clean_slice(&mut self, key: &[u8], value: &[u8], value_overhead: u32) {
         self.change(key, false, |entry| {
             let mut bytes = entry.value.take().unwrap_or_default();
-            bytes.clear();
-            bytes.extend_from_slice(value);
+            bytes.set(value);
             *entry = Entry {
                 value: Some(bytes),
                 value_overhead,
@@ -218,10 +213,10 @@ impl NamedCache {
         self.by_use.push(slot);
         let slots = &self.slots;
         if let Some(order) = self.order.get_mut() {
-            order.insert(slot, |slot| slots[slot as usize].key.bytes());
+            order.insert(slot, |slot| &slots[slot as usize].key);
         }
         if let Some(families) = self.families.get_mut() {
-            families.insert(slot, |slot| slots[slot as usize].key.bytes());
+            families.insert(slot, |slot| &slots[slot as usize].key);
         }
         slot
     }
@@ -230,14 +225,14 @@ impl NamedCache {
     fn release(&mut self, slot: u32) {
         let slots = &self.slots;
         if let Some(order) = self.order.get_mut() {
-            order.remove(slot, |slot| slots[slot as usize].key.bytes());
+            order.remove(slot, |slot| &slots[slot as usize].key);
         }
         if let Some(families) = self.families.get_mut() {
-            families.remove(slot, slots[slot as usize].key.bytes());
+            families.remove(slot, &slots[slot as usize].key);
         }
         self.by_use.unlink(slot);
         let place = &mut self.slots[slot as usize];
-        self.bytes -= place.entry.size_bytes(place.key.bytes().len());
+        self.bytes -= place.entry.size_bytes(place.key.len());
         self.index.remove(place.hash, slot);
         place.live = false;
         let dirty = std::mem::take(&mut place.entry.dirty);
@@ -262,7 +257,7 @@ impl NamedCache {
             }
             for slot in &group[..len] {
                 let place = &mut self.slots[*slot as usize];
-                take(place.key.bytes(), &place.entry);
+                take(&place.key, &place.entry);
                 place.entry.dirty = false;
             }
         }
@@ -286,7 +281,7 @@ impl NamedCache {
         let dirty = self.slots[eldest as usize].entry.dirty;
         if dirty {
             let place = &self.slots[eldest as usize];
-            take(place.key.bytes(), &place.entry);
+            take(&place.key, &place.entry);
         }
         self.release(eldest);
         if dirty {
@@ -301,7 +296,7 @@ impl NamedCache {
         plain: Option<PlainKey<'a>>,
         direction: Direction,
     ) -> impl Iterator<Item = (&'a [u8], &'a Entry)> + use<'a> {
-        let key_of = |slot: u32| self.slots[slot as usize].key.bytes();
+        let key_of = |slot: u32| &self.slots[slot as usize].key[..];
         let live = || (0..self.slots.len() as u32).filter(|&slot| self.slots[slot as usize].live);
         let slots = match plain {
             _ if self.len() == 0 => Slots::None,
@@ -318,7 +313,7 @@ impl NamedCache {
         slots
             .map(|slot| {
                 let place = &self.slots[slot as usize];
-                (place.key.bytes(), &place.entry)
+                (&place.key[..], &place.entry)
             })
             .filter(move |(key, _)| plain.is_none_or(|plain| plain.owns(key)))
     }

@@ -1,12 +1,12 @@
 //! The record cache against a list of entries that does what `NamedCache` and `ThreadCache` say, line by line.
 
 use super::{Entry, RecordCache};
-use crate::{Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead, PlainKey};
+use crate::{Direction, KEYS_AHEAD_MAX, KeyRange, KeysAhead, PlainKey, ShortBytes};
 use headwater_world::{Random, SeededRandom};
 
 fn entry(value: Option<&[u8]>) -> Entry {
     Entry {
-        value: value.map(<[u8]>::to_vec),
+        value: value.map(ShortBytes::from),
         context_len: 5,
         value_overhead: 0,
         ..Entry::default()
@@ -177,6 +177,11 @@ impl Naive {
     }
 }
 
+/// Few bytes that lie in their entry, or more, which do not.
+fn long_or_short(random: &SeededRandom, byte: u8) -> ShortBytes {
+    ShortBytes::from(&vec![byte; random.below(60) as usize][..])
+}
+
 #[test]
 fn random_operations_agree_with_the_naive_cache() {
     for seed in 0..200 {
@@ -188,7 +193,7 @@ fn random_operations_agree_with_the_naive_cache() {
             let context = format!("seed {seed}, step {step}");
             let store = random.below(2) as usize;
             let key = vec![b'a' + random.below(8) as u8; 1 + random.below(2) as usize];
-            let value = (random.below(4) > 0).then(|| vec![step as u8; random.below(30) as usize]);
+            let value = (random.below(4) > 0).then(|| long_or_short(&random, step as u8));
             let new = Entry {
                 value,
                 timestamp: step,

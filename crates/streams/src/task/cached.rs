@@ -34,7 +34,7 @@ impl CachedStore<'_> {
         };
         let copied = |(key, entry): (&[u8], &Entry)| {
             let is_row = !self.store.is_cached_index(key);
-            is_row.then(|| (key.to_vec(), entry.value.clone()))
+            is_row.then(|| (key.to_vec(), entry.value.as_deref().map(<[u8]>::to_vec)))
         };
         match plain {
             Some(key) => {

@@ -420,7 +420,7 @@ impl Context<'_> {
             value: None,
             value_overhead: kept.cached_overhead(),
             timestamp,
-            headers: packed,
+            headers: packed.into(),
             topic: position.topic,
             context_len: counted as u32,
             partition: position.partition as i32,

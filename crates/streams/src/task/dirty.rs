@@ -3,7 +3,7 @@
 //! Invariant: updates leave in the order in which they came.
 
 use crate::Position;
-use headwater_store::Entry;
+use headwater_store::{Entry, ShortBytes};
 
 /// The value length of a deletion; values are shorter than 2 GiB.
 const DELETED: u32 = u32::MAX;
@@ -62,9 +62,9 @@ impl Dirty {
             offset,
         } = update.position;
         let entry = Entry {
-            value: update.value.map(<[u8]>::to_vec),
+            value: update.value.map(ShortBytes::from),
             timestamp: update.timestamp,
-            headers: update.headers.to_vec(),
+            headers: update.headers.into(),
             topic,
             partition: partition as i32,
             offset,

@@ -7,7 +7,7 @@
 
 use super::{Context, Dirty, StateStore};
 use crate::Result;
-use headwater_store::Entry;
+use headwater_store::{Entry, ShortBytes};
 use std::collections::HashSet;
 
 const INDEX: u8 = 1;
@@ -51,9 +51,9 @@ impl Context<'_> {
             return Ok(());
         };
         let entry = Entry {
-            value: Some(Vec::new()),
+            value: Some(ShortBytes::default()),
             value_overhead: 0,
-            headers: Vec::new(),
+            headers: Box::default(),
             // Neither a topic nor headers; what tells an index is in our key.
             context_len: java.cached_prefix_len() as u32 - 1,
             ..cause.clone()
