@@ -30,7 +30,11 @@ impl ShortBytes {
         }
         if let Bytes::Here(len, place) = &mut self.0 {
             *len = bytes.len() as u8;
-            place[..bytes.len()].copy_from_slice(bytes);
+            // Rows of numbers are common: a copy of fixed size is no call.
+            match (<&[u8; 16]>::try_from(bytes), place.first_chunk_mut()) {
+                (Ok(bytes), Some(place)) => *place = *bytes,
+                _ => place[..bytes.len()].copy_from_slice(bytes),
+            }
         }
     }
 

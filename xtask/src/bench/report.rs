@@ -257,7 +257,9 @@ fn conditions(lines: &Lines<'_>) -> String {
         let measured = line["measurement"].as_u64().unwrap_or_default();
         let together = lines.at("measurement", measured);
         let of = |group: &str, name: &str| line[group][name].as_str().unwrap_or("?").to_owned();
-        let runs = of_job.with("system", OURS).len();
+        let systems = of_job.each("system").into_iter();
+        let runs = systems.map(|system| of_job.with("system", &system).len());
+        let runs = runs.max().unwrap_or(0);
         text += &format!(
             "Measured from `{job}` on: commit {}, {runs} runs of each system in turn, {} cores ({}), {} of memory, Linux {}; Apache Kafka \
              and Kafka Streams {}, {}, {}; load average {} (the broker runs on the same cores); {} thread, {} ms between commits, record cache of {} \

@@ -156,7 +156,9 @@ impl NamedCache {
                 None => entry.value = None,
             }
             entry.timestamp = context.timestamp;
-            entry.headers.clone_from(&context.headers);
+            if !entry.headers.is_empty() || !context.headers.is_empty() {
+                entry.headers.clone_from(&context.headers);
+            }
             (entry.topic, entry.context_len) = (context.topic, context.context_len);
             entry.value_overhead = context.value_overhead;
             (entry.partition, entry.offset) = (context.partition, context.offset);
