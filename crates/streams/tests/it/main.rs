@@ -9,6 +9,7 @@
 mod allocation;
 mod changelog;
 mod compile;
+mod dead_letter;
 mod delayed_join;
 mod example;
 mod globals;
