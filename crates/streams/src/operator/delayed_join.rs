@@ -9,7 +9,9 @@
 use super::suppress::row::{self, Origin, Row, Values};
 use super::{ObservedTime, TableJoin};
 use crate::format::FormatOf;
-use crate::task::{Advance, Context, Punctuate, Punctuation, ReceiveRecord, Scratch, caught, fail};
+use crate::task::{
+    Advance, Context, Meta, Punctuate, Punctuation, ReceiveRecord, Scratch, caught, fail,
+};
 use crate::topology::OnError;
 use crate::{Error, Headers, Position, Record, Result};
 use headwater_log::HeadersRef;
@@ -211,12 +213,12 @@ where
         if self.on_error.aborts() {
             return self.answer(ctx, record);
         }
-        let timestamp = record.timestamp;
+        let failed = Meta::of(&record);
         let Err(error) = caught(|| self.answer(ctx, record)) else {
             return Ok(());
         };
         ctx.state.failed.forget();
-        fail(ctx, &self.on_error, &self.name, error, timestamp)
+        fail(ctx, &self.on_error, &self.name, error, &failed)
     }
 
     fn record(&self, ctx: &Context<'_>, key: &[u8], bytes: &[u8]) -> Result<Record<K, V>> {

@@ -6,7 +6,7 @@
 //! record --> queue of its key --front--> running (bounded) --> done --> sent on, the key's next one starts
 //! ```
 
-use crate::task::{Awaits, Context, Outputs, ReceiveRecord, Wiring, fail, panic_message};
+use crate::task::{Awaits, Context, Meta, Outputs, ReceiveRecord, Wiring, fail, panic_message};
 use crate::topology::OnError;
 use crate::{Error, Record, Result};
 use headwater_world::Executor;
@@ -199,7 +199,7 @@ where
                 Ok(value) => self.outputs.send(ctx, record.with_value(value))?,
                 Err(reason) => {
                     let error = Error::failed(reason);
-                    fail(ctx, &self.on_error, &self.name, error, record.timestamp)?;
+                    fail(ctx, &self.on_error, &self.name, error, &Meta::of(&record))?;
                 }
             }
             sent += self.pass_tombstones(ctx, &key)?;

@@ -3,7 +3,7 @@
 //! transformer of its reader's own.
 
 use super::Place;
-use crate::task::{Context, Outputs, Punctuate, Punctuation, Wiring, caught, fail};
+use crate::task::{Context, Meta, Outputs, Punctuate, Punctuation, Wiring, caught, fail};
 use crate::topology::{OnError, Topology};
 use crate::{Error, ProcessorContext, Result};
 use std::cell::RefCell;
@@ -151,7 +151,8 @@ impl<T: ValueTransformer> Punctuate for TransformerNode<T> {
             transformer.punctuate(punctuation, &mut self.context(ctx, time))
         });
         let Err(error) = outcome else { return Ok(()) };
-        fail(ctx, &self.on_error, &self.place.name, error, time)
+        let failed = Meta::of_call(time);
+        fail(ctx, &self.on_error, &self.place.name, error, &failed)
     }
 
     fn close(&self, ctx: &mut Context<'_>) -> Result<()> {

@@ -43,7 +43,6 @@ impl Task {
             self.state.failed.note(node);
         }
         polled.map_err(|error| self.blame(error, None))?;
-        self.send_failures(cache, output)?;
         Ok(sent)
     }
 

@@ -341,7 +341,13 @@ impl Context<'_> {
         if !dirty.is_empty() {
             let before = self.cache.bytes_of(slot);
             let rows = self.without_index(store, slot, &dirty);
-            self.send_updates(store, rows.as_ref().unwrap_or(&dirty))?;
+            // Back to the record at hand once these are through.
+            let at_hand = (self.state.source.as_deref_mut()).map(std::mem::take);
+            let sent = self.send_updates(store, rows.as_ref().unwrap_or(&dirty));
+            if let (Some(source), Some(at_hand)) = (self.state.source.as_deref_mut(), at_hand) {
+                *source = at_hand;
+            }
+            sent?;
             if self.state.semantics == Semantics::Java {
                 let after = self.cache.bytes_of(slot).cast_signed();
                 self.cache.count_wrongly(after - before.cast_signed());
@@ -360,9 +366,12 @@ impl Context<'_> {
             let ahead = updates.clone().take(KEYS_AHEAD_MAX);
             self.warm_changes(store, ahead.map(|update| update.key));
             for _ in 0..KEYS_AHEAD_MAX {
-                let Some(update) = updates.next() else {
+                let Some(mut update) = updates.next() else {
                     return Ok(());
                 };
+                if let Some(source) = &mut self.state.source {
+                    update.headers = source.unpack(update.headers);
+                }
                 let Some(flusher) = &flusher else {
                     let cause = Headers::unpack(update.headers);
                     let (key, value) = (update.key, update.value);
@@ -405,7 +414,7 @@ impl Context<'_> {
         position: Position,
     ) -> Entry {
         let topic = self.state.topics.get(position.topic as usize);
-        let packed = headers.pack();
+        let mut packed = headers.pack();
         // Java counts the characters of headers, not their encoding, and keys of windows with what is in front of them.
         let prefix_len = self.state.stores[store].as_ref().map_or(0, |state| {
             let java = state.java.as_ref();
@@ -414,7 +423,14 @@ impl Context<'_> {
                 false => java.map_or(8, |java| java.cached_prefix_len()),
             }
         });
-        let counted = topic.map_or(0, |topic| topic.len()) + prefix_len + headers.counted_len();
+        let mut counted = topic.map_or(0, |topic| topic.len()) + prefix_len + headers.counted_len();
+        if let Some(source) = &self.state.source {
+            let raw_len = source.pack(position, &mut packed);
+            // Kafka Streams' entries hold the raw record too, and it does not count them.
+            if self.state.semantics == Semantics::Headwater {
+                counted += raw_len;
+            }
+        }
         let kept = (self.state.stores[store].as_ref()).map_or(Kept::Whole, |state| state.kept);
         Entry {
             value: None,

@@ -119,8 +119,6 @@ impl GlobalUpdate {
                     feed.feed(ctx, record, timestamp, topic, partition)?;
                 }
             }
-            // Dead letters need a producer, which only tasks have: failures passed over are counted (KIP-1034).
-            ctx.state.failures.clear();
             Ok(())
         })
     }
@@ -222,7 +220,7 @@ impl Output for Nowhere {
         Self::refuse()
     }
 
-    /// The letters of undecodable records are only counted.
+    /// Dead letters need a producer, which only tasks have: what is passed over is counted (KIP-1034).
     fn send_to(&mut self, _: &str, _: Route<'_>, _: &AppendRecord<'_>) -> Result<()> {
         Ok(())
     }

@@ -2,21 +2,11 @@
 //! Not the policy for undecodable records: a source has its own. Invariant: a failure is dealt with at the innermost operator
 //! that had it; those above go on as if it had passed the record over, or the task stops with an error that names it.
 
-use super::{Context, Input, Meta, Receive, Step, Wiring};
+use super::{Context, Input, Meta, Receive, Step, Wiring, dead_letter};
 use crate::topology::{NodeKind, OnError};
-use crate::{Error, Result};
+use crate::{Error, Headers, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{cell::Cell, rc::Rc, sync::Arc};
-
-/// A record that failed, until the task that holds its raw bytes sends it on.
-#[derive(Clone, Debug)]
-pub(crate) struct Failure {
-    pub(crate) node: Arc<str>,
-    pub(crate) reason: String,
-    pub(crate) timestamp: i64,
-    /// The topic for it.
-    pub(crate) topic: String,
-}
 
 /// The operator that failed: told by those that an error or a panic passes on its way out, so that a record with which all goes
 /// well writes nothing.
@@ -77,6 +67,8 @@ struct Guarded<K, V> {
     on_error: OnError,
     /// For records that cannot be encoded or are too large.
     on_unwritable: OnError,
+    /// Letters are sent, which have the headers of what failed.
+    keeps_headers: bool,
 }
 
 /// `operator` of `node` with the guard that the topology's policy asks for. Where all failures stop the task there is none: the
@@ -107,12 +99,21 @@ pub(crate) fn guarded<K: 'static, V: 'static>(
         name: topology.nodes[node].name.as_str().into(),
         on_error: settings.on_error.clone(),
         on_unwritable: on_unwritable.clone(),
+        keeps_headers: settings.sends_letters(),
     }))
 }
 
 impl<K, V> Receive<K, V> for Guarded<K, V> {
     fn receive(&self, ctx: &mut Context<'_>, key: K, value: Option<V>, meta: &mut Meta) -> Step {
-        let timestamp = meta.timestamp;
+        // As it came: an operator may take the headers.
+        let failed = Meta {
+            timestamp: meta.timestamp,
+            headers: match self.keeps_headers {
+                true => meta.headers.clone(),
+                false => Headers::default(),
+            },
+            position: meta.position,
+        };
         // What an unwound operator leaves behind: buffers taken and not given back, and writes that the policy accounts for.
         let step = || self.operator.receive(ctx, key, value, meta);
         let error = match catch_unwind(AssertUnwindSafe(step)) {
@@ -128,20 +129,20 @@ impl<K, V> Receive<K, V> for Guarded<K, V> {
             true => (&self.on_unwritable, Error::failed(error)),
             false => (&self.on_error, error),
         };
-        fail(ctx, policy, &self.name, error, timestamp)?;
+        fail(ctx, policy, &self.name, error, &failed)?;
         ctx.state.failed.forget();
         Ok(())
     }
 }
 
-/// Applies the policy to what the operator `name` failed with.
+/// Applies the policy to what the operator `name` failed with, at the record `failed` or in a call at its time.
 #[cold]
 pub(crate) fn fail(
     ctx: &mut Context<'_>,
     on_error: &OnError,
     name: &Arc<str>,
     error: Error,
-    timestamp: i64,
+    failed: &Meta,
 ) -> Result<()> {
     // Only failures of the application are subject to its policy, and each only once.
     let Error::Processor { node, reason } = &error else {
@@ -151,15 +152,12 @@ pub(crate) fn fail(
         return Err(error.in_node(name, String::new));
     }
     ctx.state.counters.failed += 1;
-    if let OnError::DeadLetter(topic) = on_error {
-        ctx.state.failures.push(Failure {
-            node: name.clone(),
-            reason: reason.clone(),
-            timestamp,
-            topic: topic.clone(),
-        });
+    match on_error {
+        OnError::DeadLetter(topic) => {
+            dead_letter::send(ctx, topic, (&**name, reason.as_str()), failed)
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Runs one of a task's steps; a panic becomes an error.

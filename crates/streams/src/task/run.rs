@@ -12,7 +12,6 @@ use super::{
     InputState, JavaExpiry, Output, Punctuate, PunctuationKind, Quarantine, TaskState, Wiring,
     caught,
     closing_time::{self, Announcement},
-    dead_letter,
     input::{self, Input},
     metadata,
     quarantine::{self, ReplayContext},
@@ -490,7 +489,6 @@ impl Task {
         }
         self.state.counters.punctuations += run;
         run += self.announce_idle(cache, output)?;
-        self.send_failures(cache, output)?;
         Ok(run)
     }
 
@@ -540,26 +538,8 @@ impl Task {
                 }
                 continue;
             }
-            closing_time::after_flush(&mut ctx, &self.announcers)?;
-            return self.send_failures(cache, output);
+            return closing_time::after_flush(&mut ctx, &self.announcers);
         }
-    }
-
-    /// Dead letters of failures that no input record caused.
-    pub(super) fn send_failures(
-        &mut self,
-        cache: &mut RecordCache,
-        output: &mut dyn Output,
-    ) -> Result<()> {
-        if self.state.failures.is_empty() {
-            return Ok(());
-        }
-        let mut ctx = Context {
-            state: &mut self.state,
-            cache,
-            output,
-        };
-        dead_letter::send(&mut ctx, None)
     }
 
     /// The positions to commit: the next record to process in each input, and its partition time.
@@ -627,6 +607,9 @@ impl Task {
             if let Some(slot) = store.cache {
                 cache.clear(slot);
             }
+        }
+        if let Some(source) = &mut self.state.source {
+            source.clear();
         }
         for input in &mut self.inputs {
             input.seek(input.position);

@@ -2,8 +2,8 @@
 //! Invariant: stores are addressed by their number in the topology; those of other sub-topologies are absent.
 
 use super::{
-    ClosingTime, Context, Failed, Globals, JavaExpiry, Marks, Schedules, Update, guard::Failure,
-    input::Input,
+    ClosingTime, Context, Failed, Globals, JavaExpiry, Marks, Schedules, Update,
+    dead_letter::Source, input::Input,
 };
 use crate::Semantics;
 use crate::topology::{AskedFor, Kept, Topology};
@@ -175,6 +175,11 @@ impl StateStore {
         self.observed_time = slowest.unwrap_or(-1);
     }
 
+    /// An operator in front says what the store has seen.
+    pub(crate) fn is_observed(&self) -> bool {
+        !self.observers.is_empty()
+    }
+
     /// Kafka Streams' store would not show this row, and its semantics hold.
     #[inline]
     pub(crate) fn hides(&self, key: &[u8]) -> bool {
@@ -227,8 +232,8 @@ pub(crate) struct TaskState {
     pub(crate) commit_requested: bool,
     /// Names of the topology's source topics, by number.
     pub(crate) topics: Arc<[Arc<str>]>,
-    /// Records to send to the dead-letter topic once the record that caused them is done.
-    pub(crate) failures: Vec<Failure>,
+    /// The raw record at work; only where failures are sent to a topic.
+    pub(crate) source: Option<Box<Source>>,
     /// Where the record was read whose update a flush sends on.
     pub(crate) flushing: Position,
     /// Buffers of processors' stores, lent for one read or write: key, value.

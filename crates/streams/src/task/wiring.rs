@@ -22,6 +22,24 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
+    /// What `record` carries.
+    pub(crate) fn of<K, V>(record: &Record<K, V>) -> Self {
+        Self {
+            timestamp: record.timestamp,
+            headers: record.headers.clone(),
+            position: record.position,
+        }
+    }
+
+    /// Of a call that no record caused.
+    pub(crate) fn of_call(time: i64) -> Self {
+        Self {
+            timestamp: time,
+            headers: Headers::default(),
+            position: Position::NONE,
+        }
+    }
+
     /// The record whole, and nothing left of it here.
     #[inline]
     pub(crate) fn record<K, V>(&mut self, key: K, value: Option<V>) -> Record<K, V> {

@@ -11,7 +11,10 @@ pub enum OnError {
     Fail,
     /// The operator passes the record over; failures are counted.
     Skip,
-    /// As `Skip`, and the raw source record goes to this topic with `__streams.errors.*` headers (KIP-1034).
+    /// As `Skip`, and the raw source record goes to this topic with `__streams.errors.*` headers (KIP-1034), those of the record
+    /// that failed in front of them. What fails on its way out of a record cache has the source record of its update, which the
+    /// cache then holds too and counts. Behind suppressions, delayed joins and async calls a letter says where the source record
+    /// was read and has no bytes of it; that of a punctuation or timer has neither.
     DeadLetter(String),
     /// The record is set aside in a store with all later ones of its key, and other keys go on. What it did is undone. It is tried
     /// again when the application starts anew or is asked to; the record cache is off, so that a failure belongs to its record.
@@ -138,6 +141,13 @@ impl TopologySettings {
                 *policy = OnError::DeadLetter(topic.clone());
             }
         }
+    }
+
+    /// Records that operators fail on are sent to a topic.
+    pub(crate) fn sends_letters(&self) -> bool {
+        let policies = [&self.on_error, &self.on_unwritable];
+        let sends = |policy: &&OnError| matches!(policy, OnError::DeadLetter(_));
+        policies.iter().any(sends)
     }
 
     fn optimize(&mut self, value: &str) -> Result<()> {

@@ -9,6 +9,7 @@
 mod allocation;
 mod changelog;
 mod compile;
+mod dead_letter;
 mod delayed_join;
 mod example;
 mod globals;
@@ -28,6 +29,7 @@ mod sliding;
 mod stream_join;
 mod suppress;
 mod table;
+mod table_window;
 mod task;
 mod time_to_live;
 mod timers;

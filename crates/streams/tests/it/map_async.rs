@@ -1,7 +1,7 @@
 //! `map_async` under the test driver: results in order per key, tombstones, failures by policy. Not its speed.
 //! Invariant: futures run on the simulated executor, in an order that its seed decides.
 
-use headwater_streams::{App, OnError, Record, Result, TestDriver, TopologySettings};
+use headwater_streams::{App, OnError, Record, Result, TestDriver, TestRecord, TopologySettings};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -148,6 +148,14 @@ fn a_call_that_fails_stops_the_application_unless_its_policy_says_otherwise() {
             "KSTREAM-MAPASYNC-0000000001 failed: three"
         ]
     );
+    // The records that were called for; their bytes are gone by then.
+    let offset = |letter: &TestRecord| {
+        let offset = letter.headers.last("__streams.errors.offset").flatten();
+        offset.map(<[u8]>::to_vec)
+    };
+    let offsets: Vec<_> = letters.iter().filter_map(offset).collect();
+    assert_eq!(offsets, [b"1", b"2"]);
+    assert!(letters.iter().all(|letter| letter.key.is_none()));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use headwater_streams::{
 use headwater_world::World;
 use std::{sync::Arc, time::Duration};
 
-/// Records as `topic key value @time`, `route` in front where it is not the key's hash.
+/// Records as `topic key value @time`, `route` in front where it is not the key's hash; letters say where they are from.
 #[derive(Default)]
 struct Written(Vec<String>);
 
@@ -30,8 +30,19 @@ impl Written {
             Route::Any => "any ".into(),
             Route::Partition(partition) => format!("to {partition} "),
         };
+        let header = |name: &str| {
+            let mut headers = record.headers.iter();
+            let found = headers.find(|header| header.key == name.as_bytes());
+            found.map(|header| text(header.value))
+        };
+        let place = ["topic", "partition", "offset"].map(|part| format!("__streams.errors.{part}"));
+        let place: Vec<_> = place.iter().filter_map(|part| header(part)).collect();
+        let place = match place.as_slice() {
+            [] => String::new(),
+            place => format!(" from {}", place.join(" ")),
+        };
         self.0.push(format!(
-            "{route}{topic} {} {} @{}",
+            "{route}{topic} {} {} @{}{place}",
             text(record.key),
             text(record.value),
             record.timestamp
@@ -166,6 +177,11 @@ impl Bench {
             aborted: Vec::new(),
         };
         self.task.add_chunk(input, chunk);
+    }
+
+    /// Gives the record cache another budget.
+    pub(super) fn resize_cache(&mut self, bytes_max: usize) {
+        self.cache.resize(bytes_max);
     }
 
     pub(super) fn process(&mut self, records_max: usize) -> (usize, bool) {

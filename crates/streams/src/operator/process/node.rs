@@ -6,8 +6,8 @@ use super::timers::{self, Timer};
 use super::{Processor, ProcessorContext};
 use crate::format::{FormatOf, Formats};
 use crate::task::{
-    Context, FireTimers, Outputs, Punctuate, Punctuation, PunctuationKind, ReceiveRecord, Wiring,
-    caught, fail,
+    Context, FireTimers, Meta, Outputs, Punctuate, Punctuation, PunctuationKind, ReceiveRecord,
+    Wiring, caught, fail,
 };
 use crate::topology::{OnError, Topology};
 use crate::{Error, Headers, Position, Record, Result};
@@ -144,7 +144,7 @@ impl<P: Processor> Punctuate for ProcessorNode<P> {
             let mut context = self.context(ctx, no_record(time));
             processor.punctuate(punctuation, &mut context)
         });
-        self.settle(ctx, outcome, time)?;
+        self.settle(ctx, outcome, &Meta::of_call(time))?;
         self.process_waiting(ctx)
     }
 
@@ -198,16 +198,16 @@ impl<P: Processor> ProcessorNode<P> {
             let timer = Timer { key, at, clock };
             processor.timer(timer, &mut self.context(ctx, no_record(at)))
         });
-        self.settle(ctx, outcome, at)?;
+        self.settle(ctx, outcome, &Meta::of_call(at))?;
         self.process_waiting(ctx)?;
         Ok(true)
     }
 
     /// What becomes of a call that the processor failed at.
-    fn settle(&self, ctx: &mut Context<'_>, outcome: Result<()>, time: i64) -> Result<()> {
+    fn settle(&self, ctx: &mut Context<'_>, outcome: Result<()>, failed: &Meta) -> Result<()> {
         match outcome {
             Ok(()) => Ok(()),
-            Err(error) => fail(ctx, &self.on_error, &self.place.name, error, time),
+            Err(error) => fail(ctx, &self.on_error, &self.place.name, error, failed),
         }
     }
 
@@ -217,13 +217,13 @@ impl<P: Processor> ProcessorNode<P> {
             let Some(record) = self.waiting.borrow_mut().pop_front() else {
                 return Ok(());
             };
-            let time = record.timestamp;
+            let failed = Meta::of(&record);
             let outcome = caught(|| {
                 let mut processor = self.processor.borrow_mut();
                 let cause = self.cause(&record);
                 processor.process(record, &mut self.context(ctx, cause))
             });
-            self.settle(ctx, outcome, time)?;
+            self.settle(ctx, outcome, &failed)?;
         }
     }
 

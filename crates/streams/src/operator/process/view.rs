@@ -17,7 +17,7 @@ use crate::dsl::{
     KeyValues, KeyValuesWithHeaders, Sessions, SessionsWithHeaders, TimestampedKeyValues,
     TimestampedWindows, Versions, Windows, WindowsWithHeaders,
 };
-use crate::format::FormatOf;
+use crate::format::{FormatOf, appending};
 use crate::operator::encode_key;
 use crate::task::{CachedStore, Context};
 use crate::topology::Kept;
@@ -122,6 +122,19 @@ impl<K, V, S> StoreView<'_, K, V, S> {
         Ok(true)
     }
 
+    /// As [`StoreView::encode_value`], where something stands in front of the value.
+    fn encode_behind(&self, value: &V, bytes: &mut Vec<u8>) -> Result<bool> {
+        if self.value.is_null(value) {
+            return Ok(false);
+        }
+        let (topic, mut headers) = (&*self.topic, Headers::default());
+        appending(bytes, |bytes| {
+            self.value.encode(topic, &mut headers, value, bytes)
+        })
+        .map_err(|error| Error::format(topic, &error))?;
+        Ok(true)
+    }
+
     /// Writes through the record cache where there is one.
     fn write(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         self.check_writable()?;
@@ -176,16 +189,20 @@ impl<K, V, S> StoreView<'_, K, V, S> {
         cached
     }
 
-    /// Kafka Streams' record cache takes what has expired too: the store below says no once it is flushed.
+    /// Kafka Streams' record cache takes what has expired too: the store below says no once it is flushed. And a table's store goes
+    /// by the rows written to it, of which its operator's time, which is the observed one, says nothing.
     fn expires_late(&mut self) -> bool {
         let state = self.ctx.state.store(self.store);
-        state.java.is_some() && state.cache.is_some()
+        state.java.is_some() && (state.cache.is_some() || state.is_observed())
     }
 
     /// The store has seen a window or session of this time; false when it has expired.
     fn observe(&mut self, time: i64) -> bool {
         let state = self.ctx.state.store(self.store);
-        state.observed_time = state.observed_time.max(time);
+        // What a table's store has seen is its operator's to say.
+        if !state.is_observed() {
+            state.observed_time = state.observed_time.max(time);
+        }
         if time > self.expired_ms() {
             return true;
         }

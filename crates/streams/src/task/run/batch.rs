@@ -3,7 +3,7 @@
 //! Not the choice between inputs and not the way to the next batch: those are the task's general steps.
 //! Invariant: each record goes through the same steps in the same order as alone.
 
-use super::{Context, Feed, Input, Output, RecordCache, Result, Task, TaskState, dead_letter};
+use super::{Context, Feed, Input, Output, RecordCache, Result, Task, TaskState};
 use crate::task::Step;
 use headwater_log::RecordRef;
 
@@ -39,11 +39,7 @@ pub(super) fn step(
     if set_aside(ctx, &record)? {
         return Ok(true);
     }
-    let fed = feed.feed(ctx, &record, timestamp, topic, partition);
-    if !ctx.state.failures.is_empty() {
-        dead_letter::send(ctx, Some((&record, topic, partition)))?;
-    }
-    if fed? {
+    if feed.feed(ctx, &record, timestamp, topic, partition)? {
         input.partition_time = partition_time.max(timestamp);
     }
     Ok(true)

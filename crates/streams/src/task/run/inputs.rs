@@ -1,6 +1,7 @@
 //! The inputs that a task begins with, and the time of what is in front of each. Not what waits in them.
 //! Invariant: an input without a committed position begins where its start is.
 
+use crate::task::dead_letter::Remembered;
 use crate::task::{Feed, Wiring, input::Input, metadata};
 use crate::{Result, SubtopologyInfo};
 use headwater_log::{CommittedOffset, Offset, TaskId, TopicPartition};
@@ -43,7 +44,10 @@ pub(super) fn of(
         input.epoch_before = epoch;
         input.asks = topology.stores_asked(topic).to_vec();
         inputs.push(input);
-        feeds.push(feed);
+        feeds.push(match topology.settings.sends_letters() {
+            true => Rc::new(Remembered(feed)),
+            false => feed,
+        });
     }
     Inputs {
         inputs,

@@ -45,7 +45,7 @@ pub(in crate::task) fn open_state(
         schedules: Schedules::default(),
         commit_requested: false,
         topics: topology.source_topics.clone(),
-        failures: Vec::new(),
+        source: topology.settings.sends_letters().then(Box::default),
         flushing: Position::NONE,
         buffers: Default::default(),
         value: Vec::new(),
