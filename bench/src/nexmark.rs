@@ -12,6 +12,7 @@ use crate::report::{Figures, Report};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use expected::Rows;
+use generator::Kind;
 use headwater::log::{AppendRecord, HeadersRef};
 use headwater::{App, EmbeddedLog, Settings};
 use query::{Query, Sources};
@@ -83,14 +84,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn fill(log: &EmbeddedLog, options: &Options) -> Result<HashMap<&'static str, u64>> {
     let mut writer = log.source_writer("bench", "nexmark")?;
     let mut records = HashMap::new();
-    for topic in ["persons", "auctions", "bids"] {
+    for topic in ["persons", "auctions", "bids", "labels"] {
         writer.ensure_topic(topic, options.partitions)?;
         records.insert(topic, 0);
     }
     let mut value = Vec::new();
-    for number in 0..options.events {
+    let labels = (0..query::LABELS).map(|index| Kind::Labels.event(index));
+    let events = (0..options.events).map(generator::event);
+    let mut written = 0;
+    for event in labels.chain(events) {
         value.clear();
-        let (topic, key, time_ms) = generator::event(number).write(&mut value);
+        let (topic, key, time_ms) = event.write(&mut value);
         let record = AppendRecord {
             timestamp: time_ms,
             key: Some(&key.to_be_bytes()),
@@ -99,11 +103,12 @@ fn fill(log: &EmbeddedLog, options: &Options) -> Result<HashMap<&'static str, u6
         };
         writer.append_raw(topic, &record)?;
         *records.entry(topic).or_default() += 1;
-        if (number + 1) % COMMIT_EVENTS == 0 {
-            writer.commit(number + 1)?;
+        written += 1;
+        if written % COMMIT_EVENTS == 0 {
+            writer.commit(written)?;
         }
     }
-    writer.commit(options.events)?;
+    writer.commit(written)?;
     Ok(records)
 }
 

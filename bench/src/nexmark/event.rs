@@ -34,6 +34,9 @@ pub(crate) struct Bid {
     pub(super) time_ms: i64,
     pub(super) bidder: u64,
     pub(super) price: u64,
+    /// Where it came from.
+    pub(super) channel: String,
+    pub(super) url: String,
     pub(super) extra: String,
 }
 
@@ -84,16 +87,166 @@ pub(crate) struct NewSeller {
     pub(super) is_in_window: u64,
 }
 
-/// A part of a row.
-trait Field: Sized {
-    fn write(&self, bytes: &mut Vec<u8>);
-    /// Takes it off the front.
-    fn read(bytes: &mut &[u8]) -> Option<Self>;
+/// A bid with its auction's seller, and whether it came in time, of query 6.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Won {
+    pub(super) seller: u64,
+    pub(super) auction: u64,
+    pub(super) time_ms: i64,
+    pub(super) price: u64,
+    pub(super) is_in_time: u64,
 }
 
-/// A row of fields.
+/// An auction that was won, of query 6.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Sold {
+    /// Of the winning bid.
+    pub(super) time_ms: i64,
+    pub(super) auction: u64,
+    pub(super) price: u64,
+}
+
+/// What a seller sold, in order, of query 6.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sales {
+    pub(super) sold: Vec<Sold>,
+}
+
+/// A bid and its auction, of queries 9 and 20.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sale {
+    pub(super) auction: Auction,
+    pub(super) bid: Bid,
+}
+
+/// A bid with the text of its auction's number, of query 13.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Labelled {
+    pub(super) auction: u64,
+    pub(super) bidder: u64,
+    pub(super) price: u64,
+    pub(super) time_ms: i64,
+    pub(super) label: String,
+}
+
+/// A bid as query 14 reckons it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Calculated {
+    pub(super) auction: u64,
+    pub(super) bidder: u64,
+    /// Of the currency, a thousandth each.
+    pub(super) price_thousandths: u64,
+    pub(super) time_type: String,
+    pub(super) time_ms: i64,
+    pub(super) extra: String,
+    pub(super) count: u64,
+}
+
+/// Whose bids a part of a report is of: bidders or auctions, of queries 15 and 16.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(super) channel: String,
+    pub(super) day_ms: i64,
+    pub(super) id: u64,
+}
+
+/// What a report is about, of queries 15 and 16.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Scope {
+    pub(super) channel: String,
+    pub(super) day_ms: i64,
+}
+
+/// How many there are, all of them and at each of three levels of price, of queries 15 to 17.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(super) total: u64,
+    pub(super) rank1: u64,
+    pub(super) rank2: u64,
+    pub(super) rank3: u64,
+}
+
+/// The bids of a bidder or for an auction, of queries 15 and 16.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The last in which a bid came.
+    pub(super) minute: u64,
+    pub(super) bids: Counts,
+}
+
+/// The bids of all bidders or for all auctions, of queries 15 and 16.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Crowd {
+    pub(super) minute: u64,
+    pub(super) bids: Counts,
+    pub(super) members: Counts,
+}
+
+/// The result of queries 15 and 16.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(super) minute: u64,
+    pub(super) bids: Counts,
+    pub(super) bidders: Counts,
+    pub(super) auctions: Counts,
+}
+
+/// An auction on a day, of query 17.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AuctionDay {
+    pub(super) auction: u64,
+    pub(super) day_ms: i64,
+}
+
+/// The bids for an auction on a day, of query 17.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Prices {
+    pub(super) bids: Counts,
+    pub(super) lowest: u64,
+    pub(super) highest: u64,
+    pub(super) average: u64,
+    pub(super) sum: u64,
+}
+
+/// Whose bid for which auction, of query 18.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Bidding {
+    pub(super) bidder: u64,
+    pub(super) auction: u64,
+}
+
+/// The highest bids for an auction, the highest first, of query 19.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Highest {
+    pub(super) bids: Vec<Bid>,
+}
+
+/// A bid with the id of its channel, of query 21.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Channelled {
+    pub(super) auction: u64,
+    pub(super) bidder: u64,
+    pub(super) price: u64,
+    pub(super) channel: String,
+    pub(super) channel_id: String,
+}
+
+/// A bid with the directories of its address, of query 22.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Located {
+    pub(super) auction: u64,
+    pub(super) bidder: u64,
+    pub(super) price: u64,
+    pub(super) channel: String,
+    pub(super) dir1: String,
+    pub(super) dir2: String,
+    pub(super) dir3: String,
+}
+
+/// A row, or a part of one.
 pub(super) trait Row: Sized {
     fn write(&self, bytes: &mut Vec<u8>);
+    /// Takes it off the front.
     fn read(bytes: &mut &[u8]) -> Option<Self>;
 
     fn bytes(&self) -> Vec<u8> {
@@ -105,7 +258,7 @@ pub(super) trait Row: Sized {
 
 macro_rules! number {
     ($($type:ty)*) => {$(
-        impl Field for $type {
+        impl Row for $type {
             fn write(&self, bytes: &mut Vec<u8>) {
                 bytes.extend(self.to_be_bytes());
             }
@@ -120,7 +273,7 @@ macro_rules! number {
 
 number!(u64 i64);
 
-impl Field for String {
+impl Row for String {
     fn write(&self, bytes: &mut Vec<u8>) {
         (self.len() as u64).write(bytes);
         bytes.extend(self.as_bytes());
@@ -134,15 +287,15 @@ impl Field for String {
     }
 }
 
-impl Field for Vec<u64> {
+impl<T: Row> Row for Vec<T> {
     fn write(&self, bytes: &mut Vec<u8>) {
         (self.len() as u64).write(bytes);
-        self.iter().for_each(|number| number.write(bytes));
+        self.iter().for_each(|row| row.write(bytes));
     }
 
     fn read(bytes: &mut &[u8]) -> Option<Self> {
         let length = u64::read(bytes)?;
-        (0..length).map(|_| u64::read(bytes)).collect()
+        (0..length).map(|_| T::read(bytes)).collect()
     }
 }
 
@@ -153,7 +306,7 @@ macro_rules! row {
                 $(self.$field.write(bytes);)*
             }
             fn read(bytes: &mut &[u8]) -> Option<Self> {
-                Some(Self { $($field: Field::read(bytes)?),* })
+                Some(Self { $($field: Row::read(bytes)?),* })
             }
         }
         impl Data for $type {
@@ -167,13 +320,31 @@ macro_rules! row {
 row! {
     Person { id time_ms name city state extra }
     Auction { id time_ms expires_ms seller category extra }
-    Bid { auction time_ms bidder price extra }
+    Bid { auction time_ms bidder price channel url extra }
     Seller { name city state }
     Offer { category price is_in_time }
     Total { sum count }
     Hottest { bids auctions }
     Counted { auction bids }
     NewSeller { name window_ms auction is_in_window }
+    Won { seller auction time_ms price is_in_time }
+    Sold { time_ms auction price }
+    Sales { sold }
+    Sale { auction bid }
+    Labelled { auction bidder price time_ms label }
+    Calculated { auction bidder price_thousandths time_type time_ms extra count }
+    Member { channel day_ms id }
+    Scope { channel day_ms }
+    Counts { total rank1 rank2 rank3 }
+    Part { minute bids }
+    Crowd { minute bids members }
+    Report { minute bids bidders auctions }
+    AuctionDay { auction day_ms }
+    Prices { bids lowest highest average sum }
+    Bidding { bidder auction }
+    Highest { bids }
+    Channelled { auction bidder price channel channel_id }
+    Located { auction bidder price channel dir1 dir2 dir3 }
 }
 
 /// The format of every row.

@@ -1,6 +1,10 @@
 //! What each query of Nexmark must come to: plain folds over the events in their order.
 //! Not streams. Invariant: nothing here is shared with the topologies but the meaning of their constants.
 
+mod bid;
+mod group;
+mod winner;
+
 use super::event::{Auction, Bid, Hottest, NewSeller, Person, Row, Seller};
 use super::generator::{self, Event};
 use super::query::{ADVANCE, AUCTION_STRIDE, EUROS, LOCAL_CATEGORY, LOCAL_STATES, Query, WINDOW};
@@ -31,8 +35,21 @@ pub(super) fn rows(query: Query, events: u64) -> Rows {
         Query::Q3 => sellers(&all),
         Query::Q4 => averages(&all),
         Query::Q5 => hottest(&all.bids),
+        Query::Q6 => winner::seller_averages(&all),
         Query::Q7 => highest(&all.bids),
         Query::Q8 => new_sellers(&all),
+        Query::Q9 => winner::sales(&all),
+        Query::Q11 => group::sessions(&all.bids),
+        Query::Q13 => all.bids.iter().map(bid::labelled).collect(),
+        Query::Q14 => all.bids.iter().filter_map(bid::reckoned).collect(),
+        Query::Q15 => group::report(&all.bids, false),
+        Query::Q16 => group::report(&all.bids, true),
+        Query::Q17 => group::prices(&all.bids),
+        Query::Q18 => group::last(&all.bids),
+        Query::Q19 => group::ten_highest(&all.bids),
+        Query::Q20 => winner::expanded(&all),
+        Query::Q21 => all.bids.iter().filter_map(bid::channelled).collect(),
+        Query::Q22 => all.bids.iter().map(bid::located).collect(),
     };
     rows.sort_unstable();
     rows
@@ -46,6 +63,8 @@ impl Events {
                 Event::Person(person) => all.persons.push(person),
                 Event::Auction(auction) => all.auctions.push(auction),
                 Event::Bid(bid) => all.bids.push(bid),
+                // No event has a number that is a label.
+                Event::Label(_) => {}
             }
         }
         all

@@ -18,12 +18,16 @@ const ACTIVE_PERSONS: u64 = 1_000;
 const IN_FLIGHT_AUCTIONS: u64 = 100;
 /// Ids between which one is hot.
 const HOT_STRIDE: u64 = 100;
-/// Of the first event: 2015-07-15T00:00:00Z, as in Beam.
-const BEGIN_MS: i64 = 1_436_918_400_000;
-/// Bytes of each kind on average, as in Beam; what is missing is filled up.
+/// Of the first event: ten seconds before that of Beam, 2015-07-15T00:00:00Z, so that queries by day see two of them.
+const BEGIN_MS: i64 = 1_436_918_390_000;
+/// Bytes of each kind on average, as in Beam; what is missing is filled up. Of a bid they hold, as in Nexmark's generator of that
+/// project, neither channel nor url, which with their lengths are 88 bytes more.
 const PERSON_BYTES: usize = 200;
 const AUCTION_BYTES: usize = 500;
 const BID_BYTES: usize = 100;
+/// Of two bids one comes from a hot channel.
+const HOT_CHANNELS: [&str; 4] = ["Google", "Facebook", "Baidu", "Apple"];
+const CHANNELS: u64 = 10_000;
 
 const FIRST_NAMES: [&str; 11] = [
     "Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter",
@@ -50,6 +54,8 @@ pub(crate) enum Event {
     Person(Person),
     Auction(Auction),
     Bid(Bid),
+    /// A row of the side input, by its number: none of those that are numbered, but there before them.
+    Label(u64),
 }
 
 impl Event {
@@ -68,6 +74,10 @@ impl Event {
                 bid.write(value);
                 ("bids", bid.auction, bid.time_ms)
             }
+            Self::Label(number) => {
+                value.extend(number.to_string().as_bytes());
+                ("labels", *number, BEGIN_MS)
+            }
         }
     }
 }
@@ -78,6 +88,8 @@ pub(crate) enum Kind {
     Persons,
     Auctions,
     Bids,
+    /// Not an event: the side input of query 13.
+    Labels,
 }
 
 impl Kind {
@@ -87,6 +99,7 @@ impl Kind {
             Self::Persons => (0, 1),
             Self::Auctions => (1, AUCTIONS_OF_ROUND),
             Self::Bids => (1 + AUCTIONS_OF_ROUND, ROUND - 1 - AUCTIONS_OF_ROUND),
+            Self::Labels => return Event::Label(index),
         };
         event(index / each * ROUND + first + index % each)
     }
@@ -139,13 +152,47 @@ fn bid(round: u64, time_ms: i64, random: &mut Random) -> Bid {
         0 => last - random.below(last.min(IN_FLIGHT_AUCTIONS - 1) + 1),
         _ => last / HOT_STRIDE * HOT_STRIDE,
     };
+    let bidder = FIRST_ID + active_person(round, 1, random);
+    // From 100 to 100,000,000, small ones as often as large ones.
+    let price = (10_f64.powf(random.unit() * 6.0) * 100.0).round() as u64;
+    let (channel, url) = channel(random);
     Bid {
         auction: FIRST_ID + number,
         time_ms,
-        bidder: FIRST_ID + active_person(round, 1, random),
-        // From 100 to 100,000,000, small ones as often as large ones.
-        price: (10_f64.powf(random.unit() * 6.0) * 100.0).round() as u64,
-        extra: "b".repeat(BID_BYTES - 40),
+        bidder,
+        price,
+        channel,
+        url,
+        extra: random.letters(BID_BYTES - 40),
+    }
+}
+
+/// A channel and its url, which names the channel by an id in nine of ten that are not hot.
+fn channel(random: &mut Random) -> (String, String) {
+    let hot = HOT_CHANNELS.len() as u64;
+    let number = match random.below(2) {
+        0 => hot + random.below(CHANNELS),
+        _ => random.below(hot),
+    };
+    // By its number, so that a channel has the same address always.
+    let mut own = Random(number);
+    let mut url = "https://www.nexmark.com/".to_owned();
+    for _ in 0..3 {
+        let length = 3 + own.below(2) as usize;
+        url += &own.letters(length);
+        url.push('/');
+    }
+    url += "item.htm?query=1";
+    match HOT_CHANNELS.get(number as usize) {
+        Some(name) => ((*name).to_owned(), url),
+        None => {
+            let index = (number - hot) as u32;
+            if own.below(10) > 0 {
+                let id = (index.reverse_bits() as i32).unsigned_abs();
+                url += &format!("&channel_id={id}");
+            }
+            (format!("channel-{index}"), url)
+        }
     }
 }
 
@@ -176,6 +223,11 @@ impl Random {
     /// From 0 to 1, 1 excluded.
     fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn letters(&mut self, length: usize) -> String {
+        let letter = |_| char::from(b'a' + self.below(26) as u8);
+        (0..length).map(letter).collect()
     }
 
     fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {

@@ -1,11 +1,17 @@
-//! The queries of Nexmark that Kafka Streams' verbs can say, as one would write them with it.
+//! The queries of Nexmark that Kafka Streams' verbs can say, as one would write them with it, by their names.
 //! Not their results, and not which log they run on. Invariant: what a query writes does not hang on how partitions are interleaved: as rows of a table by
 //! their last values, as a stream by its records in any order.
 
-use super::event::{Auction, Bid, Counted, Hottest, NewSeller, Offer, Person, Seller, Total};
+mod calculation;
+mod join;
+mod ranking;
+mod report;
+mod window;
+
+use super::event::Bid;
 use anyhow::Result;
 use clap::ValueEnum;
-use headwater::{App, Data, JoinWindows, KStream, KTable, TimeWindows, Topology};
+use headwater::{App, Data, KStream, KTable, Topic, Topology, session_windowed};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +19,35 @@ use std::time::Duration;
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
 /// Windows of query 5 overlap: one begins so often.
 pub(super) const ADVANCE: Duration = Duration::from_secs(5);
+/// Of query 11: after so long without a bid of theirs a bidder's session is over.
+pub(super) const SESSION_GAP: Duration = Duration::from_secs(10);
+/// Of queries 15 to 17, in UTC.
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// No record is late: partitions are read at different paces, and a repartition topic is behind them all.
 const GRACE: Duration = Duration::from_secs(24 * 3_600);
 /// Of query 1: euros for a hundred dollars.
 pub(super) const EUROS: u64 = 89;
 /// Of query 2.
 pub(super) const AUCTION_STRIDE: u64 = 123;
-/// Of query 3.
+/// Of queries 3 and 20.
 pub(super) const LOCAL_CATEGORY: u64 = 10;
+/// Of query 3.
 pub(super) const LOCAL_STATES: [&str; 3] = ["OR", "ID", "CA"];
+/// Of query 6.
+pub(super) const LAST_SALES: usize = 10;
+/// Rows of the side input of query 13.
+pub(super) const LABELS: u64 = 10_000;
+/// Of query 14: euros for a thousand dollars, and in thousandths of a euro between what the bids lie.
+pub(super) const MILLE: u64 = 908;
+pub(super) const CALCULATED_MIN: u64 = 1_000_000_000;
+pub(super) const CALCULATED_MAX: u64 = 50_000_000_000;
+/// Of queries 15 to 17: where the second and the third level of prices begin.
+pub(super) const RANK2: u64 = 10_000;
+pub(super) const RANK3: u64 = 1_000_000;
+/// Of query 19.
+pub(super) const HIGHEST_BIDS: usize = 10;
+/// Of query 21, in lower case; the id of each is its place.
+pub(super) const KNOWN_CHANNELS: [&str; 4] = ["apple", "google", "facebook", "baidu"];
 
 /// A query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,10 +64,36 @@ pub(crate) enum Query {
     Q4,
     /// The auctions with the most bids of each hopping window.
     Q5,
+    /// The average winning price of each seller's last ten auctions.
+    Q6,
     /// The highest bid of each window.
     Q7,
     /// Who opened an auction in the window in which they came.
     Q8,
+    /// The winning bid of each auction, with the auction.
+    Q9,
+    /// Bids of each bidder by session.
+    Q11,
+    /// Bids with what a side input, a global table, has for their auction.
+    Q13,
+    /// Bids between two prices, reckoned and classed.
+    Q14,
+    /// Bids, bidders and auctions of each day, at three levels of price.
+    Q15,
+    /// As query 15, of each channel and day.
+    Q16,
+    /// Prices of each auction and day.
+    Q17,
+    /// The last bid of each bidder for each auction.
+    Q18,
+    /// The ten highest bids for each auction.
+    Q19,
+    /// Bids for auctions of a category, with the auction.
+    Q20,
+    /// Bids with the id of their channel, out of their url.
+    Q21,
+    /// Bids with the directories of their url.
+    Q22,
 }
 
 impl Query {
@@ -50,18 +102,30 @@ impl Query {
         format!("{self:?}").to_lowercase()
     }
 
-    /// The topics it reads.
+    /// The topics of events that it reads.
     pub(super) fn inputs(self) -> &'static [&'static str] {
         match self {
-            Self::Q0 | Self::Q1 | Self::Q2 | Self::Q5 | Self::Q7 => &["bids"],
             Self::Q3 | Self::Q8 => &["persons", "auctions"],
-            Self::Q4 => &["auctions", "bids"],
+            Self::Q4 | Self::Q6 | Self::Q9 | Self::Q20 => &["auctions", "bids"],
+            _ => &["bids"],
         }
     }
 
     /// Whether only the last value of a key counts.
     pub(super) fn is_table(self) -> bool {
-        matches!(self, Self::Q3 | Self::Q4 | Self::Q5 | Self::Q7)
+        let is_stream = matches!(
+            self,
+            Self::Q0
+                | Self::Q1
+                | Self::Q2
+                | Self::Q8
+                | Self::Q13
+                | Self::Q14
+                | Self::Q20
+                | Self::Q21
+                | Self::Q22
+        );
+        !is_stream
     }
 
     /// The application that reads `sources` and writes to `output`.
@@ -73,29 +137,46 @@ impl Query {
     ) -> Result<Topology> {
         let app = App::new(application);
         let bids = || sources.stream::<Bid>(&app, "bids");
+        let auctions = || sources.table(&app, "auctions");
         match self {
             Self::Q0 => bids().to(output),
-            Self::Q1 => currency(bids(), output),
-            Self::Q2 => selection(bids(), output),
-            Self::Q3 => {
-                let auctions = sources.table(&app, "auctions");
-                local_items(auctions, sources.table(&app, "persons"))
-                    .to_stream()
-                    .to(output);
-            }
-            Self::Q4 => {
-                let auctions = sources.table(&app, "auctions");
-                average_prices(auctions, bids()).to_stream().to(output);
-            }
-            Self::Q5 => hot_items(bids()).to_stream().to(output),
-            Self::Q7 => highest_bids(bids()).to_stream().to(output),
+            Self::Q1 => calculation::currency(bids()).to(output),
+            Self::Q2 => calculation::selection(bids()).to(output),
+            Self::Q3 => write(
+                join::local_items(auctions(), sources.table(&app, "persons")),
+                output,
+            ),
+            Self::Q4 => write(join::average_prices(auctions(), bids()), output),
+            Self::Q5 => write(window::hot_items(bids()), output),
+            Self::Q6 => write(join::seller_averages(auctions(), bids()), output),
+            Self::Q7 => write(window::highest_bids(bids()), output),
             Self::Q8 => {
                 let persons = sources.stream(&app, "persons");
-                new_sellers(persons, sources.stream(&app, "auctions"), output);
+                join::new_sellers(persons, sources.stream(&app, "auctions")).to(output);
             }
+            Self::Q9 => write(join::winning_bids(auctions(), bids()), output),
+            Self::Q11 => {
+                let keys = session_windowed(<u64 as Data>::format());
+                let sessions = window::sessions(bids()).to_stream();
+                sessions.to(Topic::named(output).keys(keys));
+            }
+            Self::Q13 => join::labelled(bids(), app.global_table("labels")).to(output),
+            Self::Q14 => calculation::reckoned(bids()).to(output),
+            Self::Q15 => write(report::of_days(bids()), output),
+            Self::Q16 => write(report::of_channels(bids()), output),
+            Self::Q17 => window::prices(bids()).to(output),
+            Self::Q18 => write(ranking::last_bids(bids()), output),
+            Self::Q19 => write(ranking::highest_bids(bids()), output),
+            Self::Q20 => join::expanded_bids(auctions(), bids()).to(output),
+            Self::Q21 => calculation::channel_ids(bids()).to(output),
+            Self::Q22 => calculation::directories(bids()).to(output),
         }
         Ok(app.build()?)
     }
+}
+
+fn write<K: Data, V: Data>(table: KTable<'_, K, V>, output: &str) {
+    table.to_stream().to(output);
 }
 
 /// How the topics of events become streams and tables.
@@ -120,154 +201,4 @@ impl Sources {
             None => app.table::<u64, V>(topic),
         }
     }
-}
-
-fn currency(bids: KStream<'_, u64, Bid>, output: &str) {
-    bids.map_values(|bid: Bid| Bid {
-        price: bid.price * EUROS / 100,
-        ..bid
-    })
-    .to(output);
-}
-
-fn selection(bids: KStream<'_, u64, Bid>, output: &str) {
-    bids.filter(|auction, _| auction.is_multiple_of(AUCTION_STRIDE))
-        .map_values(|bid| bid.price)
-        .values(<u64 as Data>::format())
-        .to(output);
-}
-
-fn local_items<'a>(
-    auctions: KTable<'a, u64, Auction>,
-    persons: KTable<'a, u64, Person>,
-) -> KTable<'a, u64, Seller> {
-    let auctions = auctions.filter(|_, auction| auction.category == LOCAL_CATEGORY);
-    let persons = persons.filter(|_, person| LOCAL_STATES.contains(&person.state.as_str()));
-    let by_seller = persons.by(|_: &u64, auction: &Auction| Some(auction.seller));
-    auctions.join_in(
-        by_seller,
-        |_, person| Seller {
-            name: person.name.clone(),
-            city: person.city.clone(),
-            state: person.state.clone(),
-        },
-        "sellers",
-    )
-}
-
-fn average_prices<'a>(
-    auctions: KTable<'a, u64, Auction>,
-    bids: KStream<'a, u64, Bid>,
-) -> KTable<'a, u64, u64> {
-    let offers = bids.join(auctions, |bid, auction| Offer {
-        category: auction.category,
-        price: bid.price,
-        is_in_time: u64::from(bid.time_ms <= auction.expires_ms),
-    });
-    let winning = offers
-        .filter(|_, offer| offer.is_in_time == 1)
-        .values(<Offer as Data>::format())
-        .group_by_key()
-        .reduce(
-            |best, offer| {
-                if offer.price > best.price {
-                    offer
-                } else {
-                    best
-                }
-            },
-            "winning",
-        );
-    winning
-        .group_by(|_, offer| (offer.category, offer.price))
-        .aggregate(
-            Total::default,
-            |_, price, total| Total {
-                sum: total.sum + price,
-                count: total.count + 1,
-            },
-            // An auction keeps its category, so what is taken out was put in before.
-            |_, price, total| Total {
-                sum: total.sum.wrapping_sub(price),
-                count: total.count.wrapping_sub(1),
-            },
-            "totals",
-        )
-        .map_values(|total| total.sum.checked_div(total.count).unwrap_or(0))
-        .values(<u64 as Data>::format())
-}
-
-fn hot_items(bids: KStream<'_, u64, Bid>) -> KTable<'_, i64, Hottest> {
-    let windows = TimeWindows::of(WINDOW).advance_by(ADVANCE).grace(GRACE);
-    let counts = bids
-        .group_by_key()
-        .windowed_by(windows)
-        .count("bids-by-auction");
-    counts
-        .to_stream()
-        .map(|window, bids| {
-            let auction = window.key;
-            (window.start, Counted { auction, bids })
-        })
-        .group_by_key()
-        .aggregate(
-            Hottest::default,
-            |_, counted, hottest| hotter(hottest, &counted),
-            "hottest",
-        )
-}
-
-/// Counts only grow, so whoever has the most is the last to be told so.
-fn hotter(mut hottest: Hottest, counted: &Counted) -> Hottest {
-    if counted.bids > hottest.bids {
-        hottest.bids = counted.bids;
-        hottest.auctions.clear();
-    }
-    if counted.bids == hottest.bids
-        && let Err(place) = hottest.auctions.binary_search(&counted.auction)
-    {
-        hottest.auctions.insert(place, counted.auction);
-    }
-    hottest
-}
-
-fn highest_bids(bids: KStream<'_, u64, Bid>) -> KTable<'_, i64, Bid> {
-    let by_auction = bids
-        .group_by_key()
-        .windowed_by(TimeWindows::of(WINDOW).grace(GRACE))
-        .reduce(higher, "highest-by-auction");
-    by_auction
-        .to_stream()
-        .map(|window, bid| (window.start, bid))
-        .group_by_key()
-        .reduce(higher, "highest")
-}
-
-/// The higher bid; of two alike the earlier.
-pub(super) fn higher(one: Bid, other: Bid) -> Bid {
-    let is_other = (other.price, one.time_ms) > (one.price, other.time_ms);
-    if is_other { other } else { one }
-}
-
-fn new_sellers(
-    persons: KStream<'_, u64, Person>,
-    auctions: KStream<'_, u64, Auction>,
-    output: &str,
-) {
-    let window_ms = WINDOW.as_millis() as i64;
-    let by_seller = auctions.select_key(|_, auction| auction.seller);
-    let within = JoinWindows::of(WINDOW).grace(GRACE);
-    persons
-        .join(by_seller.within(within), move |person, auction| {
-            let window = person.time_ms.div_euclid(window_ms);
-            NewSeller {
-                name: person.name.clone(),
-                window_ms: window * window_ms,
-                auction: auction.id,
-                is_in_window: u64::from(auction.time_ms.div_euclid(window_ms) == window),
-            }
-        })
-        .filter(|_, seller| seller.is_in_window == 1)
-        .values(<NewSeller as Data>::format())
-        .to(output);
 }

@@ -168,8 +168,21 @@ mod tests {
             "nexmark-q3",
             "nexmark-q4",
             "nexmark-q5",
+            "nexmark-q6",
             "nexmark-q7",
             "nexmark-q8",
+            "nexmark-q9",
+            "nexmark-q11",
+            "nexmark-q13",
+            "nexmark-q14",
+            "nexmark-q15",
+            "nexmark-q16",
+            "nexmark-q17",
+            "nexmark-q18",
+            "nexmark-q19",
+            "nexmark-q20",
+            "nexmark-q21",
+            "nexmark-q22",
         ];
         check(&["nexmark", "--quick"], &queries);
         check(&["map", "nexmark-q7"], &["map", "nexmark-q7"]);

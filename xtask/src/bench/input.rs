@@ -26,6 +26,8 @@ pub(super) struct Input {
     pub(super) topic: &'static str,
     /// Records for each hundred of `events`.
     percent: u64,
+    /// So many, whatever the size chosen.
+    fixed_records: Option<u64>,
     /// Instead of those chosen.
     keys: Option<u64>,
     value_bytes: Option<u64>,
@@ -51,6 +53,7 @@ impl Input {
     pub(super) const EVENTS: Self = Self {
         topic: "events",
         percent: 100,
+        fixed_records: None,
         keys: None,
         value_bytes: None,
         words: false,
@@ -130,6 +133,13 @@ impl Input {
         event: Some("bids"),
         ..Self::EVENTS
     };
+    /// Rows of Nexmark's side input, which a global table holds.
+    pub(super) const LABELS: Self = Self {
+        topic: "labels",
+        fixed_records: Some(10_000),
+        event: Some("labels"),
+        ..Self::EVENTS
+    };
     pub(super) const NOTHING: Self = Self {
         topic: "nothing",
         percent: 0,
@@ -138,7 +148,8 @@ impl Input {
 
     /// Records of the topic.
     pub(super) fn records(&self, size: Size) -> u64 {
-        size.records * self.percent / 100
+        let share = size.records * self.percent / 100;
+        self.fixed_records.unwrap_or(share)
     }
 
     /// What a job that reads it sees: records, or the words of lines.

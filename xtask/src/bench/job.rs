@@ -65,6 +65,8 @@ pub(super) struct Job {
     pub(super) work: Work,
     pub(super) input: &'static Input,
     pub(super) second: Option<&'static Input>,
+    /// Read whole by every process before all else, and neither counted nor committed.
+    pub(super) global: Option<&'static Input>,
     pub(super) verdict: Verdict,
     pub(super) is_exactly_once: bool,
     /// Ours commits when it is idle. Kafka Streams has nothing like it and waits for the interval, which is the same for both.
@@ -86,6 +88,7 @@ const COUNT: Job = Job {
     work: Work::Topology("count"),
     input: &Input::EVENTS,
     second: None,
+    global: None,
     verdict: Verdict::Counts,
     is_exactly_once: true,
     is_idle_committed: false,
@@ -314,6 +317,14 @@ pub(super) const JOBS: &[Job] = &[
         ..NEXMARK_Q0
     },
     Job {
+        name: "nexmark-q6",
+        purpose: "average winning price of each seller's last ten auctions",
+        work: Work::Drain("nexmark-q6"),
+        second: Some(&Input::AUCTIONS),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
         name: "nexmark-q7",
         purpose: "highest bid of each window",
         work: Work::Drain("nexmark-q7"),
@@ -327,6 +338,91 @@ pub(super) const JOBS: &[Job] = &[
         input: &Input::AUCTIONS,
         second: Some(&Input::PERSONS),
         verdict: Verdict::AllRecords,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q9",
+        purpose: "winning bid of each auction, with the auction",
+        work: Work::Drain("nexmark-q9"),
+        second: Some(&Input::AUCTIONS),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q11",
+        purpose: "bids of each bidder by session, gap 10 s",
+        work: Work::Drain("nexmark-q11"),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q13",
+        purpose: "bids with what a global table has for their auction",
+        work: Work::Drain("nexmark-q13"),
+        global: Some(&Input::LABELS),
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q14",
+        purpose: "bids between two prices, reckoned and classed",
+        work: Work::Drain("nexmark-q14"),
+        verdict: Verdict::AllRecords,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q15",
+        purpose: "bids, distinct bidders and auctions of each day, at three levels of price",
+        work: Work::Drain("nexmark-q15"),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q16",
+        purpose: "as q15, of each channel and day",
+        work: Work::Drain("nexmark-q16"),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q17",
+        purpose: "prices of each auction and day",
+        work: Work::Drain("nexmark-q17"),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q18",
+        purpose: "last bid of each bidder for each auction",
+        work: Work::Drain("nexmark-q18"),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q19",
+        purpose: "ten highest bids for each auction",
+        work: Work::Drain("nexmark-q19"),
+        verdict: Verdict::Rows,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q20",
+        purpose: "bids for auctions of a category, with the auction",
+        work: Work::Drain("nexmark-q20"),
+        second: Some(&Input::AUCTIONS),
+        verdict: Verdict::AllRecords,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q21",
+        purpose: "bids with the id of their channel, out of their url",
+        work: Work::Drain("nexmark-q21"),
+        verdict: Verdict::AllRecords,
+        ..NEXMARK_Q0
+    },
+    Job {
+        name: "nexmark-q22",
+        purpose: "bids with the directories of their url",
+        work: Work::Drain("nexmark-q22"),
         ..NEXMARK_Q0
     },
 ];
@@ -361,7 +457,7 @@ impl Job {
         }
     }
 
-    /// All that it reads.
+    /// All that it reads as its records come.
     pub(super) fn inputs(&self) -> impl Iterator<Item = &'static Input> {
         [Some(self.input), self.second].into_iter().flatten()
     }

@@ -38,7 +38,8 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
     }
     let machine = Machine::look();
     let mut inputs: Vec<&'static Input> = Vec::new();
-    for input in chosen.jobs.iter().flat_map(|job| job.inputs()) {
+    let of_jobs = chosen.jobs.iter();
+    for input in of_jobs.flat_map(|job| job.inputs().chain(job.global)) {
         if !inputs.contains(&input) {
             inputs.push(input);
         }
