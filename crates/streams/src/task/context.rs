@@ -303,10 +303,25 @@ impl Context<'_> {
     /// Drops the eldest entries, and flushes with them, while the record cache is over its budget.
     #[inline]
     pub(super) fn evict(&mut self, store: usize, slot: usize) -> Result<()> {
-        while self.cache.over_budget(slot) {
+        while self.cache.over_budget(slot) && !self.is_flushing(store) {
             self.evict_eldest(store, slot)?;
         }
         Ok(())
+    }
+
+    /// True while updates of `store` are handed out one by one. Those that still wait are neither dirty nor below the cache yet: who
+    /// reads such a row finds it in the cache or finds the row before it, so nothing of this store may be dropped meanwhile. What is
+    /// read meanwhile makes the cache larger than its budget, by one row for each update at most. Kafka Streams drops all the same.
+    #[cold]
+    fn is_flushing(&self, store: usize) -> bool {
+        self.state.semantics == Semantics::Headwater
+            && (self.state.stores[store].as_ref()).is_some_and(|state| state.is_flushing)
+    }
+
+    fn set_flushing(&mut self, store: usize, is_flushing: bool) {
+        if let Some(state) = &mut self.state.stores[store] {
+            state.is_flushing = is_flushing;
+        }
     }
 
     fn evict_eldest(&mut self, store: usize, slot: usize) -> Result<()> {
@@ -343,7 +358,9 @@ impl Context<'_> {
             let rows = self.without_index(store, slot, &dirty);
             // Back to the record at hand once these are through.
             let at_hand = (self.state.source.as_deref_mut()).map(std::mem::take);
+            self.set_flushing(store, true);
             let sent = self.send_updates(store, rows.as_ref().unwrap_or(&dirty));
+            self.set_flushing(store, false);
             if let (Some(source), Some(at_hand)) = (self.state.source.as_deref_mut(), at_hand) {
                 *source = at_hand;
             }

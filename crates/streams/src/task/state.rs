@@ -37,6 +37,8 @@ pub(crate) struct StateStore {
     pub(crate) cache: Option<usize>,
     /// What is read goes into the record cache too: for plain keys, not for windows.
     pub(crate) caches_reads: bool,
+    /// Updates of its record cache are being sent on.
+    pub(crate) is_flushing: bool,
     /// The topic that formats are told: the changelog, also of a store that has none.
     pub(crate) topic: Arc<str>,
     pub(crate) kept: Kept,

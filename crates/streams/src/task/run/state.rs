@@ -66,6 +66,7 @@ pub(in crate::task) fn open_stores(
             logged: spec.writes_changelog(),
             timestamped: spec.timestamped,
             cache: spec.cached.then(|| cache.add_store()),
+            is_flushing: false,
             caches_reads: matches!(spec.layout, Layout::KeyValue | Layout::Lru { .. }),
             topic: topology.changelog(number).into(),
             kept: spec.kept,
