@@ -178,14 +178,13 @@ impl Worker {
     ) -> Result<Self> {
         let group: Arc<str> = topology.application().into();
         let member: Arc<str> = format!("{}-{number}", process.id).into();
-        let subtopologies = topology.membership();
-        let repartition_topics = names_of_repartition_topics(&subtopologies);
+        let repartition_topics = names_of_repartition_topics(&topology.membership());
         client.join(Membership {
             group: group.clone(),
             member: member.clone(),
             process: process.id.clone(),
             worker: number,
-            subtopologies,
+            subtopologies: topology.membership(),
             dialect: dialect(topology).into(),
             standby_replicas: settings.standby_replicas,
             session_timeout_ms: settings.session_timeout_ms,
