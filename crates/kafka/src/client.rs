@@ -393,6 +393,11 @@ impl Client for KafkaClient {
         self.shared.send(Command::Leave);
     }
 
+    fn end_membership(&mut self) {
+        self.leave_wait = Some(Duration::from_millis(LEAVE_WAIT_MS_MAX));
+        self.shared.send(Command::End);
+    }
+
     fn stop_group(&mut self) {
         self.leave_wait = Some(Duration::from_millis(STOP_WAIT_MS_MAX));
         self.shared.send(Command::StopGroup);

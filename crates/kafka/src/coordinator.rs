@@ -8,7 +8,7 @@ use crate::{
     settings::Settings,
 };
 use headwater_log::Error;
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, fmt, rc::Rc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// First wait after a coordinator said that it is still ending the transaction before; Java's is 20 ms.
@@ -25,6 +25,16 @@ pub(crate) enum Refusal {
     Late(String),
     /// It cannot be asked: authentication, versions, bytes that are no answer.
     Fatal(Error),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => code.fmt(f),
+            Self::Late(reason) => write!(f, "no answer in time: {reason}"),
+            Self::Fatal(error) => error.fmt(f),
+        }
+    }
 }
 
 /// Where a request goes, and how long it is tried.

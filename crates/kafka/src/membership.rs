@@ -625,22 +625,25 @@ impl Member {
         let code = response.error_code;
         let is_joining = matches!(self.state, State::Joining | State::Rejoining);
         let said = response.error_message.as_deref().unwrap_or_default();
+        let told = format!("the coordinator answered {}", worded(code, said));
         match code {
             ErrorCode::UNKNOWN_MEMBER_ID
             | ErrorCode::FENCED_MEMBER_EPOCH
             | ErrorCode::GROUP_ID_NOT_FOUND
                 if !is_joining =>
             {
-                self.evicted(now_ms, &format!("the coordinator answered {code}: {said}"));
+                self.evicted(now_ms, &told);
             }
             // A plain heartbeat is refused so when it names tasks of topics that have shrunk.
             ErrorCode::INVALID_REQUEST if !is_joining => {
-                self.evicted(now_ms, &format!("the coordinator answered {code}: {said}"));
+                self.evicted(now_ms, &told);
             }
             // A member that joins finds a group or founds one: this one is there and of another kind.
             ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
-                let answer = format!("{code}: {said}");
-                match self.foreign.wait(now_ms, &self.membership, &answer) {
+                match self
+                    .foreign
+                    .wait(now_ms, &self.membership, &worded(code, said))
+                {
                     Ok(reason) => {
                         self.say_not_ready(reason);
                         self.back_off(now_ms);
@@ -660,7 +663,8 @@ impl Member {
             code => {
                 let (group, member) = (&self.membership.group, &self.membership.member);
                 let reason = format!(
-                    "group '{group}' refuses member '{member}': {code}: {said}{}",
+                    "group '{group}' refuses member '{member}': {}{}",
+                    worded(code, said),
                     advice(code)
                 );
                 self.on_refused(reason);
@@ -711,6 +715,14 @@ fn is_elsewhere(code: ErrorCode) -> bool {
 }
 
 /// What a person may do about a refusal.
+/// A code with the broker's words for it, where there are any.
+fn worded(code: ErrorCode, said: &str) -> String {
+    match said.is_empty() {
+        true => code.to_string(),
+        false => format!("{code}: {said}"),
+    }
+}
+
 fn advice(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::GROUP_AUTHORIZATION_FAILED => " (the principal needs READ on the group)",

@@ -86,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) fetch_partition_max_bytes: i32,
     pub(crate) isolation: Option<IsolationLevel>,
     pub(crate) group_protocol: Option<GroupProtocol>,
+    /// Of static members; each worker adds its number.
+    pub(crate) group_instance_id: Option<String>,
     pub(crate) endpoint: EndpointChoice,
     /// Where others are told to find the endpoint, if that is not where it listens.
     pub(crate) endpoint_advertised: Option<Address>,
@@ -160,6 +162,7 @@ impl Settings {
             fetch_partition_max_bytes: 1 << 20,
             isolation: None,
             group_protocol: None,
+            group_instance_id: None,
             endpoint: EndpointChoice::Auto,
             endpoint_advertised: None,
             eviction: EvictionChoice::ExactlyOnce,
@@ -220,6 +223,13 @@ impl Settings {
             return Err(Error::Invalid(
                 "delivery.timeout.ms must not be below request.timeout.ms".into(),
             ));
+        }
+        let is_classic = self.group_protocol == Some(GroupProtocol::Classic);
+        if let Some(id) = self.group_instance_id.as_ref().filter(|_| !is_classic) {
+            return Err(Error::Invalid(format!(
+                "group.instance.id '{id}' needs group.protocol=classic, which is to be set with it: brokers refuse static members in \
+                 streams groups, so leave it out for those"
+            )));
         }
         Ok(())
     }

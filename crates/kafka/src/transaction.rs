@@ -195,31 +195,32 @@ impl Transaction {
         };
         let id = self.id();
         let asking = self.asking_own(&id, deadline);
-        let unknown = Unknown::default();
+        let judge = Judge::default();
         let answer = asking.ask(&request, |answer| {
             let topics = &answer.results_by_topic_v3_and_below;
             let partitions = topics.iter().flat_map(|topic| &topic.results_by_partition);
             // OPERATION_NOT_ATTEMPTED only says that another one has the reason.
             let code = worst(partitions.map(|partition| partition.partition_error_code));
-            unknown.judge(topics, code)
+            judge.judge(topics, code)
         });
         match answer.await {
             Ok(_) => Ok(()),
-            Err(refusal) => Err(match unknown.error(&self.cluster) {
+            Err(refusal) => Err(match judge.error(&self.cluster, &id) {
                 Some(error) => Failure::Refused(error),
                 None => self.failure(refusal, "AddPartitionsToTxn"),
             }),
         }
     }
 
-    /// The offsets join the transaction; here the group's coordinator checks the member.
+    /// The offsets join the transaction; here the group's coordinator checks the member, with its instance id where it is static.
     pub(crate) async fn add_offsets(
         &self,
         identity: Identity,
         group: &str,
-        commit: &CommitRequest,
+        commit: (&CommitRequest, Option<String>),
         deadline: Instant,
     ) -> Result<(), Failure> {
+        let (commit, instance) = commit;
         if !self.is_v2() {
             let request = AddOffsetsToTxnRequest {
                 transactional_id: self.id().to_string(),
@@ -244,7 +245,7 @@ impl Transaction {
             producer_epoch: identity.epoch,
             generation_id: epoch,
             member_id: member,
-            group_instance_id: None,
+            group_instance_id: instance,
             topics: by_topic(&commit.offsets),
         };
         let asking = self.asking(CoordinatorKind::Group, group, deadline);
@@ -311,16 +312,27 @@ impl Transaction {
     }
 }
 
-/// The partition that a coordinator does not know, and since when: one that was just created it may hear of a little later.
+/// What a coordinator says of single partitions, for whoever adds them.
 #[derive(Default)]
-struct Unknown {
+struct Judge {
+    /// Since when one is not known: one that was just created it may hear of a little later.
     since: Cell<Option<Instant>>,
-    partition: RefCell<Option<TopicPartition>>,
+    unknown: RefCell<Option<TopicPartition>>,
+    /// Topics that may not be written to.
+    denied: RefCell<Vec<String>>,
 }
 
-impl Unknown {
+impl Judge {
     /// The code, or where patience has ended one after which nothing is asked again.
     fn judge(&self, topics: &[AddPartitionsToTxnTopicResult], code: ErrorCode) -> ErrorCode {
+        if code == ErrorCode::TOPIC_AUTHORIZATION_FAILED {
+            let is_denied = |topic: &&AddPartitionsToTxnTopicResult| {
+                let mut partitions = topic.results_by_partition.iter();
+                partitions.any(|partition| partition.partition_error_code == code)
+            };
+            let denied = topics.iter().filter(is_denied);
+            *self.denied.borrow_mut() = denied.map(|topic| format!("'{}'", topic.name)).collect();
+        }
         if code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
             self.since.set(None);
             return code;
@@ -335,15 +347,23 @@ impl Unknown {
             of_topic.map(|partition| (topic.name.as_str(), partition))
         });
         let unknown = partitions.find(|(_, partition)| partition.partition_error_code == code);
-        *self.partition.borrow_mut() = unknown.map(|(topic, partition)| {
+        *self.unknown.borrow_mut() = unknown.map(|(topic, partition)| {
             TopicPartition::new(topic, u32::try_from(partition.partition_index).unwrap_or(0))
         });
         ErrorCode::OPERATION_NOT_ATTEMPTED
     }
 
-    /// Once patience has ended.
-    fn error(self, cluster: &Cluster) -> Option<Error> {
-        let partition = self.partition.into_inner()?;
+    /// Once patience has ended, or where there is nothing to be patient for.
+    fn error(self, cluster: &Cluster, id: &str) -> Option<Error> {
+        let denied = self.denied.into_inner();
+        if !denied.is_empty() {
+            return Some(Error::Invalid(format!(
+                "the principal may not Write to {}: AddPartitionsToTxn of '{id}': {}",
+                denied.join(", "),
+                ErrorCode::TOPIC_AUTHORIZATION_FAILED
+            )));
+        }
+        let partition = self.unknown.into_inner()?;
         Some(match cluster.partitions(&partition.topic) {
             Some(_) => Error::UnknownPartition(partition),
             None => Error::UnknownTopic(partition.topic.to_string()),

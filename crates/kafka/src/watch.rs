@@ -26,7 +26,8 @@ use crate::{
 use endpoint::Endpoint;
 use roster::Roster;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
+    io,
     rc::Rc,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -52,11 +53,15 @@ const BYE_MS_MAX: u64 = 200;
 /// who beats in between has the coordinator assign once for nothing, and again only a second later.
 const LEFT_MS: u64 = 25;
 
-/// Rung to have a client's member beat at once.
+/// News that wait for a client to tell them; of more the oldest are dropped.
+const NOTICES_MAX: usize = 64;
+
+/// Rung to have a client's member beat at once, or tell a notice.
 #[derive(Default)]
 pub(crate) struct Bell {
     pub(crate) rung: Notify,
     group_changed: AtomicBool,
+    notices: Mutex<VecDeque<String>>,
 }
 
 impl Bell {
@@ -68,6 +73,22 @@ impl Bell {
     /// Whether the group may have changed since the last call.
     pub(crate) fn take(&self) -> bool {
         self.group_changed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Something for a person, which the client tells with its member's events.
+    fn notice(&self, notice: String) {
+        let mut notices = lock(&self.notices);
+        if notices.len() == NOTICES_MAX {
+            notices.pop_front();
+        }
+        notices.push_back(notice);
+        drop(notices);
+        self.rung.notify_one();
+    }
+
+    /// What was told by [`Bell::notice`] since the last call.
+    pub(crate) fn take_notices(&self) -> VecDeque<String> {
+        std::mem::take(&mut lock(&self.notices))
     }
 }
 
@@ -114,9 +135,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Line {
+    /// Has a client told from here on.
+    fn join(&self, bell: &Arc<Bell>) {
+        let mut bells = lock(&self.bells);
+        let bell = Arc::downgrade(bell);
+        if !bells.iter().any(|it| it.ptr_eq(&bell)) {
+            bells.push(bell);
+        }
+    }
+
     fn ring(&self) {
         let mut bells = lock(&self.bells);
         bells.retain(|bell| bell.upgrade().inspect(|bell| bell.ring()).is_some());
+    }
+
+    /// Something for a person: one client of the process tells it.
+    fn notice(&self, notice: String) {
+        let living = lock(&self.bells).iter().find_map(Weak::upgrade);
+        if let Some(bell) = living {
+            bell.notice(notice);
+        }
     }
 }
 
@@ -141,10 +179,17 @@ impl Watches {
         let known = watches.get(&post.process).and_then(Weak::upgrade);
         let watch = match known {
             Some(watch) => watch,
-            None => Arc::new(Watch::start(post.clone(), settings.clone())?),
+            None => match Watch::start(post.clone(), settings.clone(), bell) {
+                Ok(watch) => Arc::new(watch),
+                Err(error) => {
+                    let process = &post.process;
+                    bell.notice(format!("process {process} watches nobody: {error}"));
+                    return None;
+                }
+            },
         };
         watches.insert(Arc::clone(&post.process), Arc::downgrade(&watch));
-        lock(&watch.line.bells).push(Arc::downgrade(bell));
+        watch.line.join(bell);
         watch.line.seats.fetch_add(1, Ordering::AcqRel);
         Some(watch)
     }
@@ -157,13 +202,14 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    fn start(post: Post, settings: Settings) -> Option<Self> {
+    /// `bell`: of the first client, so that somebody tells what goes wrong at once.
+    fn start(post: Post, settings: Settings, bell: &Arc<Bell>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .build();
+            .build()?;
         let line = Arc::new(Line {
-            bells: Mutex::default(),
+            bells: Mutex::new(vec![Arc::downgrade(bell)]),
             look: Notify::new(),
             news: watch::Sender::new(News::Changed(0)),
             address: watch::Sender::new(None),
@@ -174,25 +220,17 @@ impl Watch {
             ended: watch::Sender::new(false),
         });
         let shared = Arc::clone(&line);
-        let (process, dialect) = (Arc::clone(&post.process), Arc::clone(&post.dialect));
-        let started = runtime.and_then(|runtime| {
-            let run = move || {
-                LocalSet::new().block_on(&runtime, serve(post, settings, Arc::clone(&shared)));
-                // Whatever listened is closed before anybody hears of the end.
-                drop(runtime);
-                shared.ended.send_replace(true);
-            };
-            std::thread::Builder::new()
-                .name("kafka watch".into())
-                .spawn(run)
-        });
-        match started {
-            Ok(_) => Some(Self { line, dialect }),
-            Err(error) => {
-                eprintln!("headwater: process {process} watches nobody: {error}");
-                None
-            }
-        }
+        let dialect = Arc::clone(&post.dialect);
+        let run = move || {
+            LocalSet::new().block_on(&runtime, serve(post, settings, Arc::clone(&shared)));
+            // Whatever listened is closed before anybody hears of the end.
+            drop(runtime);
+            shared.ended.send_replace(true);
+        };
+        std::thread::Builder::new()
+            .name("kafka watch".into())
+            .spawn(run)?;
+        Ok(Self { line, dialect })
     }
 
     /// What members of this process join with.

@@ -255,6 +255,11 @@ pub trait Client: Send {
     fn own(&mut self, active: &[TaskId], standby: &[TaskId]);
     /// Leaves the group; its tasks go to others at once.
     fn leave(&mut self);
+    /// The worker ends with its process: leaves, unless the membership is of the kind that is kept for a session, so that the same
+    /// worker finds its tasks when it is started again (on Kafka `group.instance.id`).
+    fn end_membership(&mut self) {
+        self.leave();
+    }
     /// Leaves the group and has all its members stop (KIP-671): each hears [`GroupEvent::Refused`]. Who joins later is not concerned.
     /// Nothing comes of it where this member has not joined yet, or the log cannot be reached.
     fn stop_group(&mut self);

@@ -76,6 +76,8 @@ pub struct Membership {
     pub member: Arc<str>,
     /// The same for all workers of a process.
     pub process: Arc<str>,
+    /// Tells the workers of a process apart, and is the same after a restart.
+    pub worker: usize,
     /// The topology; all members of a group bring the same.
     pub subtopologies: Vec<Subtopology>,
     /// What the member's records tell beyond what those of Kafka Streams do, in a word; empty where that is nothing.

@@ -130,13 +130,15 @@ fn work_once(
     })
 }
 
-/// Leaves the group without another commit: a member that only fell silent would hold its tasks for the session's timeout,
-/// and an open transaction would hold readers up.
+/// Ends the membership without another commit: a member that only fell silent would hold its tasks for the session's timeout,
+/// and an open transaction would hold readers up. One that is kept for a session is taken over by its successor.
 fn abandon(worker: &mut Worker, response: UncaughtResponse) {
     worker.client.submit(Request::Abort);
     match response {
         UncaughtResponse::ShutdownApplication => worker.client.stop_group(),
-        UncaughtResponse::ReplaceThread | UncaughtResponse::ShutdownClient => worker.client.leave(),
+        UncaughtResponse::ReplaceThread | UncaughtResponse::ShutdownClient => {
+            worker.client.end_membership();
+        }
     }
     // A log without threads works when it is polled; the answer is of no use.
     worker.client.poll();
@@ -150,8 +152,10 @@ fn crank(worker: &mut Worker, shared: &Shared, stop: &AtomicBool) -> Result<()> 
     let (mut told_at, status_interval) = (clock.elapsed(), Duration::from_millis(STATUS_MS_MAX));
     let mut parting = Parting::default();
     loop {
-        if shared.stop.load(Ordering::Acquire) || stop.load(Ordering::Acquire) {
+        if shared.stop.load(Ordering::Acquire) {
             worker.stop();
+        } else if stop.load(Ordering::Acquire) {
+            worker.retire();
         }
         worker.stay(parting.waits(worker, shared));
         worker.pause(shared.paused.load(Ordering::Acquire));

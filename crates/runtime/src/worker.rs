@@ -129,6 +129,8 @@ pub struct Worker {
     pub(crate) parting: Vec<Parting>,
     /// It is done and does not leave yet.
     stays: bool,
+    /// It stops and its process goes on without it.
+    retires: bool,
     left: bool,
 }
 
@@ -176,13 +178,13 @@ impl Worker {
     ) -> Result<Self> {
         let group: Arc<str> = topology.application().into();
         let member: Arc<str> = format!("{}-{number}", process.id).into();
-        let subtopologies = topology.membership();
-        let repartition_topics = names_of_repartition_topics(&subtopologies);
+        let repartition_topics = names_of_repartition_topics(&topology.membership());
         client.join(Membership {
             group: group.clone(),
             member: member.clone(),
             process: process.id.clone(),
-            subtopologies,
+            worker: number,
+            subtopologies: topology.membership(),
             dialect: dialect(topology).into(),
             standby_replicas: settings.standby_replicas,
             session_timeout_ms: settings.session_timeout_ms,
@@ -232,6 +234,7 @@ impl Worker {
             doomed: BTreeSet::new(),
             parting: Vec::new(),
             stays: false,
+            retires: false,
             left: false,
             settings,
         })
@@ -382,6 +385,12 @@ impl Worker {
     /// Asks for a clean end: commit, close, checkpoint, leave. `step` until it says `stopped`.
     pub fn stop(&mut self) {
         self.stopping = true;
+    }
+
+    /// The same, for a worker that does not come back with its process: its group is not to wait for it.
+    pub(crate) fn retire(&mut self) {
+        self.stopping = true;
+        self.retires = true;
     }
 
     /// Keeps it in the group after everything is given up, until told otherwise.
@@ -598,7 +607,10 @@ impl Worker {
         if !self.has_closed() || self.stays {
             return Ok(false);
         }
-        self.client.leave();
+        match self.retires {
+            true => self.client.leave(),
+            false => self.client.end_membership(),
+        }
         self.left = true;
         self.checkpoint_parting()?;
         if let Some(mut globals) = self.own_globals.take() {

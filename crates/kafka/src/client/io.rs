@@ -137,6 +137,7 @@ impl Thread {
                 standby,
             } => self.beat.own(lists, &active, &standby),
             Command::Leave => self.beat.leave(),
+            Command::End => self.beat.end_membership(),
             Command::StopGroup => self.beat.stop_group(),
             Command::MemberFenced => {
                 let (replaced, incarnation) = (self.writer.is_fenced(), self.writer.fenced_as());

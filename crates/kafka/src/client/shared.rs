@@ -54,6 +54,8 @@ pub(crate) enum Command {
         standby: Vec<TaskId>,
     },
     Leave,
+    /// Leaves unless it is a static member, whose place is kept.
+    End,
     /// Leaves, and has every member of the group stop.
     StopGroup,
     /// The commit of a member was refused: it leaves and joins anew, or stays out when the client itself was replaced.

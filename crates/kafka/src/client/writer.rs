@@ -396,7 +396,8 @@ impl Writer {
             let badged = (self.badge)(&request).map_err(Failure::Member)?;
             let commit = badged.as_ref().map_or(&request, |badged| &badged.commit);
             let is_classic = badged.as_ref().is_some_and(|badged| badged.is_classic);
-            let added = transaction.add_offsets(identity, group, commit, deadline);
+            let instance = badged.as_ref().and_then(|badged| badged.instance.clone());
+            let added = transaction.add_offsets(identity, group, (commit, instance), deadline);
             added.await.map_err(|failure| judged(failure, is_classic))?;
         }
         let receipt = self.receipt(&written, deadline).await?;

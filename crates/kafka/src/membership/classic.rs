@@ -13,10 +13,12 @@
 //!
 //! A task moves in two rounds, as with Kafka's cooperative assignors: in the first its holder is listed without it, gives it up
 //! and joins again; in the second it is listed for its new holder. Everybody joins each round, and who does not is evicted, so
-//! a generation's members are exactly those whose reports its leader saw.
+//! a generation's members are exactly those whose reports its leader saw. A static member ([`instance`]) is not: its last report stands
+//! while it is away.
 
 mod embedded;
 mod hosts;
+mod instance;
 mod leader;
 #[cfg(test)]
 mod tests;
@@ -39,9 +41,13 @@ pub(crate) use embedded::{assigned, ordered};
 use headwater_log::{
     Assignment, GroupEvent, Host, MemberEpoch, Membership, NewTopic, TaskId, TopicPartition,
 };
+use instance::Instance;
 use leader::{Follower, Round};
 pub(crate) use leader::{missing, topics};
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 /// What Kafka's tools know a group with partitions by.
 const PROTOCOL_TYPE: &str = "consumer";
@@ -97,6 +103,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct ClassicMember {
     membership: Membership,
+    instance: Instance,
     topology_hash: i64,
     state: State,
     /// What the coordinator calls the member; empty before it was heard.
@@ -126,9 +133,10 @@ pub(crate) struct ClassicMember {
 }
 
 impl ClassicMember {
-    /// A member that has yet to join.
-    pub(crate) fn new(membership: Membership) -> Self {
+    /// A member that has yet to join; a static one where it has an instance id.
+    pub(crate) fn new(membership: Membership, instance: Option<Arc<str>>) -> Self {
         Self {
+            instance: Instance::new(instance),
             topology_hash: leader::hash(&membership.subtopologies),
             membership,
             state: State::Joining,
@@ -270,12 +278,12 @@ impl ClassicMember {
 
     /// Gives everything up.
     pub(crate) fn leave(&mut self, now_ms: u64) {
-        self.depart(now_ms, false);
+        self.depart_for_good(now_ms);
     }
 
     /// A commit was refused because of the member, and the worker has dropped its tasks: a new start.
     pub(crate) fn fenced_at_commit(&mut self, now_ms: u64) {
-        self.depart(now_ms, true);
+        self.depart_to_return(now_ms, true);
     }
 
     /// The worker has not come by for `rebalance_timeout_ms`: what it holds goes to others (`max.poll.interval.ms`).
@@ -290,7 +298,7 @@ impl ClassicMember {
                 "no step was finished for {timeout_ms} ms (max.poll.interval.ms)"
             )));
         }
-        self.depart(now_ms, true);
+        self.depart_to_return(now_ms, true);
     }
 
     /// The worker is back.
@@ -316,7 +324,8 @@ impl ClassicMember {
     /// Leaves because of what the leader says, when the others have heard it too.
     fn depart_told(&mut self, now_ms: u64) {
         self.stays_until_ms = now_ms + STAY_MS;
-        self.depart(now_ms, false);
+        // A static one would be told the same when it comes back.
+        self.depart_for_good(now_ms);
     }
 
     fn start_over(&mut self, now_ms: u64, then_join: bool) {
@@ -325,7 +334,10 @@ impl ClassicMember {
             (true, true) => State::Paused,
             (false, _) => State::Out,
         };
-        self.id.clear();
+        // By the id that it had a static member hears whether another has taken its place.
+        if !self.instance.is_static() {
+            self.id.clear();
+        }
         self.failures = 0;
         self.hurry(now_ms);
     }
@@ -347,6 +359,12 @@ impl ClassicMember {
         if self.due_ms()? > now_ms {
             return None;
         }
+        if let State::Leaving { then_join } = self.state
+            && self.leaves_quietly()
+        {
+            self.start_over(now_ms, then_join);
+            return self.next_request(now_ms);
+        }
         let ask = match &self.state {
             State::Joining => self.join(),
             State::Counting => Ask::Count(leader::topics(&self.membership.subtopologies)),
@@ -355,10 +373,10 @@ impl ClassicMember {
                 group_id: self.membership.group.to_string(),
                 generation_id: self.generation,
                 member_id: self.id.clone(),
+                group_instance_id: self.instance.named(),
                 protocol_type: Some(PROTOCOL_TYPE.into()),
                 protocol_name: Some(PROTOCOL.into()),
                 assignments: assignments.clone(),
-                ..SyncGroupRequest::default()
             }),
             State::Stable if self.round.is_some() && now_ms >= self.count_due_ms => {
                 Ask::Count(leader::topics(&self.membership.subtopologies))
@@ -367,12 +385,13 @@ impl ClassicMember {
                 group_id: self.membership.group.to_string(),
                 generation_id: self.generation,
                 member_id: self.id.clone(),
-                ..HeartbeatRequest::default()
+                group_instance_id: self.instance.named(),
             }),
             State::Leaving { .. } => Ask::Leave(LeaveGroupRequest {
                 group_id: self.membership.group.to_string(),
                 members: vec![MemberIdentity {
                     member_id: self.id.clone(),
+                    group_instance_id: self.instance.named(),
                     ..MemberIdentity::default()
                 }],
             }),
@@ -395,6 +414,7 @@ impl ClassicMember {
             standby: leader::to_numbers(&held.standby),
             endpoint: self.endpoint(),
             stops_group: self.stops_group.is_some(),
+            insists: self.instance.insists,
         };
         self.stops_group = self.stops_group.map(|_| true);
         self.reported = held;
@@ -405,6 +425,7 @@ impl ClassicMember {
             session_timeout_ms: session_ms.clamp(*SESSION_MS.start(), *SESSION_MS.end()) as i32,
             rebalance_timeout_ms: i32::try_from(rebalance_ms).unwrap_or(i32::MAX),
             member_id: self.id.clone(),
+            group_instance_id: self.instance.named(),
             protocol_type: PROTOCOL_TYPE.into(),
             protocols: vec![JoinGroupRequestProtocol {
                 name: PROTOCOL.into(),
@@ -484,20 +505,19 @@ impl ClassicMember {
         self.failures = 0;
         self.foreign.over();
         self.id = response.member_id;
+        self.drop_if_missed(response.generation_id);
         self.generation = response.generation_id;
         if self.since == 0 {
             self.since = self.generation;
         }
-        let leads = response.leader == self.id && !response.skip_assignment;
+        let former = self.round.take().map(Round::into_told);
+        // A leader that comes back in the middle of a generation has nothing to share, and goes on to look at topics.
+        let (leads, resumes) = (response.leader == self.id, response.skip_assignment);
         self.round = leads.then(|| {
-            let members = response.members.iter();
-            Round::new(
-                members
-                    .map(|it| Follower::new(&it.member_id, &it.metadata))
-                    .collect(),
-            )
+            let members = response.members.iter().map(Follower::new);
+            Round::new(members.collect(), former.unwrap_or_default(), resumes)
         });
-        self.state = match leads {
+        self.state = match leads && !resumes {
             true => State::Counting,
             false => State::Syncing(Vec::new()),
         };
@@ -567,6 +587,9 @@ impl ClassicMember {
             self.depart_told(now_ms);
             return false;
         }
+        if self.objects_to(now_ms, &orders) {
+            return false;
+        }
         self.hosts = Some(hosts::heard(orders.hosts));
         self.listed = Tasks {
             active: sorted(&leader::from_numbers(&orders.active)),
@@ -610,6 +633,11 @@ impl ClassicMember {
                 }
                 self.forget_tasks();
                 self.start_over(now_ms, true);
+                self.id.clear();
+            }
+            ErrorCode::FENCED_INSTANCE_ID => {
+                self.forget_tasks();
+                self.on_refused(self.taken_by_another(code));
             }
             ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
                 match self

@@ -9,6 +9,7 @@ use super::{
 use crate::protocol::streams_group_heartbeat::{
     Endpoint, KeyValue, StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse,
 };
+use crate::settings::Settings;
 use headwater_log::{CommitRequest, GroupEvent, Host, MemberEpoch, Membership, TaskId};
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ enum Kind {
 /// A member, and the protocol it speaks.
 pub(crate) struct Seat {
     membership: Membership,
+    /// What a static member is known by across restarts (`group.instance.id`).
+    instance: Option<Arc<str>>,
     kind: Kind,
     is_decided: bool,
     /// Of a classic member; a streams member counts its own.
@@ -55,9 +58,13 @@ macro_rules! either {
 
 impl Seat {
     /// A member that has yet to join.
-    pub(crate) fn new(membership: Membership, replication_factor: i16) -> Self {
+    pub(crate) fn new(membership: Membership, settings: &Settings) -> Self {
+        let replication_factor = settings.replication_factor;
+        // Of several workers each has its own, as the threads of Kafka Streams have.
+        let instance = settings.group_instance_id.as_ref();
         Self {
             kind: Kind::Streams(Member::new(membership.clone(), replication_factor)),
+            instance: instance.map(|id| format!("{id}-{}", membership.worker).into()),
             membership,
             is_decided: false,
             takings: Takings::default(),
@@ -72,7 +79,8 @@ impl Seat {
     /// Chooses it; only the first choice counts.
     pub(crate) fn decide(&mut self, classic: bool) {
         if classic && !self.is_decided && !either!(&self.kind, member => member.is_out()) {
-            self.kind = Kind::Classic(ClassicMember::new(self.membership.clone()));
+            let member = ClassicMember::new(self.membership.clone(), self.instance.clone());
+            self.kind = Kind::Classic(member);
         }
         self.is_decided = true;
     }
@@ -137,6 +145,14 @@ impl Seat {
 
     pub(crate) fn leave(&mut self, now_ms: u64) {
         either!(&mut self.kind, member => member.leave(now_ms));
+    }
+
+    /// Ends with its process: a static member's place is kept.
+    pub(crate) fn end(&mut self, now_ms: u64) {
+        match &mut self.kind {
+            Kind::Streams(member) => member.leave(now_ms),
+            Kind::Classic(member) => member.end(now_ms),
+        }
     }
 
     /// Leaves, and has every member of the group stop.
@@ -259,6 +275,7 @@ impl Seat {
                 member: Some(member),
                 ..commit.clone()
             },
+            instance: self.instance.as_deref().map(str::to_owned),
             is_classic,
         }))
     }
@@ -267,6 +284,8 @@ impl Seat {
 /// A commit that names the member as its coordinator does.
 pub(crate) struct Badged {
     pub(crate) commit: CommitRequest,
+    /// Of a static member.
+    pub(crate) instance: Option<String>,
     /// Such a member may be refused only because a round is under way.
     pub(crate) is_classic: bool,
 }

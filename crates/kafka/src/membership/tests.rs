@@ -59,6 +59,7 @@ fn membership() -> Membership {
         group: "g".into(),
         member: "m".into(),
         process: "p".into(),
+        worker: 1,
         subtopologies: counting("in", "app"),
         dialect: "".into(),
         standby_replicas: None,
@@ -446,6 +447,16 @@ fn a_missing_right_is_named() {
         matches!(&events[..], [GroupEvent::Refused(why)] if why.contains("READ on the group")),
         "{events:?}"
     );
+}
+
+#[test]
+fn a_refusal_without_words_of_the_broker_reads_well() {
+    let mut script = Script::new();
+    let mut answer = refusal(ErrorCode::GROUP_AUTHORIZATION_FAILED);
+    answer.error_message = None;
+    script.beat(answer);
+    let told = "group 'g' refuses member 'm': GROUP_AUTHORIZATION_FAILED (30) (the principal needs READ on the group)";
+    assert_eq!(script.events(), [GroupEvent::Refused(told.into())]);
 }
 
 #[test]

@@ -142,6 +142,22 @@ fn a_login_that_cannot_work_is_told_before_the_first_connection() {
 }
 
 #[test]
+fn an_instance_id_is_named_as_a_topic_may_be_and_leaves_room_for_the_workers_number() {
+    let long = "x".repeat(241);
+    for broken in ["", "two words", "shop/1", &long] {
+        check_error(
+            &[("group.instance.id", broken)],
+            "1 to 240 of the characters",
+        );
+    }
+    let named = ("main.consumer.group.instance.id", "shop.eu_1-a");
+    let settings = given(&[named, ("group.protocol", "classic")]).unwrap();
+    assert_eq!(settings.group_instance_id.as_deref(), Some("shop.eu_1-a"));
+    check_error(&[named], "needs group.protocol=classic");
+    check_error(&[named, ("group.protocol", "streams")], "brokers refuse");
+}
+
+#[test]
 fn every_name_does_as_its_verdict_says() {
     for known in setting_names() {
         let value = match known.name {
@@ -154,6 +170,7 @@ fn every_name_does_as_its_verdict_says() {
             "compression.type" => "zstd",
             "enable.auto.commit" => "false",
             "group.protocol" => "streams",
+            "group.instance.id" => "shop-1",
             "headwater.eviction" => "always",
             "isolation.level" => "read_uncommitted",
             "metadata.recovery.strategy" => "none",

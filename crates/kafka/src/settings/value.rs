@@ -13,6 +13,9 @@ use std::{str::FromStr, time::Duration};
 
 type Read<T> = Result<T, String>;
 
+/// Bytes of a `group.instance.id`: of the 249 that Kafka allows a worker's number takes some.
+const INSTANCE_ID_BYTES_MAX: usize = 240;
+
 impl Settings {
     /// Takes over a value; the error is what is expected.
     pub(super) fn honour(&mut self, name: &'static str, value: &str) -> Read<()> {
@@ -33,6 +36,7 @@ impl Settings {
                 self.client_id = (!value.is_empty()).then(|| value.to_owned());
                 Ok(())
             }
+            "group.instance.id" => instance_id(value).map(|id| self.group_instance_id = Some(id)),
             "compression.type" => compression(value).map(|codec| self.compression = codec),
             "compression.gzip.level" => {
                 level(value, -1..=9).map(|level| self.compression_levels[0] = Some(level))
@@ -194,6 +198,18 @@ fn raise(backoff: &mut Backoff, first: Duration) {
 
 fn expected(value: &str, what: &str) -> String {
     format!("it is '{value}'; expected {what}")
+}
+
+/// As Kafka's clients allow: the characters of topics' names.
+fn instance_id(value: &str) -> Read<String> {
+    let is_allowed = |it: char| it.is_ascii_alphanumeric() || "._-".contains(it);
+    match (1..=INSTANCE_ID_BYTES_MAX).contains(&value.len()) && value.chars().all(is_allowed) {
+        true => Ok(value.to_owned()),
+        false => Err(expected(
+            value,
+            &format!("1 to {INSTANCE_ID_BYTES_MAX} of the characters a-z, A-Z, 0-9, ., _ and -"),
+        )),
+    }
 }
 
 fn only(value: &str, allowed: &[&str]) -> Read<()> {

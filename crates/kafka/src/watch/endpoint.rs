@@ -60,10 +60,10 @@ impl Endpoint {
                 gone: Notify::new(),
             }),
             Err(error) => {
-                eprintln!(
-                    "headwater: process {} opens no endpoint, so that others hear of its death by the session timeout: {error} (headwater.endpoint)",
+                line.notice(format!(
+                    "process {} opens no endpoint, so that others hear of its death by the session timeout: {error} (headwater.endpoint)",
                     post.process
-                );
+                ));
                 None
             }
         }

@@ -68,14 +68,14 @@ impl Eviction {
         for take in taking {
             drop(take.await);
         }
-        eprintln!(
-            "headwater: process {} at {} is gone: its {} members were taken out of group '{group}' in {} ms, their transactions were ended in {} ms (headwater.eviction)",
+        self.roster.notice(format!(
+            "process {} at {} is gone: its {} members were taken out of group '{group}' in {} ms, their transactions were ended in {} ms (headwater.eviction)",
             self.peer.process,
             self.peer.address,
             gone.len(),
             left.as_millis(),
             (begun.elapsed() - left).as_millis()
-        );
+        ));
     }
 }
 
@@ -95,9 +95,9 @@ async fn leave(roster: Rc<Roster>, member: String) -> Option<String> {
             Some(member)
         }
         Err(refusal) => {
-            eprintln!(
-                "headwater: member {member} of group '{group}' stays until its session ends: {refusal:?}"
-            );
+            roster.notice(format!(
+                "member {member} of group '{group}' stays until its session ends: {refusal}"
+            ));
             None
         }
     }
@@ -116,6 +116,8 @@ async fn take(roster: Rc<Roster>, id: String) {
     let asking = roster.asking(CoordinatorKind::Transaction, &id, deadline());
     let code = |answer: &InitProducerIdResponse| answer.error_code;
     if let Err(refusal) = asking.ask(&request, code).await {
-        eprintln!("headwater: what '{id}' has open stays open until its timeout: {refusal:?}");
+        roster.notice(format!(
+            "what '{id}' has open stays open until its timeout: {refusal}"
+        ));
     }
 }

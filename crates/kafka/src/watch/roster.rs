@@ -166,6 +166,11 @@ impl Roster {
         self.line.ring();
     }
 
+    /// Something for a person.
+    pub(super) fn notice(&self, notice: String) {
+        self.line.notice(notice);
+    }
+
     /// Watches those it should, and no others.
     fn arrange(self: &Rc<Self>) {
         let peers = self.peers.borrow();
@@ -205,9 +210,9 @@ impl Roster {
             return;
         }
         let group = &self.post.group;
-        eprintln!(
-            "headwater: nobody is watched, since group '{group}' cannot be described: {refusal:?} (the principal needs DESCRIBE on the group)"
-        );
+        self.notice(format!(
+            "nobody is watched, since group '{group}' cannot be described: {refusal} (the principal needs DESCRIBE on the group)"
+        ));
     }
 }
 

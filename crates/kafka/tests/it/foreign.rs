@@ -59,6 +59,7 @@ fn join(protocol: &str, group: &str, member: &str) -> Box<dyn Client> {
         group: group.into(),
         member: member.into(),
         process: member.into(),
+        worker: 1,
         subtopologies: vec![Subtopology {
             source_topics: vec![group.into()],
             ..Subtopology::default()

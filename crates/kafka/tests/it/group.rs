@@ -37,6 +37,7 @@ fn membership(group: &str, topic: &str, member: &str, standby_replicas: Option<u
         group: group.into(),
         member: member.into(),
         process: member.into(),
+        worker: 1,
         subtopologies: vec![Subtopology {
             source_topics: vec![topic.into()],
             ..Subtopology::default()
@@ -162,5 +163,36 @@ fn a_changelog_with_other_partitions_than_tasks_is_told_by_name() {
     println!("{reason}");
     for word in ["partition counts do not fit", CHANGELOG] {
         assert!(reason.contains(word), "no '{word}' in: {reason}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_opened_is_told_to_the_application() {
+    const GROUP: &str = "taken-endpoint";
+    if !has_streams_groups("an endpoint that cannot be opened") {
+        return;
+    }
+    let Some(cluster) = cluster() else { return };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let kafka = Kafka::at(&cluster.bootstrap()).unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    let kafka = kafka.with("headwater.endpoint", &at).unwrap();
+    let mut client = join(&kafka, GROUP, GROUP, "m", None);
+    let begin = Instant::now();
+    let notice = loop {
+        assert!(begin.elapsed() < DEADLINE, "nothing was told");
+        match next_event(&mut *client, 1_000) {
+            Some(GroupEvent::Notice(notice)) => break notice,
+            Some(GroupEvent::Refused(reason)) => panic!("{reason}"),
+            _ => {}
+        }
+    };
+    println!("{notice}");
+    for word in [
+        "process m opens no endpoint",
+        "session timeout",
+        "headwater.endpoint",
+    ] {
+        assert!(notice.contains(word), "no '{word}' in: {notice}");
     }
 }

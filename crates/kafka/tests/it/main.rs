@@ -13,6 +13,7 @@ mod early;
 mod foreign;
 mod group;
 mod hygiene;
+mod instance;
 mod rights;
 mod settings;
 mod truncated;

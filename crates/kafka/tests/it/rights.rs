@@ -2,7 +2,7 @@
 //! its code. Invariant: each is told within ten seconds by an error that names the right and what it is about, and no secret.
 
 use crate::group::{self, join, next_event};
-use headwater_broker::{Cluster, Listener, USERS, is_usable};
+use headwater_broker::{Cluster, Listener, USERS, has_streams_groups, is_usable};
 use headwater_kafka::Kafka;
 use headwater_log::{
     AppendRecord, Client, ClientOptions, CommitRequest, CommittedOffset, Error, GroupEvent,
@@ -206,6 +206,16 @@ fn a_right_that_is_missing_is_named_with_what_it_is_about() {
     judge.told("a member", &["READ", "group 'seen'"], || {
         refusal(&cluster, "seen")
     });
+    // Partitions are announced first: the coordinator of transactions refuses, not a leader.
+    if has_streams_groups("transactions of the former kind") {
+        let downgrade = ["downgrade", "--feature", "transaction.version=1"];
+        let tool = "org.apache.kafka.tools.FeatureCommand";
+        cluster.tool(tool, &downgrade).unwrap();
+        let words = ["Write", "'seen'", "AddPartitionsToTxn"];
+        judge.told("write, exactly once, v1", &words, || {
+            write(&mut *own(), "seen")
+        });
+    }
     assert!(judge.0.is_empty(), "{}", judge.0.join("\n"));
     standby_replicas_cannot_be_set(&cluster);
 }

@@ -20,6 +20,8 @@ pub(super) struct Candidate<'a> {
     pub(super) process: &'a Arc<str>,
     /// What it was to have before.
     pub(super) before: &'a Target,
+    /// What it was to have before it was restarted, and has lost by that.
+    pub(super) former: &'a Target,
 }
 
 /// Assigns every task; `candidates` come in the order of their ids, so that the result depends on nothing else.
@@ -93,7 +95,11 @@ impl Plan<'_> {
                 open.push(task);
             }
         }
-        // A member that followed the state goes first: it has nothing to restore.
+        // What a member had before it was restarted lies on its disk; after that a member that followed the state goes first.
+        open.retain(|&task| {
+            let former = self.position(|it| it.former.active.contains(&task));
+            !former.is_some_and(|former| give(self, task, former))
+        });
         open.retain(|&task| {
             let follower = self.position(|it| it.before.standby.contains(&task));
             !follower.is_some_and(|follower| give(self, task, follower))
@@ -114,7 +120,8 @@ impl Plan<'_> {
         let mut kept = vec![0; tasks.len()];
         for (task, kept) in tasks.iter().zip(&mut kept) {
             for index in 0..members {
-                let stays = self.candidates[index].before.standby.contains(task)
+                let Candidate { before, former, .. } = &self.candidates[index];
+                let stays = (before.standby.contains(task) || former.standby.contains(task))
                     && self.targets[index].standby.len() < share
                     && !self.process_has(index, *task);
                 if stays && *kept < replicas {

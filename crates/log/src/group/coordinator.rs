@@ -331,6 +331,7 @@ impl Group {
             return moved;
         };
         self.changed = false;
+        let nothing = Target::default();
         let candidates: Vec<_> = self
             .members
             .values()
@@ -338,6 +339,7 @@ impl Group {
                 member: &member.membership.member,
                 process: &member.membership.process,
                 before: &member.target,
+                former: &nothing,
             })
             .collect();
         let replicas = self

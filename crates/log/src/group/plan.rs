@@ -20,6 +20,8 @@ pub struct Claim {
     pub active: Vec<TaskId>,
     /// Standby tasks.
     pub standby: Vec<TaskId>,
+    /// What it was told before it was restarted. It holds none of it, so nobody waits for it; it goes first where that is free.
+    pub former: Lists,
 }
 
 /// What a member is to hold from here on: active tasks, then standby tasks.
@@ -38,20 +40,22 @@ pub fn plan(
     let counts = counts::resolve(subtopologies, topics)?;
     let mut claims: Vec<_> = claims.iter().collect();
     claims.sort_by(|a, b| a.member.cmp(&b.member));
-    let held: Vec<Target> = claims
-        .iter()
-        .map(|claim| Target {
-            active: claim.active.iter().copied().collect(),
-            standby: claim.standby.iter().copied().collect(),
-        })
-        .collect();
+    let target = |active: &[TaskId], standby: &[TaskId]| Target {
+        active: active.iter().copied().collect(),
+        standby: standby.iter().copied().collect(),
+    };
+    let held = claims.iter().map(|it| target(&it.active, &it.standby));
+    let held: Vec<Target> = held.collect();
+    let former = claims.iter().map(|it| target(&it.former.0, &it.former.1));
+    let former: Vec<Target> = former.collect();
     let candidates: Vec<_> = claims
         .iter()
-        .zip(&held)
-        .map(|(claim, before)| Candidate {
+        .zip(held.iter().zip(&former))
+        .map(|(claim, (before, former))| Candidate {
             member: &claim.member,
             process: &claim.process,
             before,
+            former,
         })
         .collect();
     let mut targets = assign(&counts, subtopologies, standby_replicas, &candidates);

@@ -2,7 +2,8 @@
 //! Invariant checked throughout: no task has two members that the coordinator would let commit it.
 
 use super::{
-    Coordinator, GroupEvent, InternalTopic, MemberEpoch, Membership, Subtopology, TaskId, Topics,
+    Claim, Coordinator, GroupEvent, InternalTopic, MemberEpoch, Membership, Subtopology, TaskId,
+    Topics, plan,
 };
 use crate::{Error, NewTopic, Result, TopicPartition};
 use headwater_world::{Random, SeededRandom};
@@ -60,6 +61,7 @@ fn membership(member: &str, process: &str) -> Membership {
         group: "app".into(),
         member: member.into(),
         process: process.into(),
+        worker: 1,
         subtopologies: count(),
         dialect: "".into(),
         standby_replicas: None,
@@ -75,6 +77,46 @@ fn task(text: &str) -> TaskId {
         subtopology: subtopology.parse().unwrap(),
         partition: partition.parse().unwrap(),
     }
+}
+
+#[test]
+fn a_member_that_was_restarted_gets_what_it_had_and_nobody_waits_for_it() {
+    let claim = |member: &str, active: &[&str], former: &[&str]| Claim {
+        member: member.into(),
+        process: member.into(),
+        active: active.iter().map(|it| task(it)).collect(),
+        standby: Vec::new(),
+        former: (former.iter().map(|it| task(it)).collect(), Vec::new()),
+    };
+    let planned = |claims: &[Claim]| {
+        let mut topics = Fake(BTreeMap::from([("in".into(), 4)]));
+        let parts = [Subtopology {
+            source_topics: vec!["in".into()],
+            ..Subtopology::default()
+        }];
+        let lists = plan(&parts, &mut topics, 0, claims).unwrap();
+        let lists = lists.into_iter().map(|(member, (active, _))| {
+            let names: Vec<_> = active.iter().map(TaskId::to_string).collect();
+            format!("{member} {}", names.join(" "))
+        });
+        lists.collect::<Vec<_>>().join(", ")
+    };
+    let had = [&["0_2", "0_3"][..], &["0_0", "0_1"]];
+    assert_eq!(
+        planned(&[claim("a", &[], had[0]), claim("b", &[], had[1])]),
+        "a 0_2 0_3, b 0_0 0_1"
+    );
+    // What somebody holds stays there.
+    assert_eq!(
+        planned(&[claim("a", &[], had[0]), claim("b", &["0_0", "0_3"], &[])]),
+        "a 0_1 0_2, b 0_0 0_3"
+    );
+    // More than its share nobody gets: it is given away at once.
+    let all = ["0_0", "0_1", "0_2", "0_3"];
+    assert_eq!(
+        planned(&[claim("a", &[], &[]), claim("b", &[], &all)]),
+        "a 0_2 0_3, b 0_0 0_1"
+    );
 }
 
 /// One group, driven by hand.

@@ -67,6 +67,7 @@ impl<'a> Worker<'a> {
             group: kit.name("app").into(),
             member: kit.name(member).into(),
             process: kit.name(process).into(),
+            worker: 1,
             subtopologies: count(kit),
             dialect: "".into(),
             standby_replicas: None,

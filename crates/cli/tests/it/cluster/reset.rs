@@ -172,6 +172,7 @@ fn die(cluster: &Cluster, protocol: &str, application: &str, input: &str) {
         group: application.into(),
         member: "m".into(),
         process: "p".into(),
+        worker: 1,
         subtopologies: vec![Subtopology {
             source_topics: vec![input.into()],
             ..Subtopology::default()

@@ -110,7 +110,7 @@ impl Beat {
         let mut state = self.state.borrow_mut();
         state.silence_max = Duration::from_millis(silence_ms);
         state.heard = Instant::now();
-        state.member = Some(Seat::new(membership, self.settings.replication_factor));
+        state.member = Some(Seat::new(membership, &self.settings));
         drop(state);
         self.bell.rung.notify_one();
     }
@@ -123,6 +123,10 @@ impl Beat {
 
     pub(super) fn leave(&self) {
         self.with(Seat::leave);
+    }
+
+    pub(super) fn end_membership(&self) {
+        self.with(Seat::end);
     }
 
     pub(super) fn stop_group(&self) {
@@ -224,6 +228,9 @@ impl Beat {
         let Some(member) = &mut state.member else {
             return;
         };
+        for notice in self.bell.take_notices() {
+            self.shared.event(GroupEvent::Notice(notice));
+        }
         if let Some(mixed) = self.lookout.mixed_news() {
             self.shared.event(GroupEvent::Mixed(mixed));
         }

@@ -123,6 +123,7 @@ impl Writer {
             group_id: group.to_owned(),
             generation_id_or_member_epoch: epoch,
             member_id: member,
+            group_instance_id: badged.as_ref().and_then(|badged| badged.instance.clone()),
             topics: topics
                 .into_iter()
                 .map(|(name, partitions)| OffsetCommitRequestTopic {
@@ -131,7 +132,6 @@ impl Writer {
                     ..OffsetCommitRequestTopic::default()
                 })
                 .collect(),
-            ..OffsetCommitRequest::default()
         };
         let asking = Asking {
             cluster: &self.cluster,
@@ -148,10 +148,13 @@ impl Writer {
         // Version 10 names topics by ids, which a position of a topic not yet heard of would lack.
         match asking.ask(&Capped::<_, 9>(request), code).await {
             Ok(_) => Ok(()),
-            // A round of a classic group is under way: the worker still holds what it commits.
-            Err(Refusal::Code(ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID))
-                if is_classic =>
-            {
+            // A round of a classic group is under way: the worker still holds what it commits. Where it has been evicted, or another
+            // is there under its instance id, its next heartbeat says so.
+            Err(Refusal::Code(
+                ErrorCode::ILLEGAL_GENERATION
+                | ErrorCode::UNKNOWN_MEMBER_ID
+                | ErrorCode::FENCED_INSTANCE_ID,
+            )) if is_classic => {
                 let passing = Refusal::Code(ErrorCode::REBALANCE_IN_PROGRESS);
                 Err((passing, asking.lost.get()))
             }

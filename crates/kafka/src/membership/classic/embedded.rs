@@ -53,6 +53,9 @@ message! {
         endpoint: Option<Endpoint> [tag 0, 2..],
         /// All are to stop.
         stops_group: bool [tag 1, 2..],
+        /// A static member needs a round: what it was told before it restarted does not suit it. A broker begins one only for a member
+        /// that tells something else than before.
+        insists: bool [tag 2, 2..],
     }
 
     /// What a member is to hold, and since which generation; the broker tells that to nobody but members.
@@ -64,6 +67,11 @@ message! {
         refused: Option<String>,
         /// Who of the group answers for what.
         hosts: Vec<HostTasks> [tag 0, 2..],
+        /// What the leader has made it for, in hashes, 0 for unknown: a static member that was restarted is told it once more.
+        topology_hash: i64 [tag 1, 2..],
+        counts_hash: i64 [tag 2, 2..],
+        /// The member held more than this, and others wait for the rest.
+        gives_up: bool [tag 3, 2..],
     }
 
     /// The tasks of the members that have an endpoint in common.

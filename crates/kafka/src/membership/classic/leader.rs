@@ -5,9 +5,10 @@
 use super::embedded::{Orders, Report, TaskNumber, TopicPartitions};
 use super::hosts;
 use crate::membership::topology::topology;
-use crate::protocol::sync_group::SyncGroupRequestAssignment;
 use crate::protocol::wire::{Field, Wire};
-use bytes::Bytes;
+use crate::protocol::{
+    join_group::JoinGroupResponseMember, sync_group::SyncGroupRequestAssignment,
+};
 use headwater_log::{
     Claim, Host, Lists, Membership, NewTopic, Result as LogResult, Subtopology, TaskId,
     TopicPartition, Topics, plan,
@@ -24,14 +25,17 @@ const CREATIONS_MAX: u32 = 50;
 #[derive(Clone, Debug)]
 pub(super) struct Follower {
     id: String,
+    /// Of a static member.
+    instance: Option<String>,
     report: Result<Report, String>,
 }
 
 impl Follower {
-    pub(super) fn new(id: &str, metadata: &Bytes) -> Self {
+    pub(super) fn new(member: &JoinGroupResponseMember) -> Self {
         Self {
-            id: id.to_owned(),
-            report: Report::decode(metadata).map_err(|error| error.to_string()),
+            id: member.member_id.clone(),
+            instance: member.group_instance_id.clone(),
+            report: Report::decode(&member.metadata).map_err(|error| error.to_string()),
         }
     }
 }
@@ -45,6 +49,10 @@ pub(super) struct Round {
     failure: Option<String>,
     planned: Result<BTreeMap<Arc<str>, Lists>, String>,
     topology_hash: i64,
+    /// What static members were told in the round before, by their instance ids: one that was restarted since holds none of it.
+    former: BTreeMap<String, Lists>,
+    /// Of a round that began before its leader did: the hash of the counts that it was shared by, once that is known.
+    resumed: Option<i64>,
 }
 
 /// Partition counts as they are, and what would have to be created.
@@ -64,15 +72,43 @@ impl Topics for Snapshot<'_> {
 }
 
 impl Round {
-    pub(super) fn new(followers: Vec<Follower>) -> Self {
+    /// `resumes`: the members have been told already, by this leader before it was restarted.
+    pub(super) fn new(
+        followers: Vec<Follower>,
+        former: BTreeMap<String, Lists>,
+        resumes: bool,
+    ) -> Self {
         Self {
             followers,
             counts: BTreeMap::new(),
             creations: 0,
             failure: None,
-            planned: Err(String::new()),
+            planned: match resumes {
+                true => Ok(BTreeMap::new()),
+                false => Err(String::new()),
+            },
             topology_hash: 0,
+            former,
+            resumed: resumes.then_some(0),
         }
+    }
+
+    /// What the members were told by; true for a round that its leader has not shared itself.
+    pub(super) fn resume(&mut self, counts_hash: i64) -> bool {
+        let resumed = self.resumed.as_mut();
+        resumed.map(|hash| *hash = counts_hash).is_some()
+    }
+
+    /// What static members are told, for the round after this one.
+    pub(super) fn into_told(self) -> BTreeMap<String, Lists> {
+        let Ok(planned) = self.planned else {
+            return self.former;
+        };
+        let told = self.followers.into_iter().filter_map(|follower| {
+            let lists = planned.get(follower.id.as_str())?.clone();
+            Some((follower.instance?, lists))
+        });
+        told.collect()
     }
 
     /// The group waits for topics.
@@ -81,8 +117,14 @@ impl Round {
     }
 
     /// Counts are others than those the tasks were shared by.
-    pub(super) fn counts_changed(&self, counts: &BTreeMap<String, u32>) -> bool {
-        self.counts != *counts
+    pub(super) fn counts_changed(&mut self, counts: &BTreeMap<String, u32>) -> bool {
+        match self.resumed.take() {
+            None => self.counts != *counts,
+            Some(known) => {
+                self.counts.clone_from(counts);
+                ![0, hash_of_counts(counts)].contains(&known)
+            }
+        }
     }
 
     pub(super) fn creation_failed(&mut self, reason: String) {
@@ -129,11 +171,21 @@ impl Round {
     }
 
     /// Members that run the leader's topology.
-    fn reports(&self) -> impl Iterator<Item = (&str, &Report)> {
+    fn reports(&self) -> impl Iterator<Item = (&Follower, &Report)> {
         self.followers.iter().filter_map(|follower| {
             let report = follower.report.as_ref().ok()?;
-            (report.topology_hash == self.topology_hash).then_some((follower.id.as_str(), report))
+            (report.topology_hash == self.topology_hash).then_some((follower, report))
         })
+    }
+
+    /// What a static member held before its restart: since then it has nothing.
+    fn former_of(&self, follower: &Follower, report: &Report) -> Lists {
+        let instance = follower.instance.as_ref();
+        let former = instance.and_then(|instance| self.former.get(instance));
+        former
+            .filter(|_| report.generation == 0)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Who holds what. Of two that claim a task the one of the later generation does: the other has missed its own eviction.
@@ -146,14 +198,15 @@ impl Round {
             }
         }
         self.reports()
-            .map(|(id, report)| {
+            .map(|(follower, report)| {
                 let mut active = from_numbers(&report.active);
                 active.retain(|task| latest.get(task) == Some(&report.generation));
                 Claim {
-                    member: id.into(),
+                    member: follower.id.as_str().into(),
                     process: report.process.as_str().into(),
                     active,
                     standby: from_numbers(&report.standby),
+                    former: self.former_of(follower, report),
                 }
             })
             .collect()
@@ -174,9 +227,9 @@ impl Round {
     fn hosts(&self) -> Vec<Host> {
         let lists = self.planned.as_ref().ok();
         let members = self.reports().zip(self.claims());
-        Host::merged(members.filter_map(|((id, report), claim)| {
+        Host::merged(members.filter_map(|((follower, report), claim)| {
             let endpoint = report.endpoint.clone()?.into();
-            let listed = lists.and_then(|it| it.get(id)).cloned();
+            let listed = lists.and_then(|it| it.get(follower.id.as_str())).cloned();
             let (mut active, mut standby) = listed.unwrap_or_default();
             active.extend(claim.active);
             standby.extend(claim.standby);
@@ -198,6 +251,15 @@ impl Round {
         let nothing = Lists::default();
         let hosts = hosts::told(&self.hosts());
         let stopped = self.stopped();
+        let claims = self.claims();
+        let gives_up = |follower: &Follower, active: &[TaskId], standby: &[TaskId]| {
+            let mut own = claims.iter().filter(|it| *it.member == *follower.id);
+            own.any(|claim| {
+                let is_listed = |task: &TaskId| active.contains(task) || standby.contains(task);
+                !claim.active.iter().all(|task| active.contains(task))
+                    || !claim.standby.iter().all(is_listed)
+            })
+        };
         let orders = |follower: &Follower| match &follower.report {
             Err(error) => refused(format!(
                 "the group's leader cannot read this member's report: {error}"
@@ -219,6 +281,9 @@ impl Round {
                     not_ready: self.planned.as_ref().err().cloned(),
                     refused: None,
                     hosts: hosts.clone(),
+                    topology_hash: self.topology_hash,
+                    counts_hash: hash_of_counts(&self.counts),
+                    gives_up: gives_up(follower, active, standby),
                 }
             }
         };
@@ -333,10 +398,22 @@ pub(super) fn hash(subtopologies: &[Subtopology]) -> i64 {
     };
     let mut bytes = Vec::new();
     topology(subtopologies, -1).put(WIRE, &mut bytes);
+    fnv(&bytes)
+}
+
+fn fnv(bytes: &[u8]) -> i64 {
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
     hash as i64
+}
+
+/// Tells whether topics are as they were when tasks were shared.
+fn hash_of_counts(counts: &BTreeMap<String, u32>) -> i64 {
+    let lines = counts
+        .iter()
+        .map(|(topic, count)| format!("{topic} {count}\n"));
+    fnv(lines.collect::<String>().as_bytes())
 }
 
 pub(super) fn to_numbers(tasks: &[TaskId]) -> Vec<TaskNumber> {

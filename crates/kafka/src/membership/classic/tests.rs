@@ -1,205 +1,18 @@
 //! Members against a coordinator of the classic protocol in memory, which loses answers, evicts members and sees some die.
 //! Not a broker: the log suite runs on one of 3.9. Invariant checked throughout: no task has two workers that could commit it.
 
+mod coordinator;
+mod instance;
 mod news;
 
 use super::{Answer, Ask, ClassicMember};
-use crate::protocol::{
-    ErrorCode,
-    heartbeat::HeartbeatResponse,
-    join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember},
-    sync_group::SyncGroupResponse,
-    tests::Dice,
-};
-use bytes::Bytes;
+use crate::protocol::{ErrorCode, join_group::JoinGroupResponse, tests::Dice};
+use coordinator::{Coordinator, SESSION_MS};
 use headwater_log::{
     Assignment, GroupEvent, Host, InternalTopic, MemberEpoch, Membership, Subtopology, TaskId,
     TopicPartition,
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-const SESSION_MS: u64 = 45_000;
-const REBALANCE_MS: u64 = 60_000;
-
-/// One group of a broker (`GroupMetadata` and its state machine, without timers of its own).
-#[derive(Default)]
-struct Coordinator {
-    members: BTreeMap<String, Seat>,
-    generation: i32,
-    leader: String,
-    phase: Phase,
-    assignments: BTreeMap<String, Bytes>,
-    ids: u32,
-    since_ms: u64,
-}
-
-#[derive(Default, Clone, Copy, PartialEq, Debug)]
-enum Phase {
-    #[default]
-    Empty,
-    /// Waits until everybody has joined.
-    Preparing,
-    /// Waits for the leader's assignment.
-    Completing,
-    Stable,
-}
-
-struct Seat {
-    metadata: Bytes,
-    joined: bool,
-    heard_ms: u64,
-}
-
-impl Coordinator {
-    fn prepare(&mut self, now_ms: u64) {
-        if self.phase != Phase::Preparing {
-            self.phase = Phase::Preparing;
-            self.since_ms = now_ms;
-            self.members
-                .values_mut()
-                .for_each(|seat| seat.joined = false);
-        }
-    }
-
-    fn remove(&mut self, now_ms: u64, id: &str) {
-        if self.members.remove(id).is_some() {
-            self.prepare(now_ms);
-        }
-    }
-
-    fn tick(&mut self, now_ms: u64) {
-        let late = |seat: &Seat| now_ms - seat.heard_ms > SESSION_MS;
-        let gone: Vec<_> = self
-            .members
-            .iter()
-            .filter(|(_, seat)| late(seat))
-            .map(|(id, _)| id.clone())
-            .collect();
-        gone.iter().for_each(|id| self.remove(now_ms, id));
-        if self.phase != Phase::Preparing {
-            return;
-        }
-        if now_ms - self.since_ms > REBALANCE_MS {
-            self.members.retain(|_, seat| seat.joined);
-        }
-        if self.members.is_empty() {
-            self.phase = Phase::Empty;
-        } else if self.members.values().all(|seat| seat.joined) {
-            self.generation += 1;
-            self.assignments.clear();
-            self.phase = Phase::Completing;
-            if !self.members.contains_key(&self.leader) {
-                self.leader = self.members.keys().next().unwrap().clone();
-            }
-        }
-    }
-
-    /// The answer, or `None` while the request waits.
-    fn ask(&mut self, now_ms: u64, ask: &Ask, waited: bool) -> Option<Answer> {
-        match ask {
-            Ask::Join(request) => self.join(now_ms, request, waited),
-            Ask::Sync(request) => {
-                let mut response = SyncGroupResponse {
-                    error_code: self.check(now_ms, &request.member_id, request.generation_id),
-                    ..SyncGroupResponse::default()
-                };
-                if response.error_code.is_ok() && self.phase == Phase::Preparing {
-                    response.error_code = ErrorCode::REBALANCE_IN_PROGRESS;
-                }
-                if !response.error_code.is_ok() {
-                    return Some(Answer::Sync(response));
-                }
-                if self.phase == Phase::Completing && self.leader == request.member_id {
-                    let assignments = request.assignments.iter();
-                    self.assignments = assignments
-                        .map(|it| (it.member_id.clone(), it.assignment.clone()))
-                        .collect();
-                    self.phase = Phase::Stable;
-                }
-                (self.phase == Phase::Stable).then(|| {
-                    response.assignment = self.assignments[&request.member_id].clone();
-                    Answer::Sync(response)
-                })
-            }
-            Ask::Beat(request) => {
-                let mut error_code = self.check(now_ms, &request.member_id, request.generation_id);
-                if error_code.is_ok() && self.phase == Phase::Preparing {
-                    error_code = ErrorCode::REBALANCE_IN_PROGRESS;
-                }
-                Some(Answer::Beat(HeartbeatResponse {
-                    error_code,
-                    ..HeartbeatResponse::default()
-                }))
-            }
-            Ask::Leave(request) => {
-                self.remove(now_ms, &request.members[0].member_id);
-                Some(Answer::Leave)
-            }
-            Ask::Count(_) | Ask::Create(_) => unreachable!("not the coordinator's"),
-        }
-    }
-
-    fn join(&mut self, now_ms: u64, request: &JoinGroupRequest, waited: bool) -> Option<Answer> {
-        let mut response = JoinGroupResponse::default();
-        if request.member_id.is_empty() {
-            self.ids += 1;
-            response.error_code = ErrorCode::MEMBER_ID_REQUIRED;
-            response.member_id = format!("id-{}", self.ids);
-            let seat = Seat {
-                metadata: Bytes::new(),
-                joined: false,
-                heard_ms: now_ms,
-            };
-            self.members.insert(response.member_id.clone(), seat);
-            self.prepare(now_ms);
-            return Some(Answer::Join(response));
-        }
-        if !self.members.contains_key(&request.member_id) {
-            response.error_code = ErrorCode::UNKNOWN_MEMBER_ID;
-            return Some(Answer::Join(response));
-        }
-        if !waited {
-            self.prepare(now_ms);
-            let seat = self.members.get_mut(&request.member_id).unwrap();
-            seat.metadata = request.protocols[0].metadata.clone();
-            (seat.joined, seat.heard_ms) = (true, now_ms);
-            self.tick(now_ms);
-        }
-        self.members.get_mut(&request.member_id).unwrap().heard_ms = now_ms;
-        (self.phase == Phase::Completing).then(|| {
-            response.generation_id = self.generation;
-            response.leader.clone_from(&self.leader);
-            response.member_id.clone_from(&request.member_id);
-            if response.leader == response.member_id {
-                let members = self.members.iter();
-                response.members = members
-                    .map(|(id, seat)| JoinGroupResponseMember {
-                        member_id: id.clone(),
-                        metadata: seat.metadata.clone(),
-                        ..JoinGroupResponseMember::default()
-                    })
-                    .collect();
-            }
-            Answer::Join(response)
-        })
-    }
-
-    fn check(&mut self, now_ms: u64, id: &str, generation: i32) -> ErrorCode {
-        let Some(seat) = self.members.get_mut(id) else {
-            return ErrorCode::UNKNOWN_MEMBER_ID;
-        };
-        seat.heard_ms = now_ms;
-        match generation == self.generation {
-            true => ErrorCode::NONE,
-            false => ErrorCode::ILLEGAL_GENERATION,
-        }
-    }
-
-    /// Whether a broker would take this member's offsets.
-    fn would_take(&self, id: &str, generation: i32) -> bool {
-        self.members.contains_key(id) && generation == self.generation
-    }
-}
 
 /// A member with its worker.
 struct Worker {
@@ -222,6 +35,7 @@ impl Worker {
             group: "g".into(),
             member: name.into(),
             process: process.into(),
+            worker: 1,
             subtopologies: counting("in"),
             dialect: "".into(),
             standby_replicas: Some(standby_replicas),
@@ -233,8 +47,13 @@ impl Worker {
     }
 
     fn of(membership: Membership) -> Self {
+        Self::as_instance(membership, None)
+    }
+
+    /// A static member where it has an instance id.
+    fn as_instance(membership: Membership, instance: Option<&str>) -> Self {
         Self {
-            member: ClassicMember::new(membership),
+            member: ClassicMember::new(membership, instance.map(Into::into)),
             epoch: MemberEpoch::default(),
             active: BTreeSet::new(),
             standby: BTreeSet::new(),
@@ -250,7 +69,10 @@ impl Worker {
         while let Some(event) = self.member.event() {
             match event {
                 GroupEvent::Assigned(list) => {
-                    assert!(list.epoch > self.epoch, "epochs grow");
+                    // A static member may be told its place twice.
+                    let is_told_again =
+                        self.member.instance.is_static() && list.epoch == self.epoch;
+                    assert!(list.epoch > self.epoch || is_told_again, "epochs grow");
                     self.epoch = list.epoch;
                     self.list = Some(list);
                 }

@@ -15,6 +15,7 @@ fn membership(member: &str) -> Membership {
         group: "app".into(),
         member: member.into(),
         process: member.into(),
+        worker: 1,
         subtopologies: vec![Subtopology {
             source_topics: vec!["in".into()],
             changelogs: vec![InternalTopic {

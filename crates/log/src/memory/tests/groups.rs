@@ -22,6 +22,7 @@ fn membership(name: &str) -> Membership {
         group: "g".into(),
         member: name.into(),
         process: name.into(),
+        worker: 1,
         subtopologies: vec![Subtopology {
             source_topics: vec!["in".into()],
             ..Subtopology::default()
