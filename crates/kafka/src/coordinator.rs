@@ -5,7 +5,6 @@
 use crate::{
     cluster::{Cluster, CoordinatorKind, Purpose, RequestError},
     protocol::{ErrorCode, Request},
-    settings::Settings,
 };
 use headwater_log::Error;
 use std::{cell::Cell, rc::Rc, time::Duration};
@@ -30,7 +29,6 @@ pub(crate) enum Refusal {
 /// Where a request goes, and how long it is tried.
 pub(crate) struct Asking<'a> {
     pub(crate) cluster: &'a Rc<Cluster>,
-    pub(crate) settings: &'a Settings,
     pub(crate) kind: CoordinatorKind,
     pub(crate) key: &'a str,
     pub(crate) deadline: Instant,
@@ -67,7 +65,7 @@ impl Asking<'_> {
                 },
                 Err(error) => self.survive(error, R::NAME)?,
             };
-            let wait = self.settings.retry_backoff.wait(attempt, spread(attempt));
+            let wait = self.cluster.backoff(attempt);
             attempt += 1;
             self.pause(wait, &format!("{}: {reason}", R::NAME)).await?;
         }
@@ -110,10 +108,4 @@ impl Asking<'_> {
         sleep_until(until).await;
         Ok(())
     }
-}
-
-/// Bits that spread the waits of several clients; good enough, since each began at its own time.
-pub(crate) fn spread(attempt: u32) -> u64 {
-    let since = Instant::now().elapsed().as_nanos() as u64;
-    (since ^ u64::from(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
