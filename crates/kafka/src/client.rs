@@ -4,6 +4,8 @@
 pub(crate) mod io;
 mod reading;
 pub(crate) mod shared;
+#[cfg(test)]
+mod tests;
 pub(crate) mod writer;
 
 use crate::{settings::Settings, watch::Watches};

@@ -5,7 +5,6 @@
 use crate::{
     cluster::{Cluster, CoordinatorKind, Purpose, RequestError},
     protocol::{ErrorCode, Request},
-    settings::Settings,
 };
 use headwater_log::Error;
 use std::{cell::Cell, fmt, rc::Rc, time::Duration};
@@ -40,7 +39,6 @@ impl fmt::Display for Refusal {
 /// Where a request goes, and how long it is tried.
 pub(crate) struct Asking<'a> {
     pub(crate) cluster: &'a Rc<Cluster>,
-    pub(crate) settings: &'a Settings,
     pub(crate) kind: CoordinatorKind,
     pub(crate) key: &'a str,
     pub(crate) deadline: Instant,
@@ -77,7 +75,7 @@ impl Asking<'_> {
                 },
                 Err(error) => self.survive(error, R::NAME)?,
             };
-            let wait = self.settings.retry_backoff.wait(attempt, spread(attempt));
+            let wait = self.cluster.backoff(attempt);
             attempt += 1;
             self.pause(wait, &format!("{}: {reason}", R::NAME)).await?;
         }
@@ -120,10 +118,4 @@ impl Asking<'_> {
         sleep_until(until).await;
         Ok(())
     }
-}
-
-/// Bits that spread the waits of several clients; good enough, since each began at its own time.
-pub(crate) fn spread(attempt: u32) -> u64 {
-    let since = Instant::now().elapsed().as_nanos() as u64;
-    (since ^ u64::from(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }

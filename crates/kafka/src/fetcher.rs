@@ -13,7 +13,6 @@ use crate::{
     admin,
     client::shared::{Arrival, Shared},
     cluster::{Cluster, NodeId, Purpose},
-    coordinator::spread,
     protocol::fetch::{FetchRequest, FetchResponse},
     settings::{IsolationLevel, Settings},
 };
@@ -335,10 +334,7 @@ impl Fetcher {
         if let Some(reading) = state.readings.get_mut(&asked.slot)
             && reading.generation == asked.generation
         {
-            let wait = self
-                .settings
-                .retry_backoff
-                .wait(reading.attempt, spread(reading.attempt));
+            let wait = self.cluster.backoff(reading.attempt);
             reading.not_before = Some(Instant::now() + wait);
             reading.attempt += u32::from(is_failure);
         }
@@ -381,8 +377,7 @@ impl Fetcher {
                         && reading.generation == generation
                     {
                         reading.is_resolving = false;
-                        reading.not_before =
-                            Some(Instant::now() + this.settings.retry_backoff.wait(0, 500));
+                        reading.not_before = Some(Instant::now() + this.cluster.backoff(0));
                     }
                 }
                 Ok((start, end)) => this.give_up(
@@ -441,7 +436,7 @@ impl Fetcher {
                 if this.topics_without_leader().is_empty() {
                     break;
                 }
-                sleep(this.settings.retry_backoff.wait(attempt, spread(attempt))).await;
+                sleep(this.cluster.backoff(attempt)).await;
                 attempt += 1;
             }
             this.state.borrow_mut().is_looking_up = false;

@@ -17,7 +17,6 @@ use crate::{
     client::shared::Shared,
     cluster::{Cluster, NodeId, Purpose},
     compression::{self, Codec, Compression},
-    coordinator::spread,
     protocol::{
         Capped,
         produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData},
@@ -209,10 +208,28 @@ impl Producer {
                 }
             }
             if timeout_at(deadline, moved).await.is_err() {
-                return Err(Failure::Aborted(
-                    "not every batch was acknowledged in time".into(),
-                ));
+                return Err(Failure::Aborted(self.late()));
             }
+        }
+    }
+
+    /// What was waited for longest, when a commit's time is over.
+    fn late(&self) -> String {
+        let now = Instant::now();
+        let state = self.state.borrow();
+        let queues = state.queues.values().filter(|queue| !queue.is_empty());
+        let oldest = queues.max_by_key(|queue| queue.age(now));
+        let option = match self.is_transactional {
+            true => "transaction.timeout.ms",
+            false => "delivery.timeout.ms",
+        };
+        match oldest {
+            Some(queue) => format!(
+                "{}: not acknowledged after {} ms ({option})",
+                queue.name,
+                queue.age(now).as_millis()
+            ),
+            None => format!("not acknowledged in time ({option})"),
         }
     }
 
@@ -464,7 +481,7 @@ impl Producer {
                     .stale(&sent.partition.topic, sent.partition.partition);
                 queue.attempt += 1;
                 let attempt = queue.attempt - 1;
-                self.settings.retry_backoff.wait(attempt, spread(attempt))
+                self.cluster.backoff(attempt)
             }
         };
         queue.break_off(wait);
@@ -517,7 +534,7 @@ impl Producer {
                 if this.topics_without_leader().is_empty() {
                     break;
                 }
-                let wait = this.settings.retry_backoff.wait(attempt, spread(attempt));
+                let wait = this.cluster.backoff(attempt);
                 attempt += 1;
                 sleep_until(Instant::now() + wait).await;
             }

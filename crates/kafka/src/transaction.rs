@@ -26,7 +26,6 @@ use crate::{
             TxnOffsetCommitResponse,
         },
     },
-    settings::Settings,
 };
 use headwater_log::{CommitRequest, CommittedOffset, Error, TopicPartition};
 use std::{
@@ -42,7 +41,6 @@ const FEATURE: &str = "transaction.version";
 /// One transactional id.
 pub(crate) struct Transaction {
     cluster: Rc<Cluster>,
-    settings: Rc<Settings>,
     /// As the first member of the client has it.
     base: String,
     id: RefCell<Rc<str>>,
@@ -71,15 +69,9 @@ pub(crate) enum End {
 }
 
 impl Transaction {
-    pub(crate) fn new(
-        cluster: Rc<Cluster>,
-        settings: Rc<Settings>,
-        id: String,
-        timeout_ms: u64,
-    ) -> Self {
+    pub(crate) fn new(cluster: Rc<Cluster>, id: String, timeout_ms: u64) -> Self {
         Self {
             cluster,
-            settings,
             id: RefCell::new(id.as_str().into()),
             base: id,
             timeout_ms: i32::try_from(timeout_ms).unwrap_or(i32::MAX),
@@ -111,7 +103,6 @@ impl Transaction {
     fn asking<'a>(&'a self, kind: CoordinatorKind, key: &'a str, deadline: Instant) -> Asking<'a> {
         Asking {
             cluster: &self.cluster,
-            settings: &self.settings,
             kind,
             key,
             deadline,

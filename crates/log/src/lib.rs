@@ -29,7 +29,7 @@ pub use group::{
     Assignment, Claim, Coordinator, Endpoint, GroupEvent, Host, InternalTopic, Lists, MemberEpoch,
     Membership, Subtopology, TaskId, Topics, plan,
 };
-pub use memory::{Faults, MemoryLog};
+pub use memory::{Faults, Hit, MemoryLog, Moment};
 pub use record::{AppendRecord, Header, HeadersRef, RecordRef};
 pub use topic::{
     CommittedOffset, NewTopic, Offset, OffsetSpec, TopicConfig, TopicId, TopicInfo, TopicPartition,

@@ -5,6 +5,7 @@
 mod admin;
 mod client;
 mod fault;
+mod hit;
 mod marker;
 mod member;
 mod partition;
@@ -15,12 +16,14 @@ mod tests;
 mod transaction;
 
 pub use fault::Faults;
+pub use hit::{Hit, Moment};
 
 use crate::{Client, ClientOptions, Error, Log, Offset, Result, TopicPartition};
 use client::MemoryClient;
 use headwater_world::World;
 use state::State;
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     task::Waker,
 };
@@ -83,6 +86,16 @@ impl MemoryLog {
             state.coordinator.leave(group, member);
             state.news = true;
         });
+    }
+
+    /// The faults that fell since this was last asked, by where they fell.
+    pub fn take_hits(&self) -> BTreeMap<(Hit, Moment), usize> {
+        self.shared.with(State::take_hits)
+    }
+
+    /// What the commit, abort or settlement of a client is at, as of its last poll; `None` without one.
+    pub fn standing(&self, client_id: &str) -> Option<Moment> {
+        self.shared.with(|state| state.standing(client_id))
     }
 
     /// Makes a partition unavailable, or available again: it is neither read nor written, and requests that need it wait.

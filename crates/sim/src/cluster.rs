@@ -7,11 +7,13 @@ use crate::application::{
     APPLICATION, RECORDS, Results, differences, expected, impatient, is_done, load_until, results,
     topology_in_memory,
 };
+use crate::faults::{Fault, FaultCounts, Stage, of_commit, of_task};
 use crate::planted::PlantedLog;
 use crate::properties::{Looked, look};
-use headwater_log::{Faults, Guarantee, Log, MemoryLog};
+use headwater_log::{Faults, Guarantee, Log, MemoryLog, TaskId};
 use headwater_runtime::{Listener, RestoreProgress, Settings, Worker};
 use headwater_world::{Random, SeededRandom, Simulation, World};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,6 +67,8 @@ pub struct Report {
     pub standby_stores: usize,
     /// Stores that could not be compared when it was their turn.
     pub open_stores: usize,
+    /// What fell where.
+    pub faults: FaultCounts,
     /// A hash of every step: equal for equal plans.
     pub trace: u64,
 }
@@ -76,6 +80,7 @@ struct Ear {
     fenced: AtomicUsize,
     promoted: AtomicUsize,
     wiped: AtomicUsize,
+    checkpoints: AtomicUsize,
 }
 
 impl Listener for Ear {
@@ -86,6 +91,10 @@ impl Listener for Ear {
         self.fenced.fetch_add(fenced, Ordering::Relaxed);
         let wiped = usize::from(message.contains("from the beginning"));
         self.wiped.fetch_add(wiped, Ordering::Relaxed);
+    }
+
+    fn checkpointed(&self, _: TaskId, _: &str) {
+        self.checkpoints.fetch_add(1, Ordering::Relaxed);
     }
 
     fn standby_ended(&self, _: &RestoreProgress, promoted: bool) {
@@ -103,6 +112,10 @@ struct Cluster {
     settings: Settings,
     on_disk: bool,
     members: Vec<Option<(Worker, String)>>,
+    /// Whose last step wrote a checkpoint.
+    checkpointed: [bool; MEMBERS],
+    /// The worker that each task ran at last.
+    ran_at: BTreeMap<TaskId, usize>,
     started: usize,
     random: SeededRandom,
     report: Report,
@@ -195,6 +208,8 @@ impl Cluster {
             settings,
             on_disk: seed % 4 != 2,
             members: (0..MEMBERS).map(|_| None).collect(),
+            checkpointed: [false; MEMBERS],
+            ran_at: BTreeMap::new(),
             started: 0,
             random: SeededRandom::new(seed),
             report: Report::default(),
@@ -226,10 +241,15 @@ impl Cluster {
         let Some((worker, _)) = &mut self.members[member] else {
             return self.start(member);
         };
-        match worker.step() {
+        let stepped = worker.step();
+        self.checkpointed[member] = self.ear.checkpoints.swap(0, Ordering::Relaxed) > 0;
+        match stepped {
             Ok(step) => {
                 let tasks = worker.running().count();
                 (member, step.records, step.busy, worker.commits(), tasks).hash(&mut self.trace);
+                let number = worker.number();
+                self.ran_at.extend(worker.running().map(|id| (id, number)));
+                self.count_hits(member);
             }
             Err(error) => {
                 self.report
@@ -240,11 +260,59 @@ impl Cluster {
         }
     }
 
+    /// What the log did to the member in its last step.
+    fn count_hits(&mut self, member: usize) {
+        for ((hit, moment), count) in self.log.take_hits() {
+            let stages = match of_commit(moment) {
+                Some(stage) => vec![stage],
+                None => self.stages_of_tasks(member),
+            };
+            self.report.faults.add(hit.into(), &stages, count);
+        }
+    }
+
+    /// Counts what is about to happen to the member as a whole.
+    fn count_fault(&mut self, member: usize, fault: Fault) {
+        let mut stages = self.stages_of_tasks(member);
+        if let Some((_, client)) = &self.members[member] {
+            stages.extend(self.log.standing(client).and_then(of_commit));
+        }
+        stages.extend(self.checkpointed[member].then_some(Stage::Checkpoint));
+        self.report.faults.add(fault, &stages, 1);
+    }
+
+    fn stages_of_tasks(&mut self, member: usize) -> Vec<Stage> {
+        let Some((worker, _)) = &mut self.members[member] else {
+            return Vec::new();
+        };
+        let number = worker.number();
+        let mut stages = Vec::new();
+        for status in worker.status() {
+            let ran_at = self.ran_at.get(&status.task);
+            for stage in of_task(&status, ran_at.is_some_and(|at| *at != number)) {
+                if !stages.contains(&stage) {
+                    stages.push(stage);
+                }
+            }
+        }
+        stages
+    }
+
     fn disturb(&mut self, member: usize) {
+        if self.members[member].is_none() {
+            return;
+        }
+        let drawn = self.random.below(1_200);
+        match drawn {
+            0 => self.count_fault(member, Fault::Crash),
+            1..=2 => self.count_fault(member, Fault::Stall),
+            9 => self.count_fault(member, Fault::Eviction),
+            _ => {}
+        }
         let Some((_, client)) = &self.members[member] else {
             return;
         };
-        match self.random.below(1_200) {
+        match drawn {
             0 => {
                 self.members[member] = None;
                 self.report.kills += 1;

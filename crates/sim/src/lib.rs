@@ -10,8 +10,10 @@
 #[allow(dead_code, reason = "the runtime's own tests use the rest")]
 mod application;
 mod cluster;
+mod faults;
 mod planted;
 mod properties;
 
 pub use cluster::{Plan, Report, run};
+pub use faults::{Fault, FaultCounts, Stage};
 pub use planted::Planted;

@@ -2,7 +2,7 @@
 //! Invariant: the exit code is 1 when anything did not hold.
 
 use headwater_log::Guarantee;
-use headwater_sim::{Plan, Planted, run};
+use headwater_sim::{FaultCounts, Plan, Planted, run};
 use std::process::ExitCode;
 
 const USAGE: &str = "headwater-sim FIRST [LAST] [--at-least-once] [--planted NAME]";
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let last = seeds.get(1).copied().unwrap_or(first);
-    let mut failed = 0;
+    let (mut failed, mut faults) = (0, FaultCounts::default());
     for seed in first..=last {
         let report = run(Plan {
             seed,
@@ -47,8 +47,10 @@ fn main() -> ExitCode {
         if first == last || !report.violations.is_empty() {
             println!("seed {seed}: {report:#?}");
         }
+        faults.absorb(&report.faults);
         failed += u64::from(!report.violations.is_empty());
     }
+    println!("{faults}");
     println!("{} seeds, {failed} with violations", last - first + 1);
     ExitCode::from(u8::from(failed > 0))
 }

@@ -106,7 +106,6 @@ impl Writer {
         let transaction = options.transactional_id.as_ref().map(|id| {
             Transaction::new(
                 Rc::clone(cluster),
-                Rc::clone(settings),
                 id.clone(),
                 options.transaction_timeout_ms,
             )

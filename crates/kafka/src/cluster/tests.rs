@@ -278,3 +278,23 @@ fn a_frozen_broker_is_passed_over_when_another_can_answer() {
         assert!(began.elapsed() < 2 * LOOK_UP_TRY_MAX);
     });
 }
+
+#[test]
+fn waits_double_up_to_the_largest_and_differ_between_clients() {
+    run(async {
+        let settings = [
+            ("retry.backoff.ms", "100"),
+            ("retry.backoff.max.ms", "1000"),
+        ];
+        let one = cluster("127.0.0.1:1", &settings);
+        for (attempt, ms) in [(0, 100), (1, 200), (3, 800), (4, 1_000), (40, 1_000)] {
+            let waits: BTreeSet<_> = (0..200).map(|_| one.backoff(attempt)).collect();
+            let (first, last) = (waits.first().unwrap(), waits.last().unwrap());
+            let part = |tenths: u64| Duration::from_millis(ms * tenths / 10);
+            assert!(*first >= part(8) && *last < part(12), "{first:?} {last:?}");
+            // 200 draws of 1,000 steps leave neither half out and do not repeat often.
+            assert!(*first < part(9) && *last > part(11), "{first:?} {last:?}");
+            assert!(waits.len() > 100, "{} different waits", waits.len());
+        }
+    });
+}

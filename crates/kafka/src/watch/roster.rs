@@ -145,7 +145,6 @@ impl Roster {
     ) -> Asking<'a> {
         Asking {
             cluster: &self.cluster,
-            settings: &self.settings,
             kind,
             key,
             deadline,

@@ -7,6 +7,7 @@ mod reading;
 
 use super::{
     Shared,
+    hit::Hit,
     member::Member,
     request::{Context, Pending, Work, Writer},
     state::State,
@@ -174,6 +175,11 @@ impl MemoryClient {
                 self.done.extend(done);
                 stays
             });
+            let mut pending = self.pending.iter();
+            let moment = pending
+                .find(|pending| pending.is_ordered())
+                .map(|pending| pending.moment(&self.writer));
+            state.stands(self.number, &self.options.client_id, moment);
             self.hear_ends(state);
         });
         let unheard = self.member.as_ref().is_some_and(Member::is_waiting);
@@ -232,8 +238,16 @@ impl Client for MemoryClient {
         let Some(done) = self.done.pop_front() else {
             return self.repeated.pop_front();
         };
+        let moment = self.moment_of(&done);
         self.hand_out(&done);
-        if self.shared.with(|state| state.dice.repeats_answer()) {
+        let repeats = |state: &mut State| {
+            let repeats = state.dice.repeats_answer();
+            if repeats {
+                state.hit(Hit::RepeatedAnswer, moment);
+            }
+            repeats
+        };
+        if self.shared.with(repeats) {
             self.repeated.push_back(done.clone());
             self.wake();
         }
@@ -397,7 +411,10 @@ impl Client for MemoryClient {
 impl Drop for MemoryClient {
     /// A client that is dropped is a process that died: nobody is told, its transaction stays open and its member silent.
     fn drop(&mut self) {
-        self.shared.with(|state| state.wakers.remove(&self.number));
+        self.shared.with(|state| {
+            state.stands(self.number, "", None);
+            state.wakers.remove(&self.number)
+        });
     }
 }
 

@@ -2,7 +2,10 @@
 //! Not the coordinator. Invariant: no heartbeat is sent while an event waits for the member, so that a report of owned tasks
 //! always speaks of a time after every event the coordinator has told.
 
-use super::state::State;
+use super::{
+    hit::{Hit, Moment},
+    state::State,
+};
 use crate::{GroupEvent, Host, Membership, TaskId};
 use headwater_world::Random;
 use std::{collections::VecDeque, time::Duration};
@@ -127,6 +130,7 @@ impl Member {
         }
         state.news |= before != state.coordinator.version();
         if !events.is_empty() && state.dice.loses_answer() {
+            state.hit(Hit::LostAnswer, Moment::Assignment);
             self.ask_again = true;
             return;
         }
@@ -134,6 +138,9 @@ impl Member {
             self.delay = state.dice.delay();
             for event in events {
                 let again = matches!(event, GroupEvent::Assigned(_)) && state.dice.repeats_answer();
+                if again {
+                    state.hit(Hit::RepeatedAnswer, Moment::Assignment);
+                }
                 self.events.extend(again.then(|| event.clone()));
                 self.events.push_back(event);
             }

@@ -9,6 +9,7 @@
 //! Each arrow may be late or lost; a loss before the last leaves the transaction open, one after it only the client ignorant.
 
 use super::{
+    hit::{Hit, Moment},
     state::State,
     transaction::{Batches, ProducerKey},
 };
@@ -108,6 +109,17 @@ impl Pending {
         !matches!(self.work, Work::Ask(_))
     }
 
+    /// What it is at.
+    pub(super) fn moment(&self, writer: &Writer) -> Moment {
+        match (&self.work, self.step) {
+            (Work::Ask(_), _) => Moment::Question,
+            (Work::Abort | Work::Settle, _) => Moment::Settlement,
+            (Work::Commit(..), Step::Leave | Step::Send) if writer.eager => Moment::Flush,
+            (Work::Commit(..), Step::Offsets) => Moment::Offsets,
+            (Work::Commit(..), _) => Moment::End,
+        }
+    }
+
     /// One poll's worth of progress.
     pub(super) fn poll(&mut self, ctx: &mut Context<'_>) -> Option<Completion> {
         if let Some(error) = self.refused.take() {
@@ -135,12 +147,26 @@ impl Pending {
             match self.advance(ctx) {
                 Progress::Wait => return self.time_out(ctx, deadline),
                 Progress::Next(step) => {
+                    let (hit, before) = match self.step {
+                        Step::Leave => (Hit::LostRequest, None),
+                        _ => (Hit::LostAnswer, Some(self.moment(ctx.writer))),
+                    };
                     self.step = step;
                     self.lost = ctx.state.dice.loses_request();
+                    if self.lost {
+                        let moment = before.unwrap_or_else(|| self.moment(ctx.writer));
+                        ctx.state.hit(hit, moment);
+                    }
                 }
                 Progress::Done(result) => {
+                    if self.is_commit() && matches!(result, Err(Error::Fenced(_))) {
+                        ctx.state.hit(Hit::FencedCommit, self.moment(ctx.writer));
+                    }
                     self.answer = Some(result);
                     self.lost = ctx.state.dice.loses_answer();
+                    if self.lost {
+                        ctx.state.hit(Hit::LostAnswer, self.moment(ctx.writer));
+                    }
                 }
             }
             self.polls_left = ctx.state.dice.delay();

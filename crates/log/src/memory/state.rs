@@ -4,6 +4,7 @@
 
 use super::{
     fault::{Dice, Faults},
+    hit::Hits,
     marker::Owed,
     partition::Partition,
     transaction::Producer,
@@ -53,6 +54,7 @@ pub(super) struct State {
     pub(super) wakers: BTreeMap<u64, Waker>,
     clients: u64,
     pub(super) news: bool,
+    pub(super) hits: Hits,
 }
 
 impl State {
@@ -72,6 +74,7 @@ impl State {
             wakers: BTreeMap::new(),
             clients: 0,
             news: false,
+            hits: Hits::default(),
         }
     }
 

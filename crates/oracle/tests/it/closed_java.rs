@@ -4,7 +4,6 @@
 //! Invariant: who waits says for what, and then nothing is lost or doubled.
 
 use crate::instance::{Application, Notices, TASKS, WAIT, until};
-use headwater_broker::{Cluster, Options};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,9 +19,9 @@ fn ours_waits_for_the_session_of_a_closed_kafka_streams_and_goes_on_in_a_streams
     else {
         return;
     };
-    let cluster = Cluster::start(&Options::default()).expect("a broker starts");
+    let cluster = crate::shared_broker();
     let folder = tempfile::tempdir().expect("a folder for state");
-    let mut application = Application::new(&cluster, folder.path(), ID, "classic");
+    let mut application = Application::new(cluster, folder.path(), ID, "classic");
     let mut theirs = application.java(&[SESSION, &["--leave", "no"]].concat());
     theirs.until_running();
     application.load(SENTENCES);
@@ -57,9 +56,9 @@ fn a_session_of_kafka_streams_longer_than_ours_is_refused_with_the_way_out_which
     else {
         return;
     };
-    let cluster = Cluster::start(&Options::default()).expect("a broker starts");
+    let cluster = crate::shared_broker();
     let folder = tempfile::tempdir().expect("a folder for state");
-    let mut application = Application::new(&cluster, folder.path(), "long-session", "classic");
+    let mut application = Application::new(cluster, folder.path(), "long-session", "classic");
     let mut theirs = application.java(&[LONG_SESSION, &["--leave", "no"]].concat());
     theirs.until_running();
     application.load(SENTENCES);

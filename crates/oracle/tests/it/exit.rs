@@ -2,8 +2,9 @@
 //! Invariant: 0 is a run that did what it was asked to, 1 one that did not, 2 a command line that asks for nothing that could be run.
 
 use crate::fire::CASE;
-use headwater_broker::{Cluster, Options, is_usable};
-use serde_json::Value;
+use headwater_broker::{Cluster, is_usable};
+use serde_json::{Value, json};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -16,10 +17,10 @@ fn run(words: &[&str]) -> Output {
     output.expect("our own program starts")
 }
 
-/// `live run` on a cluster.
-fn live(cluster: &Cluster, state: &Path, id: &str, more: &[&str]) -> Output {
+/// `live run` of a case on a cluster.
+fn live(cluster: &Cluster, case: &str, state: &Path, id: &str, more: &[&str]) -> Output {
     let servers = cluster.bootstrap();
-    let mut words = vec!["live", "run", CASE, "--kafka", &servers];
+    let mut words = vec!["live", "run", case, "--kafka", &servers];
     words.extend(["--application-id", id, "--state-dir"]);
     let state = state.join(id).display().to_string();
     words.push(&state);
@@ -72,19 +73,12 @@ fn a_run_that_does_not_reach_the_end_it_was_to_ends_with_1_and_one_that_had_none
         return;
     }
     let _one = crate::one_cluster_at_a_time();
-    let cluster = Cluster::start(&Options::default()).expect("a broker starts");
-    for topic in ["events", "counts", "balances"] {
-        let create = ["--create", "--topic", topic, "--partitions", "1"];
-        cluster.tool("topics", &create).expect("a topic");
-    }
+    let cluster = crate::shared_broker();
+    crate::topics::create(cluster, &["events", "counts", "balances"], 1);
     let folder = tempfile::tempdir().expect("a folder for state");
     // At the end is who has been there for two seconds.
-    let output = live(
-        &cluster,
-        folder.path(),
-        "late",
-        &["--to-end", "--seconds", "1"],
-    );
+    let late = ["--to-end", "--seconds", "1"];
+    let output = live(cluster, CASE, folder.path(), "late", &late);
     let (code, line, errors) = told(&output);
     assert_eq!(code, Some(1), "{line} {errors}");
     assert_eq!(line["state"], "stopped", "{line} {errors}");
@@ -93,9 +87,59 @@ fn a_run_that_does_not_reach_the_end_it_was_to_ends_with_1_and_one_that_had_none
         "{errors}"
     );
     // The same without an end to reach did what it was asked to.
-    let output = live(&cluster, folder.path(), "timed", &["--seconds", "1"]);
+    let output = live(cluster, CASE, folder.path(), "timed", &["--seconds", "1"]);
     let (code, line, errors) = told(&output);
     assert_eq!(code, Some(0), "{line} {errors}");
     assert_eq!(line["state"], "stopped", "{line} {errors}");
     assert_eq!(line["application_id"], "timed");
+}
+
+/// Far longer than the failure takes: a run that does not fail ends all the same, and then otherwise.
+const PATIENCE_S: &str = "120";
+
+#[test]
+fn a_run_whose_processor_fails_says_so_in_its_line_and_ends_with_1() {
+    if !is_usable("a processor that fails") {
+        return;
+    }
+    let _one = crate::one_cluster_at_a_time();
+    let cluster = crate::shared_broker();
+    crate::topics::create(cluster, &["fails.in", "fails.out"], 1);
+    let folder = tempfile::tempdir().expect("a folder for state");
+    let case = folder.path().join("case.json");
+    let nodes = json!([
+        {"id": "s", "op": "stream", "topics": ["fails.in"], "key": "string", "value": "string"},
+        {"id": "m", "op": "map_values", "from": "s", "value_fn": "fail_if:bad"},
+        {"op": "to", "from": "m", "topic": "fails.out"},
+    ]);
+    let text = json!({"name": "fails", "config": {}, "nodes": nodes, "input": []}).to_string();
+    std::fs::write(&case, text).expect("a folder of ours");
+    produce(cluster, "fails.in", "k\tgood\nk\tbad\n");
+    let case = case.display().to_string();
+    let terms = [
+        "--guarantee",
+        "exactly_once_v2",
+        "--to-end",
+        "--seconds",
+        PATIENCE_S,
+    ];
+    let output = live(cluster, &case, folder.path(), "fails", &terms);
+    let (code, line, errors) = told(&output);
+    assert_eq!(code, Some(1), "{line} {errors}");
+    assert_eq!(line["state"], "error", "{line} {errors}");
+    assert_eq!(line["application_id"], "fails");
+    assert_eq!(line["error"]["stage"], "run", "{line}");
+    for said in [&line["error"]["message"].to_string(), &errors] {
+        assert!(said.contains("failed on bad"), "{line} {errors}");
+    }
+}
+
+fn produce(cluster: &Cluster, topic: &str, lines: &str) {
+    let mut kcat = Command::new("kcat");
+    kcat.args(["-b", &cluster.bootstrap(), "-P", "-t", topic, "-K", "\t"]);
+    let mut kcat = kcat.stdin(Stdio::piped()).spawn().expect("kcat");
+    let mut input = kcat.stdin.take().expect("it was asked for");
+    input.write_all(lines.as_bytes()).expect("kcat reads");
+    drop(input);
+    assert!(kcat.wait().expect("a process of ours").success());
 }

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fire.json");
-const PARTITIONS: &str = "8";
+const PARTITIONS: u32 = 8;
 /// What stands for "not by the session's timeout", which is 45 s, on a machine that may be busy.
 const GAP_MAX: Duration = Duration::from_secs(20);
 /// A session of 45 s, a transaction's timeout of 10 s and what finds it, with as much again.
@@ -41,10 +41,7 @@ struct Field {
 impl Field {
     fn start(settings_of: impl Fn(usize) -> Vec<String>) -> Self {
         let cluster = Cluster::start(&Options::default()).expect("a broker starts");
-        for topic in ["events", "counts", "balances"] {
-            let create = ["--create", "--topic", topic, "--partitions", PARTITIONS];
-            cluster.tool("topics", &create).expect("a topic");
-        }
+        crate::topics::create(&cluster, &["events", "counts", "balances"], PARTITIONS);
         let folder = tempfile::tempdir().expect("a folder for state");
         let fleet = (0..2)
             .map(|number| process(&cluster, folder.path(), number, &settings_of(number)))

@@ -1,17 +1,19 @@
 //! Exactly once under fire: processes that count and move money, on three brokers, while one after the other is killed, frozen or cut
 //! off. Not a test of speed. Invariant: kcat, not we, reads the result, and it is the one computed here from the input alone.
 
+mod leader;
 pub(crate) mod process;
 pub(crate) mod script;
 
 use headwater_broker::{Cluster, Listener, Options, Proxy, Record, is_usable, read_committed};
+use leader::Leaders;
 use process::Process;
-use script::{Fault, Script, fault};
+use script::{Fault, Script, Target, fault};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub(crate) const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fire.json");
-const PARTITIONS: &str = "4";
+const PARTITIONS: u32 = 4;
 const BROKERS: usize = 3;
 /// How long the last records may take after the last fault: sessions and transactions of the dead run out first.
 const DRAIN: Duration = Duration::from_secs(240);
@@ -37,21 +39,22 @@ fn campaign(rounds: u64, processes: usize, seed: u64) {
     println!("seed {seed}: HEADWATER_SEED gives it again");
     let cluster = Cluster::start(&options_of(BROKERS)).expect("three brokers start");
     let proxies = cluster.proxies(seed).expect("their proxies start");
-    for topic in ["events", "counts", "balances"] {
-        let create = ["--create", "--topic", topic, "--partitions", PARTITIONS];
-        cluster.tool("topics", &create).expect("a topic");
-    }
+    crate::topics::create(&cluster, &["events", "counts", "balances"], PARTITIONS);
     let folder = tempfile::tempdir().expect("a folder for state");
     let servers = cluster.bootstrap_of(Listener::Proxied);
     let mut fleet: Vec<_> = (0..processes)
         .map(|number| Process::start(folder.path(), &servers, CASE, number))
         .collect();
     let mut script = Script::start(&cluster.bootstrap(), "events", seed);
+    let leaders = Leaders::of(&cluster);
+    let mut hits: BTreeMap<String, usize> = BTreeMap::new();
     for round in 0..rounds {
         script.write_for(Duration::from_millis(1_500));
-        let fault = fault(seed, round, processes, BROKERS);
+        let fault = fault(seed, round, processes, PARTITIONS);
         println!("round {round}: {fault:?}");
-        strike(&cluster, &proxies, &mut fleet, &mut script, fault);
+        let field = (&cluster, &proxies[..], &leaders);
+        strike(field, &mut fleet, &mut script, fault);
+        *hits.entry(fault.kind()).or_default() += 1;
         for process in &mut fleet {
             process.must_live();
         }
@@ -68,6 +71,9 @@ fn campaign(rounds: u64, processes: usize, seed: u64) {
     let again = read_committed(&cluster, "counts").expect("kcat reads");
     assert_eq!(again.len(), counts.len());
     println!("{} events, {rounds} faults: exact", expected.events);
+    for (kind, count) in hits {
+        println!("{count:4} x {kind}");
+    }
 }
 
 /// Sessions as short as a busy machine allows, so that rounds are many and not long.
@@ -82,8 +88,7 @@ pub(crate) fn options_of(brokers: usize) -> Options {
 }
 
 fn strike(
-    cluster: &Cluster,
-    proxies: &[Proxy],
+    (cluster, proxies, leaders): (&Cluster, &[Proxy], &Leaders),
     fleet: &mut [Process],
     script: &mut Script,
     fault: Fault,
@@ -99,12 +104,14 @@ fn strike(
             script.write_for(time);
             fleet[number].signal("CONT");
         }
-        Fault::KillBroker(node) => {
+        Fault::KillBroker(target) => {
+            let node = hit(leaders, target);
             cluster.kill(node).expect("a broker that runs");
             script.write_for(Duration::from_secs(1));
             cluster.restart(node).expect("it comes back");
         }
-        Fault::FreezeBroker(node, time) => {
+        Fault::FreezeBroker(target, time) => {
+            let node = hit(leaders, target);
             cluster.freeze(node).expect("a broker that runs");
             script.write_for(time);
             cluster.thaw(node).expect("a broker that stands");
@@ -122,6 +129,13 @@ fn strike(
             script.write_for(Duration::from_secs(1));
         }
     }
+}
+
+/// The broker that the target is at this moment; says which.
+fn hit(leaders: &Leaders, target: Target) -> usize {
+    let found = leaders.find(target);
+    println!("  broker {}: {}", found.node + 1, found.role);
+    found.node
 }
 
 /// What a topic holds once it holds so many records, or when patience ends.

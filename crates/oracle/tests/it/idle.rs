@@ -3,7 +3,7 @@
 
 use crate::instance::{WAIT, until};
 use headwater::{App, Kafka, Running, Settings, start_with};
-use headwater_broker::{Cluster, Options, is_usable};
+use headwater_broker::{Cluster, is_usable};
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::MutexGuard;
@@ -75,7 +75,7 @@ fn on_a_broker_without_the_option_no_result_is_seen_before_the_interval() {
         running, output, ..
     } = application;
     running.stop(WAIT).expect("it stops");
-    let counts = || counts(&bench.cluster, &output);
+    let counts = || counts(bench.cluster, &output);
     until(
         "the result",
         || counts() == [1],
@@ -114,9 +114,8 @@ fn on_a_broker_a_steady_stream_is_committed_in_groups() {
     application.running.stop(WAIT).expect("it stops");
 }
 
-/// A broker for one test alone.
 struct Bench {
-    cluster: Cluster,
+    cluster: &'static Cluster,
     folder: tempfile::TempDir,
     _one: MutexGuard<'static, ()>,
 }
@@ -129,7 +128,7 @@ impl Bench {
         assert!(INTERVAL > 2 * WAIT);
         let one = crate::one_cluster_at_a_time();
         Some(Self {
-            cluster: Cluster::start(&Options::default()).expect("a broker starts"),
+            cluster: crate::shared_broker(),
             folder: tempfile::tempdir().expect("a folder for state"),
             _one: one,
         })
@@ -138,10 +137,7 @@ impl Bench {
     /// Counts the records of one topic into another, in one worker.
     fn application(&self, id: &str, guarantee: &str, when_idle: bool) -> Application<'_> {
         let (input, output) = (format!("{id}-in"), format!("{id}-out"));
-        for topic in [&input, &output] {
-            let create = ["--create", "--topic", topic, "--partitions", "2"];
-            self.cluster.tool("topics", &create).expect("a topic");
-        }
+        crate::topics::create(self.cluster, &[&input, &output], 2);
         let interval_ms = INTERVAL.as_millis().to_string();
         let properties = [
             ("processing.guarantee", guarantee),
@@ -163,7 +159,7 @@ impl Bench {
         let topology = app.build().expect("a topology");
         let running = start_with(topology, kafka, settings).expect("it starts");
         Application {
-            cluster: &self.cluster,
+            cluster: self.cluster,
             input,
             output,
             running,

@@ -8,7 +8,7 @@ use headwater::{
     App, Kafka, Listener, Running, Settings, Topology, TopologySettings, UncaughtResponse,
     start_with,
 };
-use headwater_broker::Cluster;
+use headwater_broker::{Cluster, Listener as Door};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,8 @@ pub(crate) struct Application<'a> {
     cluster: &'a Cluster,
     id: String,
     protocol: &'static str,
+    /// Where ours find the cluster.
+    servers: String,
     folder: PathBuf,
     expected: BTreeMap<String, usize>,
     started: usize,
@@ -85,16 +87,13 @@ impl<'a> Application<'a> {
         id: &str,
         protocol: &'static str,
     ) -> Self {
-        let partitions = PARTITIONS.to_string();
-        for topic in ["in", "out"] {
-            let topic = format!("{id}.{topic}");
-            let create = ["--create", "--topic", &topic, "--partitions", &partitions];
-            cluster.tool("topics", &create).expect("a topic");
-        }
+        let topics = [format!("{id}.in"), format!("{id}.out")];
+        crate::topics::create(cluster, &[&topics[0], &topics[1]], PARTITIONS as u32);
         Self {
             cluster,
             id: id.into(),
             protocol,
+            servers: cluster.bootstrap(),
             folder: folder.into(),
             expected: BTreeMap::new(),
             started: 0,
@@ -104,6 +103,11 @@ impl<'a> Application<'a> {
     /// Those that are started from here on speak this protocol.
     pub(crate) fn speak(&mut self, protocol: &'static str) {
         self.protocol = protocol;
+    }
+
+    /// Ours that are started from here on find the cluster by another way in.
+    pub(crate) fn enter_by(&mut self, listener: Door) {
+        self.servers = self.cluster.bootstrap_of(listener);
     }
 
     /// An instance of ours; with `poison` it fails at it, and wants the whole application to end.
@@ -130,7 +134,7 @@ impl<'a> Application<'a> {
             ..Settings::in_dir(self.state_folder())
         };
         let settings = settings.with_properties(properties).expect("settings");
-        let kafka = Kafka::at(&self.cluster.bootstrap()).expect("an address");
+        let kafka = Kafka::at(&self.servers).expect("an address");
         let kafka = kafka.with("group.protocol", self.protocol);
         start_with(
             counting(&self.id, poison),

@@ -18,16 +18,18 @@ mod rolling;
 mod runtime;
 mod secrets;
 mod takeover;
+mod topics;
 mod whole_application;
 mod woken;
 mod workers;
 
+use headwater_broker::{Cluster, Listener, Options};
 use headwater_oracle::{Case, difference, run};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 /// Tests with clusters run one after the other: side by side they measure each other's patience.
 static CLUSTERS: Mutex<()> = Mutex::new(());
@@ -36,6 +38,20 @@ fn one_cluster_at_a_time() -> MutexGuard<'static, ()> {
     CLUSTERS
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A broker for all tests that neither end it nor need it for themselves, each with topics of its own, under
+/// [`one_cluster_at_a_time`]. It has a listener for proxies, and dies with the test process.
+fn shared_broker() -> &'static Cluster {
+    static BROKER: OnceLock<Cluster> = OnceLock::new();
+    BROKER.get_or_init(|| {
+        // Members are soon told what happens.
+        let options = Options::default()
+            .listen(Listener::Proxied)
+            .set("group.streams.min.heartbeat.interval.ms", 200)
+            .set("group.streams.heartbeat.interval.ms", 300);
+        Cluster::start(&options).expect("a broker starts")
+    })
 }
 
 /// As [`one_cluster_at_a_time`], for Kafka Streams and ours in streams groups; without what that needs it says so, for `what`.

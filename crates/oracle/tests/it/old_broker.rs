@@ -9,7 +9,7 @@ use headwater_broker::{Cluster, Options, is_usable};
 use std::time::{Duration, Instant};
 
 const VERSION: &str = "3.9.2";
-const PARTITIONS: &str = "4";
+const PARTITIONS: u32 = 4;
 /// The least that a broker allows.
 const SESSION: &str = "session.timeout.ms=6000";
 /// Two sub-topologies.
@@ -29,10 +29,7 @@ fn on_a_3_9_broker_a_process_takes_over_from_a_killed_one_exactly_once() {
         streams_groups.is_err(),
         "a broker of 3.9 has no streams groups"
     );
-    for topic in ["events", "counts", "balances"] {
-        let create = ["--create", "--topic", topic, "--partitions", PARTITIONS];
-        cluster.tool("topics", &create).expect("a topic");
-    }
+    crate::topics::create(&cluster, &["events", "counts", "balances"], PARTITIONS);
     let folder = tempfile::tempdir().expect("a folder for state");
     let start = |number| {
         Process::start_with(

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/takeover");
 const ID: &str = "rolling";
-const PARTITIONS: &str = "8";
+const PARTITIONS: u32 = 8;
 const WORDS: u64 = 97;
 const DRAIN: Duration = Duration::from_secs(120);
 
@@ -36,10 +36,7 @@ fn java_and_ours_replace_each_other_in_one_group_under_load() {
         return;
     };
     let cluster = start_cluster();
-    for topic in ["rolling.in", "rolling.out"] {
-        let create = ["--create", "--topic", topic, "--partitions", PARTITIONS];
-        cluster.tool("topics", &create).expect("a topic");
-    }
+    crate::topics::create(&cluster, &["rolling.in", "rolling.out"], PARTITIONS);
     let folder = tempfile::tempdir().expect("a folder for state");
     let mut count = 0;
     let mut start = |side| {

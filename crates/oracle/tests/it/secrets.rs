@@ -65,10 +65,7 @@ fn a_wrong_password_is_told_soon_and_no_password_is_ever_told() {
     let _one = crate::one_cluster_at_a_time();
     let options = Options::default().listen(Listener::SaslPlaintext);
     let cluster = Cluster::start(&options).expect("a broker starts");
-    for topic in ["events", "counts", "balances"] {
-        let create = ["--create", "--topic", topic, "--partitions", "1"];
-        cluster.tool("topics", &create).expect("a topic");
-    }
+    crate::topics::create(&cluster, &["events", "counts", "balances"], 1);
     let (_, right) = USERS[0];
     for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
         let (text, told) = said(&cluster, mechanism, WRONG, "refused the login");

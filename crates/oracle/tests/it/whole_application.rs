@@ -4,7 +4,7 @@
 
 use crate::instance::{Application, Notices, POISON, TASKS, WAIT, until};
 use headwater::Running;
-use headwater_broker::{Cluster, Options, has_streams_groups, is_usable};
+use headwater_broker::{has_streams_groups, is_usable};
 use std::sync::Arc;
 
 const SENTENCES: usize = 400;
@@ -15,14 +15,14 @@ fn an_instance_of_ours_ends_all_of_ours_in_either_protocol() {
         return;
     }
     let _one = crate::one_cluster_at_a_time();
-    let cluster = start();
+    let cluster = crate::shared_broker();
     let folder = tempfile::tempdir().expect("a folder for state");
     for protocol in ["streams", "classic"] {
         if protocol == "streams" && !has_streams_groups("the end of a whole application") {
             continue;
         }
         println!("{protocol}");
-        let mut application = Application::new(&cluster, folder.path(), protocol, protocol);
+        let mut application = Application::new(cluster, folder.path(), protocol, protocol);
         let notices = Arc::default();
         let one = application.ours(Some(POISON), &notices);
         until_all(&one);
@@ -44,12 +44,12 @@ fn ours_and_kafka_streams_end_each_other_in_one_streams_group() {
     else {
         return;
     };
-    let cluster = start();
+    let cluster = crate::shared_broker();
     let folder = tempfile::tempdir().expect("a folder for state");
     let shutdown = ["--uncaught", "SHUTDOWN_APPLICATION"];
 
     println!("ours asks");
-    let mut application = Application::new(&cluster, folder.path(), "ours-asks", "streams");
+    let mut application = Application::new(cluster, folder.path(), "ours-asks", "streams");
     let notices = Arc::default();
     let ours = application.ours(Some(POISON), &notices);
     until_all(&ours);
@@ -71,7 +71,7 @@ fn ours_and_kafka_streams_end_each_other_in_one_streams_group() {
     goes_on(&mut application);
 
     println!("Kafka Streams asks");
-    let mut application = Application::new(&cluster, folder.path(), "java-asks", "streams");
+    let mut application = Application::new(cluster, folder.path(), "java-asks", "streams");
     let notices = Arc::default();
     let ours = application.ours(None, &notices);
     until_all(&ours);
@@ -93,14 +93,6 @@ fn ours_and_kafka_streams_end_each_other_in_one_streams_group() {
         "{output}"
     );
     goes_on(&mut application);
-}
-
-/// Members are soon told what happens.
-fn start() -> Cluster {
-    let options = Options::default()
-        .set("group.streams.min.heartbeat.interval.ms", 200)
-        .set("group.streams.heartbeat.interval.ms", 300);
-    Cluster::start(&options).expect("a broker starts")
 }
 
 /// So that having less, later, means to have handed something over.

@@ -16,6 +16,8 @@ const TASKS: usize = 2 * PARTITIONS;
 const WAIT: Duration = Duration::from_secs(180);
 /// What a worker that was fenced tells.
 const FENCED: &str = "was fenced and drops its tasks";
+/// A partition's first, and here its only one.
+const SEGMENT: &str = "00000000000000000000.log";
 /// Where an owner writes: results and what its stores keep.
 const TOPICS: [&str; 4] = [
     "counts",
@@ -32,11 +34,8 @@ fn nothing_that_a_fenced_owner_writes_after_waking_is_ever_committed() {
     }
     let _one = crate::one_cluster_at_a_time();
     let cluster = Cluster::start(&options_of(1)).expect("a broker starts");
-    for topic in ["events", "counts", "balances"] {
-        let partitions = PARTITIONS.to_string();
-        let create = ["--create", "--topic", topic, "--partitions", &partitions];
-        cluster.tool("topics", &create).expect("a topic");
-    }
+    let topics = ["events", "counts", "balances"];
+    crate::topics::create(&cluster, &topics, PARTITIONS as u32);
     let folder = tempfile::tempdir().expect("a folder for state");
     let servers = cluster.bootstrap();
     let start = |number| Process::start(folder.path(), &servers, CASE, number);
@@ -170,29 +169,36 @@ fn batches(cluster: &Cluster) -> Vec<Batch> {
     let partitions = TOPICS
         .iter()
         .flat_map(|topic| (0..PARTITIONS).map(move |number| format!("{topic}-{number}")));
-    let mut batches = Vec::new();
-    for partition in partitions {
-        let segment = format!("{partition}/00000000000000000000.log");
-        let class_path = class_path(VERSIONS[0]).expect("jars");
-        let mut dump = tool(&class_path, "dump-log").expect("a tool");
-        dump.arg("--deep-iteration").arg("--files");
-        let output = dump.arg(Path::new(&folder).join(segment)).output();
-        let text = String::from_utf8(output.expect("Java starts").stdout).expect("text");
-        for line in text.lines() {
-            if line.starts_with("baseOffset: ") {
-                batches.push(Batch {
-                    partition: partition.clone(),
-                    offset: number(line, "baseOffset: "),
-                    producer: number(line, "producerId: "),
-                    marker: None,
-                });
-            } else if let (Some(kind), Some(batch)) =
-                (word(line, "endTxnMarker: "), batches.last_mut())
-            {
-                batch.marker = Some(kind.to_owned());
-            }
+    let segments = partitions.map(|partition| {
+        let segment = Path::new(&folder).join(partition).join(SEGMENT);
+        segment.display().to_string()
+    });
+    let segments: Vec<_> = segments.collect();
+    let class_path = class_path(VERSIONS[0]).expect("jars");
+    let mut dump = tool(&class_path, "dump-log").expect("a tool");
+    dump.arg("--deep-iteration").arg("--files");
+    let output = dump.arg(segments.join(",")).output();
+    let text = String::from_utf8(output.expect("Java starts").stdout).expect("text");
+    let mut batches: Vec<Batch> = Vec::new();
+    let (mut partition, mut dumped) = (String::new(), 0);
+    for line in text.lines() {
+        if let Some(file) = line.strip_prefix("Dumping ") {
+            let folder = Path::new(file).parent().and_then(Path::file_name);
+            partition = folder.expect("its folder").to_string_lossy().into_owned();
+            dumped += 1;
+        } else if line.starts_with("baseOffset: ") {
+            batches.push(Batch {
+                partition: partition.clone(),
+                offset: number(line, "baseOffset: "),
+                producer: number(line, "producerId: "),
+                marker: None,
+            });
+        } else if let (Some(kind), Some(batch)) = (word(line, "endTxnMarker: "), batches.last_mut())
+        {
+            batch.marker = Some(kind.to_owned());
         }
     }
+    assert_eq!(dumped, segments.len(), "{text}");
     batches
 }
 

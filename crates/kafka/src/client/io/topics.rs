@@ -1,7 +1,7 @@
 //! How many partitions the topics have that the worker asked about, kept known. Not the metadata itself.
 //! Invariant: a number told is one that the cluster gave; a topic that is gone is not unsaid.
 
-use crate::{client::shared::Shared, cluster::Cluster, coordinator::spread, settings::Settings};
+use crate::{client::shared::Shared, cluster::Cluster, settings::Settings};
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 use tokio::{
     sync::Notify,
@@ -57,7 +57,7 @@ impl Topics {
             let all_known = self.tell();
             let wait = match all_known {
                 true => self.settings.metadata_age_max,
-                false => self.settings.retry_backoff.wait(attempt, spread(attempt)),
+                false => self.cluster.backoff(attempt),
             };
             attempt = if all_known { 0 } else { attempt + 1 };
             if timeout_at(Instant::now() + wait, rung).await.is_ok() {

@@ -9,7 +9,6 @@ use super::{Last, Trouble, Writer};
 use crate::{
     admin,
     cluster::Purpose,
-    coordinator::spread,
     producer::{Failure, Identity, Written},
     protocol::{
         ErrorCode,
@@ -140,7 +139,7 @@ impl Writer {
                     .refresh(std::slice::from_ref(&name.topic))
                     .await,
             );
-            sleep(self.settings.retry_backoff.wait(attempt, spread(attempt))).await;
+            sleep(self.cluster.backoff(attempt)).await;
             attempt += 1;
         }
         Err(Error::TimedOut(format!(

@@ -4,7 +4,7 @@
 use super::{Doubt, Trouble, Writer};
 use crate::{
     cluster::CoordinatorKind,
-    coordinator::{Asking, Refusal, spread},
+    coordinator::{Asking, Refusal},
     producer::{Failure, Identity},
     protocol::{
         Capped, ErrorCode,
@@ -43,7 +43,7 @@ impl Writer {
                 }
                 Err(error) => error.to_string(),
             };
-            let until = Instant::now() + self.settings.retry_backoff.wait(attempt, spread(attempt));
+            let until = Instant::now() + self.cluster.backoff(attempt);
             attempt += 1;
             if until >= deadline {
                 return Err(Failure::Aborted(format!("no producer id: {reason}")));
@@ -135,7 +135,6 @@ impl Writer {
         };
         let asking = Asking {
             cluster: &self.cluster,
-            settings: &self.settings,
             kind: CoordinatorKind::Group,
             key: group,
             deadline,

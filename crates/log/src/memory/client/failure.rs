@@ -2,6 +2,7 @@
 //! [`crate::memory::request`]. Invariant: nothing computed from a commit that failed reaches the log.
 
 use super::MemoryClient;
+use crate::memory::hit::Moment;
 use crate::{Completion, Error, Response, Ticket};
 
 impl MemoryClient {
@@ -15,6 +16,15 @@ impl MemoryClient {
 
     fn is_commit(&self, ticket: Ticket) -> bool {
         self.committing_bytes.iter().any(|(it, _)| *it == ticket)
+    }
+
+    /// What it is the answer to, before it is handed out.
+    pub(super) fn moment_of(&self, done: &Completion) -> Moment {
+        match (&done.result, self.is_commit(done.ticket)) {
+            (_, true) => Moment::End,
+            (Ok(Response::Receipt(_) | Response::Aborted), false) => Moment::Settlement,
+            _ => Moment::Question,
+        }
     }
 
     /// What a completion does to the client at the moment the caller learns of it.

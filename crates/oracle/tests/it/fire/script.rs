@@ -13,17 +13,55 @@ const KEYS: u64 = 200;
 const BURST: usize = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Topics that the writer and the application write all the time.
+const WRITTEN: [&str; 3] = ["events", "counts", "balances"];
+
+/// Which broker a fault is for; who that is, is looked up when the fault comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// The leader of this partition.
+    Leader(&'static str, u32),
+    /// The coordinator of the transactions of one of the application's members.
+    Transactions(usize),
+    /// The coordinator of the application's group.
+    Group,
+}
+
+impl Target {
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Leader(..) => "the leader of a partition that is written",
+            Self::Transactions(_) => "the coordinator of a member's transactions",
+            Self::Group => "the group's coordinator",
+        }
+    }
+}
+
 /// What happens in a round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     KillProcess(usize),
     FreezeProcess(usize, Duration),
-    KillBroker(usize),
-    FreezeBroker(usize, Duration),
+    KillBroker(Target),
+    FreezeBroker(Target, Duration),
     /// Every connection through the proxies.
     Cut,
     /// The next answer to requests of this key, once on each broker.
     LoseAnswer(i16),
+}
+
+impl Fault {
+    /// For counting.
+    pub(crate) fn kind(self) -> String {
+        match self {
+            Self::KillProcess(_) => "a process killed".into(),
+            Self::FreezeProcess(..) => "a process frozen".into(),
+            Self::KillBroker(target) => format!("{} killed", target.kind()),
+            Self::FreezeBroker(target, _) => format!("{} frozen", target.kind()),
+            Self::Cut => "all connections cut".into(),
+            Self::LoseAnswer(_) => "answers lost".into(),
+        }
+    }
 }
 
 const PRODUCE: i16 = 0;
@@ -33,7 +71,7 @@ const TXN_OFFSET_COMMIT: i16 = 28;
 const STREAMS_GROUP_HEARTBEAT: i16 = 88;
 
 /// The fault of a round.
-pub(crate) fn fault(seed: u64, round: u64, processes: usize, brokers: usize) -> Fault {
+pub(crate) fn fault(seed: u64, round: u64, processes: usize, partitions: u32) -> Fault {
     let random = SeededRandom::new(seed ^ (round << 32) ^ 0x5eed);
     let one_of = |count: usize| random.below(count as u64) as usize;
     // The first rounds show each kind, so that a short campaign does.
@@ -42,6 +80,14 @@ pub(crate) fn fault(seed: u64, round: u64, processes: usize, brokers: usize) -> 
         _ => one_of(6),
     };
     let time = Duration::from_millis(500 * (1 + one_of(14)) as u64);
+    let target = || match one_of(4) {
+        0..2 => {
+            let partition = random.below(u64::from(partitions)) as u32;
+            Target::Leader(WRITTEN[one_of(WRITTEN.len())], partition)
+        }
+        2 => Target::Transactions(one_of(processes)),
+        _ => Target::Group,
+    };
     match kind {
         0 => Fault::KillProcess(one_of(processes)),
         1 => Fault::LoseAnswer(
@@ -53,10 +99,10 @@ pub(crate) fn fault(seed: u64, round: u64, processes: usize, brokers: usize) -> 
                 STREAMS_GROUP_HEARTBEAT,
             ][one_of(5)],
         ),
-        2 => Fault::KillBroker(one_of(brokers)),
+        2 => Fault::KillBroker(target()),
         3 => Fault::FreezeProcess(one_of(processes), time),
         4 => Fault::Cut,
-        _ => Fault::FreezeBroker(one_of(brokers), time),
+        _ => Fault::FreezeBroker(target(), time),
     }
 }
 
