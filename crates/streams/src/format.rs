@@ -10,7 +10,7 @@ mod primitive;
 pub use json::json;
 
 pub(crate) use change::changes;
-pub(crate) use codec::{Code, Codec};
+pub(crate) use codec::{Code, Codec, appending};
 pub(crate) use primitive::nullable;
 
 use crate::Headers;

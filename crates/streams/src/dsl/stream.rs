@@ -442,6 +442,7 @@ pub(crate) fn add_sink<K: Clone + 'static, V: Clone + 'static>(
             partition: partition.clone(),
             partitions: partitions.clone(),
             bytes: Scratch::default(),
+            value_bytes: Scratch::default(),
         };
         boxed::<K, V>(wiring, node, sink)
     });

@@ -4,7 +4,7 @@
 //! The last byte says what the others are: 0 the row before, 1 the row after, 2 both: the length of the row after as a
 //! zig-zag number, the row after, the row before. With 3, 4 and 5 a byte that marks late updates stands in front of the last one.
 
-use super::{Format, FormatError, FormatOf};
+use super::{Format, FormatError, FormatOf, appending};
 use crate::{Change, Headers};
 use headwater_log::{HeadersRef, varint};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl<V> Format<Change<V>> for Changes<V> {
         let (new, old) = (self.present(&change.new), self.present(&change.old));
         let start = bytes.len();
         if let Some(new) = new {
-            self.0.encode(topic, headers, new, bytes)?;
+            appending(bytes, |bytes| self.0.encode(topic, headers, new, bytes))?;
         }
         let new_end = bytes.len();
         if new.is_some() && old.is_some() {
@@ -49,7 +49,7 @@ impl<V> Format<Change<V>> for Changes<V> {
             bytes[start..].rotate_right(length_len);
         }
         if let Some(old) = old {
-            self.0.encode(topic, headers, old, bytes)?;
+            appending(bytes, |bytes| self.0.encode(topic, headers, old, bytes))?;
         }
         bytes.push(match (new, old) {
             (Some(_), Some(_)) => BOTH,

@@ -63,7 +63,43 @@ impl<T> From<FormatOf<T>> for Codec<T> {
     }
 }
 
+/// The last bytes of what is in front of a value.
+fn tail(bytes: &[u8]) -> [u8; 8] {
+    let mut tail = [0; 8];
+    let len = bytes.len().min(8);
+    tail[..len].copy_from_slice(&bytes[bytes.len() - len..]);
+    tail
+}
+
+/// Has an application's format append to `bytes`; an error if what was there is gone: it would be a timestamp, or a row of before.
+#[inline]
+pub(crate) fn appending<R>(
+    bytes: &mut Vec<u8>,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<R, FormatError>,
+) -> Result<R, FormatError> {
+    let (front_len, front) = (bytes.len(), tail(bytes));
+    let encoded = encode(bytes)?;
+    match bytes
+        .get(..front_len)
+        .is_some_and(|kept| tail(kept) == front)
+    {
+        true => Ok(encoded),
+        false => Err(overwritten()),
+    }
+}
+
+#[cold]
+fn overwritten() -> FormatError {
+    "its format has overwritten what was in the buffer: Format::encode must append to it, and leave what is there".into()
+}
+
 impl<T: 'static> Codec<T> {
+    /// It is this crate's own.
+    #[inline(always)]
+    pub(crate) fn is_own(&self) -> bool {
+        self.own
+    }
+
     /// As [`super::Format::null`].
     pub(crate) fn null(&self) -> Option<T> {
         self.format.null()
@@ -96,7 +132,9 @@ impl<T: 'static> Code<T> for Codec<T> {
         if self.own && encode_own(value, bytes) {
             return Ok(true);
         }
-        (self.format).encode_present(topic, headers, value, bytes)
+        appending(bytes, |bytes| {
+            (self.format).encode_present(topic, headers, value, bytes)
+        })
     }
 
     #[inline(always)]

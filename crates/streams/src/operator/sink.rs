@@ -29,6 +29,8 @@ pub(crate) struct Sink<K, V> {
     pub(crate) announcer: Option<Rc<Announcer>>,
     /// Of a key and the value behind it.
     pub(crate) bytes: Scratch,
+    /// Of a value in a format of the application's, which should append and might overwrite the key.
+    pub(crate) value_bytes: Scratch,
 }
 
 /// Key and value of a record for a sink.
@@ -63,11 +65,16 @@ impl<K: 'static, V: 'static> Sink<K, V> {
         let mut bytes = self.bytes.take();
         let has_key = encode(&self.key, topic.1, meta, pair.0, &mut bytes)?;
         let key_len = bytes.len();
+        let mut apart = (!self.value.is_own()).then(|| self.value_bytes.take());
         let has_value = match pair.1 {
-            Some(value) => encode(&self.value, topic.1, meta, value, &mut bytes)?,
+            Some(value) => {
+                let bytes = apart.as_deref_mut().unwrap_or(&mut *bytes);
+                encode(&self.value, topic.1, meta, value, bytes)?
+            }
             None => false,
         };
         let (key, value) = bytes.split_at(key_len);
+        let value = apart.as_ref().map_or(value, |bytes| bytes.as_slice());
         let (key, value) = (has_key.then_some(key), has_value.then_some(value));
         if let Some(choose) = &self.partitions
             && let Some(partitions) = several(ctx, pair, topic, choose)?
@@ -82,6 +89,9 @@ impl<K: 'static, V: 'static> Sink<K, V> {
             send(ctx, topic, route, &encoded(meta, key, value))?;
         }
         self.bytes.give(bytes);
+        if let Some(bytes) = apart {
+            self.value_bytes.give(bytes);
+        }
         Ok(())
     }
 }

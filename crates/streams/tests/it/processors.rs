@@ -3,7 +3,7 @@
 
 use crate::task::Bench;
 use headwater_streams::{
-    Error, Format, FormatError, FormatOf, Headers, OnError, Processor, ProcessorContext,
+    App, Error, Format, FormatError, FormatOf, Headers, OnError, Processor, ProcessorContext,
     Punctuation, PunctuationKind, Record, Result, Scheduled, Semantics, Store, TestDriver, Topic,
     Topology, TopologyBuilder, TopologySettings,
 };
@@ -357,4 +357,67 @@ fn a_handler_of_another_application_is_refused() {
         panic!("it is refused: {outcome:?}");
     };
     assert!(message.contains("com.example.Mine"), "{message}");
+}
+
+/// Writes over what is in the buffer, against its contract.
+struct Overwriting;
+
+impl Format<String> for Overwriting {
+    fn encode(
+        &self,
+        _: &str,
+        _: &mut Headers,
+        value: &String,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), FormatError> {
+        bytes.clear();
+        bytes.extend_from_slice(value.as_bytes());
+        Ok(())
+    }
+
+    fn decode(
+        &self,
+        _: &str,
+        _: headwater_log::HeadersRef<'_>,
+        bytes: &[u8],
+    ) -> Result<String, FormatError> {
+        Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+#[test]
+fn a_format_that_overwrites_its_buffer_spoils_no_key() -> Result<()> {
+    let app = App::new("app");
+    let format: FormatOf<String> = Arc::new(Overwriting);
+    let topic = Topic::<String, String>::from("out").keys(format.clone());
+    app.stream::<String, String>("in").to(topic.values(format));
+    let mut driver = TestDriver::new(app.build()?)?;
+    for value in ["longer than the key", "v", "a key 2"] {
+        driver.pipe("in", "a key".to_owned(), value.to_owned(), 1)?;
+        let written = driver.read::<String, String>("out")?;
+        assert_eq!(written, [("a key".into(), Some(value.into()), 1)]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_format_that_overwrites_a_row_is_told_its_duty() -> Result<()> {
+    for value in ["a row that is longer than a timestamp", "short"] {
+        let app = App::new("app");
+        let format: FormatOf<String> = Arc::new(Overwriting);
+        app.stream::<String, String>("in")
+            .group_by_key()
+            .reduce(|_, last| last, Store::named("last").values(format))
+            .to_stream()
+            .to("out");
+        let mut driver = TestDriver::new(app.build()?)?;
+        let outcome = driver.pipe("in", "k".to_owned(), value.to_owned(), 1);
+        let error = outcome
+            .expect_err("the row's timestamp is gone")
+            .to_string();
+        for part in ["app-last-changelog", "must append"] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ use crate::dsl::{
     KeyValues, KeyValuesWithHeaders, Sessions, SessionsWithHeaders, TimestampedKeyValues,
     TimestampedWindows, Versions, Windows, WindowsWithHeaders,
 };
-use crate::format::FormatOf;
+use crate::format::{FormatOf, appending};
 use crate::operator::encode_key;
 use crate::task::{CachedStore, Context};
 use crate::topology::Kept;
@@ -119,6 +119,19 @@ impl<K, V, S> StoreView<'_, K, V, S> {
         self.value
             .encode(&self.topic, &mut Headers::default(), value, bytes)
             .map_err(|error| Error::format(&self.topic, &error))?;
+        Ok(true)
+    }
+
+    /// As [`StoreView::encode_value`], where something stands in front of the value.
+    fn encode_behind(&self, value: &V, bytes: &mut Vec<u8>) -> Result<bool> {
+        if self.value.is_null(value) {
+            return Ok(false);
+        }
+        let (topic, mut headers) = (&*self.topic, Headers::default());
+        appending(bytes, |bytes| {
+            self.value.encode(topic, &mut headers, value, bytes)
+        })
+        .map_err(|error| Error::format(topic, &error))?;
         Ok(true)
     }
 

@@ -84,7 +84,7 @@ impl<K, V, S> StoreView<'_, K, V, S> {
     /// As [`StoreView::encode_value`], behind a timestamp.
     pub(super) fn encode_at(&self, value: &V, timestamp: i64, bytes: &mut Vec<u8>) -> Result<bool> {
         bytes.extend_from_slice(&timestamp.to_be_bytes());
-        self.encode_value(value, bytes)
+        self.encode_behind(value, bytes)
     }
 
     fn encode_timestamped(&self, row: &Timestamped<V>, bytes: &mut Vec<u8>) -> Result<bool> {
