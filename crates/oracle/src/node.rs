@@ -29,6 +29,7 @@ use handle::{by_type, on_stream, on_table};
 use headwater::TopologyBuilder;
 use headwater::{FormatOf, KStream, KTable};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A named result of a node: what the DSL gave for it, with its static types.
 #[derive(Clone)]
@@ -123,17 +124,28 @@ impl<'a> Graph<'a> {
     fn note_store(&mut self, node: &Spec) -> Result<(), Refusal> {
         let made = node.text("id").and_then(|id| self.nodes.get(id));
         if let Some(made) = made
-            && matches!(made.handle, Handle::Table(_) | Handle::GlobalTable(_))
+            && let Some(of_table) = self.table_store(node, &made.handle)
             && let Some(store) = node.object("store")?
             && let Some(name) = store.text("name")
         {
             let stored = match store.text("kind") {
                 Some("versioned") => StoreRef::VersionedTable(name.into()),
-                _ => StoreRef::Table(name.into()),
+                _ => of_table(name.into()),
             };
             self.stores.entry(name.into()).or_insert(stored);
         }
         Ok(())
+    }
+
+    /// What a processor finds in the store of `node`, which made `made`; `None` where it is no table, or not one it knows to read.
+    fn table_store(&self, node: &Spec, made: &Handle<'a>) -> Option<fn(Arc<str>) -> StoreRef> {
+        let from = node.text("from").and_then(|from| self.nodes.get(from));
+        match (made, from.map(|from| &from.handle)) {
+            (Handle::Table(_) | Handle::GlobalTable(_), _) => Some(StoreRef::Table),
+            (Handle::WindowedTable(_), Some(Handle::Windowed(_))) => Some(StoreRef::WindowTable),
+            (Handle::WindowedTable(_), Some(Handle::Sessions(_))) => Some(StoreRef::SessionTable),
+            _ => None,
+        }
     }
 
     /// The result that field `field` of `node` refers to.

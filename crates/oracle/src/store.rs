@@ -84,6 +84,10 @@ pub(crate) enum StoreRef {
     Table(Arc<str>),
     /// A versioned table's, by its name.
     VersionedTable(Arc<str>),
+    /// That of windows of a table, by its name.
+    WindowTable(Arc<str>),
+    /// That of sessions of a table, by its name.
+    SessionTable(Arc<str>),
     KeyValue(StoreHandle<Val, Val>),
     Timestamped(StoreHandle<Val, Val, TimestampedKeyValues>),
     Window(StoreHandle<Val, Val, Windows>),

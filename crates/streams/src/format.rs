@@ -15,7 +15,7 @@ pub(crate) use primitive::nullable;
 
 use crate::Headers;
 use headwater_log::HeadersRef;
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 /// Why a value could not be encoded or bytes could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,11 @@ pub trait Format<T>: Send + Sync {
     }
     /// The value that stands for null; `None` when the type has none.
     fn null(&self) -> Option<T> {
+        None
+    }
+    /// The `FormatOf<K>` in a format of keys as a store of windows keeps them.
+    #[doc(hidden)]
+    fn keys_in_windows(&self) -> Option<Box<dyn Any>> {
         None
     }
     /// `Some` of this crate's own formats of numbers and text, which need not be called for each of them.

@@ -15,7 +15,7 @@ pub use sliding::SlidingWindows;
 pub use time::TimeWindows;
 pub use unlimited::UnlimitedWindows;
 
-pub(crate) use format::{Ends, session_keys, window_store_keys, windowed_ends};
+pub(crate) use format::{Ends, session_store_keys, window_store_keys, windowed_ends};
 
 use std::time::Duration;
 

@@ -6,7 +6,8 @@ use crate::value::{Val, seen};
 use headwater::streams::Error;
 use headwater::{
     FixedKeyContext, KeyValues, Position, ProcessorContext, Sessions, StoreHandle, StoreView,
-    TimestampedKeyValues, VersionPut, VersionedRecord, Versions, Windowed, Windows,
+    TimestampedKeyValues, TimestampedWindows, VersionPut, VersionedRecord, Versions, Windowed,
+    Windows,
 };
 use std::ops::ControlFlow;
 
@@ -64,6 +65,8 @@ impl StoreRef {
             Self::Versioned(store) => ctx.open::<Versions>(store).map(drop),
             Self::Table(name) => ctx.named::<TimestampedKeyValues>(&name).map(drop),
             Self::VersionedTable(name) => ctx.named::<Versions>(&name).map(drop),
+            Self::WindowTable(name) => ctx.named::<TimestampedWindows>(&name).map(drop),
+            Self::SessionTable(name) => ctx.named::<Sessions>(&name).map(drop),
         }
     }
 
@@ -134,18 +137,28 @@ impl StoreRef {
         window_ms: i64,
         time: i64,
     ) -> Result<bool> {
-        let Self::Window(store) = self.clone() else {
-            return Err(wrong(self, "window store"));
-        };
-        let mut store = ctx.open(store)?;
         let mut found = false;
         let times = (time - window_ms).max(0)..=time + window_ms;
-        store.fetch(key, times, |_, _| {
+        let mut stop = || {
             found = true;
             ControlFlow::Break(())
-        })?;
-        if !found {
-            store.put(key, value, time)?;
+        };
+        match self.clone() {
+            Self::Window(store) => {
+                let mut store = ctx.open(store)?;
+                store.fetch(key, times, |_, _| stop())?;
+                if !found {
+                    store.put(key, value, time)?;
+                }
+            }
+            Self::WindowTable(name) => {
+                let mut store = ctx.named::<TimestampedWindows>(&name)?;
+                store.fetch(key, times, |_, _| stop())?;
+                if !found {
+                    return Err(wrong(self, "store of texts without timestamps"));
+                }
+            }
+            _ => return Err(wrong(self, "window store")),
         }
         Ok(found)
     }
@@ -158,10 +171,11 @@ impl StoreRef {
         gap_ms: i64,
         time: i64,
     ) -> Result<(i64, i64, i64)> {
-        let Self::Session(store) = self.clone() else {
-            return Err(wrong(self, "session store"));
+        let mut store = match self.clone() {
+            Self::Session(store) => ctx.open(store)?,
+            Self::SessionTable(name) => ctx.named::<Sessions>(&name)?,
+            _ => return Err(wrong(self, "session store")),
         };
-        let mut store = ctx.open(store)?;
         let mut near: Vec<(Windowed<Val>, Val)> = Vec::new();
         store.find_sessions(key, time - gap_ms, time + gap_ms, |session, value| {
             near.push((session, value));

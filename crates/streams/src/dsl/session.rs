@@ -14,7 +14,7 @@ use crate::operator::{
 };
 use crate::task::{Scratch, StoreOrder, Wire, boxed_whole};
 use crate::topology::{Kept, Role};
-use crate::window::{EmitStrategy, SessionWindows, Windowed, session_keys};
+use crate::window::{EmitStrategy, SessionWindows, Windowed, session_store_keys};
 use headwater_store::Layout;
 use std::cell::Cell;
 use std::{marker::PhantomData, sync::Arc};
@@ -216,13 +216,13 @@ pub(crate) fn session_store<K: 'static, A: 'static>(
         segment_interval_ms: (retention_ms / 2).max(SEGMENT_INTERVAL_MS_MIN),
     };
     let key = store.key.clone();
-    let stored_key = key.clone().map(session_keys);
+    let stored_key = key.clone().map(session_store_keys);
     let formats = Formats {
         key: stored_key.clone(),
         value: store.value.clone(),
     };
     let mut spec = store_spec(app, operator, rekeyed(store, stored_key), layout);
-    spec.timestamped = false;
+    (spec.timestamped, spec.observed) = (false, true);
     if plain {
         keep_changelog(app, &mut spec, windows.close_ms());
     }

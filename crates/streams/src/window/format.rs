@@ -5,7 +5,10 @@ use super::{Windowed, millis};
 use crate::Headers;
 use crate::format::{Data, Format, FormatError, FormatOf};
 use headwater_log::HeadersRef;
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
+
+/// What stands behind a key in a store of windows: start and sequence number.
+const STORE_SUFFIX_BYTES: usize = 12;
 
 /// The window key of topics: the key's bytes, then the start (`TimeWindowedSerializer`). The size comes with the format,
 /// since the bytes do not hold the end.
@@ -15,7 +18,10 @@ pub fn windowed<K: 'static>(keys: FormatOf<K>, size: Duration) -> FormatOf<Windo
 
 /// The session key of topics, stores and changelogs: the key's bytes, then end and start (`SessionWindowedSerializer`).
 pub fn session_windowed<K: 'static>(keys: FormatOf<K>) -> FormatOf<Windowed<K>> {
-    session_keys(keys)
+    Arc::new(SessionFormat {
+        keys,
+        of_store: false,
+    })
 }
 
 /// How the end of a window follows from its start.
@@ -45,12 +51,16 @@ pub(crate) fn window_store_keys<K: 'static>(
     Arc::new(WindowedFormat {
         keys,
         ends,
-        suffix: 12,
+        suffix: STORE_SUFFIX_BYTES,
     })
 }
 
-pub(crate) fn session_keys<K: 'static>(keys: FormatOf<K>) -> FormatOf<Windowed<K>> {
-    Arc::new(SessionFormat { keys })
+/// The same bytes, in a store.
+pub(crate) fn session_store_keys<K: 'static>(keys: FormatOf<K>) -> FormatOf<Windowed<K>> {
+    Arc::new(SessionFormat {
+        keys,
+        of_store: true,
+    })
 }
 
 struct WindowedFormat<K> {
@@ -59,7 +69,7 @@ struct WindowedFormat<K> {
     suffix: usize,
 }
 
-impl<K> Format<Windowed<K>> for WindowedFormat<K> {
+impl<K: 'static> Format<Windowed<K>> for WindowedFormat<K> {
     fn encode(
         &self,
         topic: &str,
@@ -69,7 +79,7 @@ impl<K> Format<Windowed<K>> for WindowedFormat<K> {
     ) -> Result<(), FormatError> {
         self.keys.encode(topic, headers, &value.key, bytes)?;
         bytes.extend_from_slice(&value.start.to_be_bytes());
-        if self.suffix == 12 {
+        if self.suffix == STORE_SUFFIX_BYTES {
             bytes.extend_from_slice(&[0; 4]);
         }
         Ok(())
@@ -101,13 +111,20 @@ impl<K> Format<Windowed<K>> for WindowedFormat<K> {
         let key = self.keys.decode(topic, headers, key)?;
         Ok(Windowed { key, start, end })
     }
+
+    fn keys_in_windows(&self) -> Option<Box<dyn Any>> {
+        let keys = (self.suffix == STORE_SUFFIX_BYTES).then(|| self.keys.clone())?;
+        Some(Box::new(keys))
+    }
 }
 
 struct SessionFormat<K> {
     keys: FormatOf<K>,
+    /// They are the keys of a store.
+    of_store: bool,
 }
 
-impl<K> Format<Windowed<K>> for SessionFormat<K> {
+impl<K: 'static> Format<Windowed<K>> for SessionFormat<K> {
     fn encode(
         &self,
         topic: &str,
@@ -138,6 +155,11 @@ impl<K> Format<Windowed<K>> for SessionFormat<K> {
         }
         let key = self.keys.decode(topic, headers, key)?;
         Ok(Windowed { key, start, end })
+    }
+
+    fn keys_in_windows(&self) -> Option<Box<dyn Any>> {
+        let keys = self.of_store.then(|| self.keys.clone())?;
+        Some(Box::new(keys))
     }
 }
 

@@ -29,6 +29,7 @@ mod sliding;
 mod stream_join;
 mod suppress;
 mod table;
+mod table_window;
 mod task;
 mod time_to_live;
 mod timers;

@@ -5,10 +5,10 @@
 use super::StoreView;
 use super::node::Place;
 use crate::dsl::StoreHandle;
-use crate::format::Formats;
+use crate::format::{FormatOf, Formats};
 use crate::task::{Context, Outputs, Punctuation, PunctuationKind, Schedule, StateStore};
 use crate::topology::Kept;
-use crate::{Error, Headers, Position, Record, Result};
+use crate::{Error, Headers, Position, Record, Result, Windowed};
 use headwater_log::TaskId;
 use headwater_store::Layout;
 use std::{any::Any, cell::Cell, marker::PhantomData, rc::Rc, sync::Arc, time::Duration};
@@ -105,6 +105,25 @@ struct Face<'s> {
     formats: &'s Arc<dyn Any + Send + Sync>,
 }
 
+impl Face<'_> {
+    /// The formats of the store, if it keeps these types. Stores of windows have keys without a window for who opens them.
+    fn formats_of<K: 'static, V: 'static>(&self) -> Option<Formats<K, V>> {
+        let by_time = matches!(self.layout, Layout::Window { .. } | Layout::Session { .. });
+        let windows = self.formats.downcast_ref::<Formats<Windowed<K>, V>>();
+        if let Some(windows) = windows.filter(|_| by_time)
+            && let Some(keys) = windows.key.as_ref()?.keys_in_windows()
+        {
+            return Some(Formats {
+                key: Some(*keys.downcast::<FormatOf<K>>().ok()?),
+                value: windows.value.clone(),
+            });
+        }
+        let formats = self.formats.downcast_ref::<Formats<K, V>>()?;
+        let windowed = formats.key.as_ref()?.keys_in_windows().is_some();
+        (!by_time || !windowed).then(|| formats.clone())
+    }
+}
+
 impl<K, V> ProcessorContext<'_, '_, K, V> {
     /// A connected store, or a global one, which can only be read.
     pub fn store<SK: 'static, SV: 'static, S>(
@@ -114,8 +133,12 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
         self.open(store.index)
     }
 
-    /// As [`ProcessorContext::store`], by its name, for processors that are not given the handle. An error unless the store keeps these types
-    /// in this way.
+    /// As [`ProcessorContext::store`], by its name, for processors that are not given the handle and for the stores of tables. An error
+    /// unless the store keeps these types in this way. The store of an aggregation by windows keeps [`TimestampedWindows`] and that
+    /// of one by sessions [`Sessions`], under the keys as they were before: `ctx.store_named::<String, u64, TimestampedWindows>("counts")`.
+    ///
+    /// [`TimestampedWindows`]: crate::TimestampedWindows
+    /// [`Sessions`]: crate::Sessions
     pub fn store_named<SK: 'static, SV: 'static, S: 'static>(
         &mut self,
         name: &str,
@@ -126,7 +149,7 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
         let index = own.or_else(|| state.globals.find(name));
         let index = index.ok_or_else(|| self.place.not_connected(name))?;
         let kept = self.face(index).map(|face| {
-            face.formats.is::<Formats<SK, SV>>()
+            face.formats_of::<SK, SV>().is_some()
                 && super::view::keeps::<S>(face.layout, face.timestamped, face.kept)
         });
         match kept {
@@ -170,8 +193,11 @@ impl<K, V> ProcessorContext<'_, '_, K, V> {
         // Global stores are open to all processors, without being connected.
         let global = self.inner.state.globals.store(index).is_some();
         let found = self.face(index).map(|face| {
-            let formats = face.formats.downcast_ref::<Formats<SK, SV>>().cloned();
-            (face.name.clone(), formats, face.topic.clone())
+            (
+                face.name.clone(),
+                face.formats_of::<SK, SV>(),
+                face.topic.clone(),
+            )
         });
         let (formats, topic) = match found {
             Some((_, Some(formats), topic)) if global || self.place.stores.contains(&index) => {
