@@ -326,6 +326,7 @@ fn quarantine(graph: &mut Graph, parts: &mut [SubtopologyInfo], whole: &mut Subt
             timestamped: false,
             kept: Kept::Whole,
             duplicates: false,
+            observed: false,
             tumbling_ms: None,
             java_expiry: None,
             changelog_config: Default::default(),

@@ -384,6 +384,7 @@ pub(crate) fn store_spec<K: 'static, V: 'static>(
         layout,
         kept,
         duplicates: false,
+        observed: false,
         tumbling_ms: None,
         java_expiry: None,
         changelog_config: store.changelog_config,

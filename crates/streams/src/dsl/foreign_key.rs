@@ -351,6 +351,7 @@ where
                 false => Kept::Whole,
             },
             duplicates: false,
+            observed: false,
             tumbling_ms: None,
             java_expiry: None,
             missing: None,

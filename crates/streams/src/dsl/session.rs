@@ -222,7 +222,7 @@ pub(crate) fn session_store<K: 'static, A: 'static>(
         value: store.value.clone(),
     };
     let mut spec = store_spec(app, operator, rekeyed(store, stored_key), layout);
-    spec.timestamped = false;
+    (spec.timestamped, spec.observed) = (false, true);
     if plain {
         keep_changelog(app, &mut spec, windows.close_ms());
     }

@@ -414,6 +414,7 @@ where
         timestamped: false,
         kept: Kept::Whole,
         duplicates: true,
+        observed: true,
         tumbling_ms: None,
         java_expiry: Some(StoreOrder::KeyFirst),
         changelog_config,

@@ -211,6 +211,7 @@ fn buffer(
         timestamped: false,
         kept: Kept::Whole,
         duplicates: false,
+        observed: false,
         tumbling_ms: None,
         changelog_config: TopicConfig::new(),
         java_expiry: None,

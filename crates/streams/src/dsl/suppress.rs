@@ -232,6 +232,7 @@ fn store_spec<T>(name: String, suppress: &Suppress<T>) -> StoreSpec {
         timestamped: false,
         kept: Kept::Whole,
         duplicates: false,
+        observed: false,
         tumbling_ms: None,
         changelog_config: suppress.changelog_config.clone(),
         java_expiry: None,

@@ -244,6 +244,7 @@ pub(crate) fn windowed_store<K: 'static, A: 'static, W: Windowing>(
         WindowsKind::Time(times) => Some(times.size_ms).filter(|size| *size == times.advance_ms),
         _ => None,
     };
+    spec.observed = true;
     spec.java_expiry = Some(StoreOrder::of(emit, plain));
     // As in Kafka Streams, whose changelog of such a store holds every update.
     let on_close = emit == EmitStrategy::OnWindowClose;

@@ -44,6 +44,8 @@ pub(crate) struct StateStore {
     pub(crate) kept: Kept,
     /// Keeps every value put under one key and start.
     pub(crate) duplicates: bool,
+    /// Its operator says what time it has seen; a processor that writes it does not.
+    pub(crate) observed: bool,
     /// The sequence number of the value put last, where duplicates are kept.
     pub(crate) sequence: u32,
     /// Keys that it evicts are deleted in the changelog too (`MemoryLRUCache.setWhenEldestRemoved`): those of plain stores only.

@@ -170,6 +170,8 @@ pub(crate) struct StoreSpec {
     pub(crate) kept: Kept,
     /// A window store keeps every value put under one key and start.
     pub(crate) duplicates: bool,
+    /// Rows are of windows or sessions of an operator, which says what time the store has seen.
+    pub(crate) observed: bool,
     /// Rows are of windows of this size that follow each other, where they are.
     pub(crate) tumbling_ms: Option<i64>,
     /// Under Kafka Streams' semantics rows expire as in its store of this order; `None` leaves that to the operator.

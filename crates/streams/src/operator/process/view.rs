@@ -193,14 +193,14 @@ impl<K, V, S> StoreView<'_, K, V, S> {
     /// by the rows written to it, of which its operator's time, which is the observed one, says nothing.
     fn expires_late(&mut self) -> bool {
         let state = self.ctx.state.store(self.store);
-        state.java.is_some() && (state.cache.is_some() || state.is_observed())
+        state.java.is_some() && (state.cache.is_some() || state.observed)
     }
 
     /// The store has seen a window or session of this time; false when it has expired.
     fn observe(&mut self, time: i64) -> bool {
         let state = self.ctx.state.store(self.store);
         // What a table's store has seen is its operator's to say.
-        if !state.is_observed() {
+        if !state.observed {
             state.observed_time = state.observed_time.max(time);
         }
         if time > self.expired_ms() {

@@ -71,6 +71,7 @@ pub(in crate::task) fn open_stores(
             topic: topology.changelog(number).into(),
             kept: spec.kept,
             duplicates: spec.duplicates,
+            observed: spec.observed,
             sequence: 0,
             logs_evicted: matches!(spec.layout, Layout::Lru { .. }) && !spec.timestamped,
             formats: spec.formats.clone(),
