@@ -179,11 +179,6 @@ impl StateStore {
         self.observed_time = slowest.unwrap_or(-1);
     }
 
-    /// An operator in front says what the store has seen.
-    pub(crate) fn is_observed(&self) -> bool {
-        !self.observers.is_empty()
-    }
-
     /// Kafka Streams' store would not show this row, and its semantics hold.
     #[inline]
     pub(crate) fn hides(&self, key: &[u8]) -> bool {

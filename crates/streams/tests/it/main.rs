@@ -14,6 +14,7 @@ mod delayed_join;
 mod example;
 mod globals;
 mod golden;
+mod joined_caches;
 mod map_async;
 mod multicast;
 mod oracle;
