@@ -714,7 +714,6 @@ fn is_elsewhere(code: ErrorCode) -> bool {
     )
 }
 
-/// What a person may do about a refusal.
 /// A code with the broker's words for it, where there are any.
 fn worded(code: ErrorCode, said: &str) -> String {
     match said.is_empty() {
@@ -723,6 +722,7 @@ fn worded(code: ErrorCode, said: &str) -> String {
     }
 }
 
+/// What a person may do about a refusal.
 fn advice(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::GROUP_AUTHORIZATION_FAILED => " (the principal needs READ on the group)",
